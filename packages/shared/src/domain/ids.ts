@@ -36,7 +36,9 @@ export const VolumeName = z
   .string()
   .min(1)
   .max(60)
-  .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, { error: 'a volume name must be letters, digits, "_", "." and "-"' });
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, {
+    error: 'a volume name must be letters, digits, "_", "." and "-"',
+  });
 export type VolumeName = z.infer<typeof VolumeName>;
 
 /** `h_` and 16 characters, made by the coordinator at enrolment. */
@@ -56,7 +58,9 @@ export type Domain = z.infer<typeof Domain>;
 export const VariableName = z
   .string()
   .max(128)
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'a variable name must be letters, digits and "_", not beginning with a digit' });
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
+    error: 'a variable name must be letters, digits and "_", not beginning with a digit',
+  });
 export type VariableName = z.infer<typeof VariableName>;
 
 /** Lower-case hex SHA-256. */

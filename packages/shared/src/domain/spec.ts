@@ -39,11 +39,20 @@ export const Route = z.strictObject({
   /** Container port that speaks HTTP. */
   port: z.int().min(1).max(65535),
   /** Path prefix, `/` for all. */
-  path: z.string().regex(/^\/[A-Za-z0-9/_.~-]*$/).max(200),
+  path: z
+    .string()
+    .regex(/^\/[A-Za-z0-9/_.~-]*$/)
+    .max(200),
   /** Put before each of the tenant's domains: `api` makes api.acme.example.com. */
-  subdomain: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/).optional(),
+  subdomain: z
+    .string()
+    .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/)
+    .optional(),
   /** Path that is asked, through Nginx, after a switch. Any answer below 500 is good. */
-  health: z.string().regex(/^\/[A-Za-z0-9/_.~?=&-]*$/).max(200),
+  health: z
+    .string()
+    .regex(/^\/[A-Za-z0-9/_.~?=&-]*$/)
+    .max(200),
 });
 export type Route = z.infer<typeof Route>;
 
@@ -65,7 +74,10 @@ export const TmpfsMount = z.strictObject({
   target: z.string().startsWith('/'),
   sizeBytes: z.int().positive().optional(),
   /** Octal digits, such as `1777`. */
-  mode: z.string().regex(/^[0-7]{3,4}$/).optional(),
+  mode: z
+    .string()
+    .regex(/^[0-7]{3,4}$/)
+    .optional(),
 });
 export type TmpfsMount = z.infer<typeof TmpfsMount>;
 
@@ -99,7 +111,10 @@ export const ServiceSpec = z.strictObject({
   ulimits: z.record(z.string(), z.strictObject({ soft: z.int(), hard: z.int() })),
   sysctls: z.record(z.string(), z.string()),
   extraHosts: z.record(z.string(), z.string()),
-  logging: z.strictObject({ driver: z.enum(['json-file', 'local', 'awslogs', 'none']), options: z.record(z.string(), z.string()) }),
+  logging: z.strictObject({
+    driver: z.enum(['json-file', 'local', 'awslogs', 'none']),
+    options: z.record(z.string(), z.string()),
+  }),
   labels: z.record(z.string(), z.string()),
   dependsOn: z.array(Dependency),
   replicas: z.int().min(1).max(16),
@@ -118,7 +133,11 @@ export const TenantSpec = z.strictObject({
   volumes: z.array(VolumeName),
   /** Run once per generation's image set, before the new colour starts (migrations). */
   release: z
-    .strictObject({ service: ServiceName, command: z.array(z.string()).min(1), timeoutMs: z.int().positive() })
+    .strictObject({
+      service: ServiceName,
+      command: z.array(z.string()).min(1),
+      timeoutMs: z.int().positive(),
+    })
     .optional(),
   /** How long the old colour is kept, stopped, for instant return after a switch. */
   bakeMs: z.int().min(0),

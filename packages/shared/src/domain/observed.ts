@@ -1,0 +1,37 @@
+import type { ContainerRole } from './step.ts';
+import type { RouteTarget, Site, TenantNetwork } from './network.ts';
+
+/** What one list call tells of one of our containers. */
+export interface ObservedContainer {
+  id: string;
+  name: string;
+  tenant: string;
+  app: string;
+  release: number;
+  generation: number;
+  service: string;
+  replica: number;
+  role: ContainerRole;
+  specHash: string;
+  address: string;
+  virtual: string | null;
+  port: number | null;
+  graceMs: number;
+  drainMs: number;
+  state: 'created' | 'running' | 'restarting' | 'paused' | 'exited' | 'dead' | 'removing';
+  /** Of an exited container. */
+  exitCode: number | null;
+  health: 'none' | 'starting' | 'healthy' | 'unhealthy';
+  /** How often its process ended by itself since the agent began to watch (from Docker's events). */
+  deaths: number;
+}
+
+/** What the host is like now; the right-hand side of every plan. */
+export interface ObservedHost {
+  containers: readonly ObservedContainer[];
+  networks: readonly TenantNetwork[];
+  /** What the kernel's map holds now, by virtual address. */
+  routes: ReadonlyMap<string, RouteTarget>;
+  /** What Nginx runs with now; null when it is not known or Nginx is down. */
+  sites: readonly Site[] | null;
+}
