@@ -1,0 +1,91 @@
+import type { Hello } from '@berth/shared/protocol/messages';
+import type { AgentEvent, HostReport, TenantReport } from '@berth/shared/protocol/report';
+
+/** What the fleet service needs kept. Every write is durable when its promise resolves. */
+export interface FleetStore {
+  epoch(): Promise<EpochRecord>;
+  /** Raises the epoch and enters observe-only mode; the same call while already observing changes nothing. */
+  enterObserveOnly(reason: string, at: number): Promise<EpochRecord>;
+
+  /** The one read that a connect costs; null when no such host is enrolled. */
+  hostForHello(host: string): Promise<HelloRecord | null>;
+  /** In one transaction: what hosts said on connecting, and which of them went away. */
+  noteConnections(notes: readonly ConnectionNote[]): Promise<void>;
+
+  /** All of one host's desired state, read in one snapshot. */
+  desiredAll(host: string): Promise<DesiredSnapshot>;
+  /** The entries changed after each cursor, all hosts in one query; a host that is up to date is left out. */
+  desiredSince(cursors: readonly DesiredCursor[]): Promise<ReadonlyMap<string, DesiredSnapshot>>;
+
+  recordAcks(acks: readonly AckRecord[]): Promise<void>;
+
+  /**
+   * In one transaction: newest report per tenant (older ones and those of a tenant that left the host are dropped),
+   * events (repeated ids dropped), host reports. Resolves with the events that were new, with their numbers.
+   */
+  ingest(batch: readonly IngestRecord[]): Promise<void>;
+
+  /** Confirms a proposed tombstone; raises the host's revision. False when there is none of that generation. */
+  confirmTombstone(
+    host: string,
+    tenant: string,
+    generation: number,
+    containers: readonly string[],
+    at: number,
+  ): Promise<'confirmed' | 'unknown'>;
+  /** The agent said the tenant is gone: the tombstone becomes `forget`, the tenant and its domains are free. */
+  finishRemoval(host: string, tenant: string, generation: number, at: number): Promise<void>;
+}
+
+export interface EpochRecord {
+  epoch: number;
+  mode: 'apply' | 'observe';
+  reason: string | null;
+}
+
+export interface HelloRecord {
+  host: string;
+  name: string;
+  /** Ed25519, SPKI DER, base64. */
+  publicKey: string;
+  revision: number;
+  digest: string;
+}
+
+export type ConnectionNote =
+  | { kind: 'online'; host: string; hello: Hello; at: number }
+  | { kind: 'offline'; host: string; at: number }
+  | { kind: 'superseded'; host: string; at: number };
+
+export interface DesiredCursor {
+  host: string;
+  revision: number;
+}
+
+export interface DesiredEntry {
+  kind: 'tenant' | 'tombstone' | 'forgotten';
+  tenant: string;
+  /** The entry as JSON text, ready for the wire; empty for `forgotten`. */
+  json: string;
+}
+
+export interface DesiredSnapshot {
+  revision: number;
+  digest: string;
+  entries: readonly DesiredEntry[];
+}
+
+export interface AckRecord {
+  host: string;
+  epoch: number;
+  revision: number;
+  at: number;
+}
+
+export interface IngestRecord {
+  host: string;
+  at: number;
+  tenants: readonly TenantReport[];
+  events: readonly AgentEvent[];
+  report: HostReport | null;
+}

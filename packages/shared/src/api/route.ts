@@ -1,0 +1,38 @@
+import type { z } from 'zod';
+
+/**
+ * One line of the table that server, typed client, OpenAPI document and access tests are all made from. `path` has
+ * `{name}` parameters. `access` is the least a caller must be.
+ */
+export interface RouteDefinition {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly path: string;
+  readonly summary: string;
+  readonly access: 'public' | 'viewer' | 'operator' | 'admin';
+  readonly status: 200 | 201 | 202;
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  readonly body?: z.ZodType;
+  readonly response: z.ZodType;
+}
+
+export function defineRoute<const R extends RouteDefinition>(route: R): R {
+  return route;
+}
+
+type Part<R, K extends string> = R extends { readonly [key in K]: infer Z extends z.ZodType }
+  ? z.input<Z>
+  : undefined;
+
+type Given<R extends RouteDefinition> = {
+  params: Part<R, 'params'>;
+  query: Part<R, 'query'>;
+  body: Part<R, 'body'>;
+};
+
+/** What a caller hands over for a route: only the parts it has. */
+export type RouteInput<R extends RouteDefinition> = {
+  [K in keyof Given<R> as Given<R>[K] extends undefined ? never : K]: Given<R>[K];
+};
+
+export type RouteOutput<R extends RouteDefinition> = z.output<R['response']>;

@@ -1,0 +1,282 @@
+import { z } from 'zod';
+import { ERROR_CODES } from '../domain/errors.ts';
+import { AppName, Domain, HostId, PoolName, TenantName, VariableName } from '../domain/ids.ts';
+import { Problem } from '../domain/step.ts';
+import { ContainerView, HostReport, StepView, TenantPhase } from '../protocol/report.ts';
+
+/** Times are milliseconds since 1970, sizes bytes. */
+
+export const ApiError = z.object({
+  error: z.object({
+    code: z.enum(ERROR_CODES),
+    message: z.string(),
+    details: z.record(z.string(), z.unknown()),
+    requestId: z.string(),
+  }),
+});
+export type ApiError = z.infer<typeof ApiError>;
+
+export const Finding = z.object({
+  line: z.number(),
+  column: z.number(),
+  path: z.string(),
+  message: z.string(),
+});
+
+export const App = z.object({
+  app: AppName,
+  /** Newest release; new tenants begin with it. */
+  release: z.number(),
+  tenants: z.number(),
+  createdAt: z.number(),
+  updatedAt: z.number(),
+});
+export type App = z.infer<typeof App>;
+
+export const Release = z.object({
+  app: AppName,
+  release: z.number(),
+  digest: z.string(),
+  services: z.array(z.string()),
+  labels: z.record(z.string(), z.string()),
+  createdAt: z.number(),
+  createdBy: z.string(),
+});
+export type Release = z.infer<typeof Release>;
+
+export const ReleaseDetail = Release.extend({
+  compose: z.string(),
+  envFiles: z.record(z.string(), z.string()),
+});
+
+/** An env file's content may hold values nobody should read back, so answers carry names and sizes only. */
+export const ApplyApp = z.strictObject({
+  compose: z.string().max(262_144),
+  envFiles: z.record(z.string().max(400), z.string().max(262_144)).default({}),
+  labels: z.record(z.string().max(60), z.string().max(200)).default({}),
+});
+export const AppliedApp = z.object({
+  app: AppName,
+  release: z.number(),
+  /** `unchanged`: the same template is already the newest release. */
+  result: z.enum(['created', 'unchanged']),
+  warnings: z.array(Finding),
+});
+
+export const Variables = z.record(VariableName, z.string().max(65_536));
+
+export const TenantState = z.enum(['running', 'paused', 'removing']);
+
+export const Tenant = z.object({
+  tenant: TenantName,
+  app: AppName,
+  release: z.number(),
+  generation: z.number(),
+  state: TenantState,
+  host: HostId,
+  hostName: z.string(),
+  pool: PoolName,
+  domains: z.array(Domain),
+  urls: z.array(z.string()),
+  /** As last reported by the agent; `waiting` before the first report. */
+  phase: TenantPhase,
+  live: z.number().nullable(),
+  /** `stale`: the host is offline, so what is shown is its last word. */
+  freshness: z.enum(['current', 'stale']),
+  problem: Problem.nullable(),
+  reportedAt: z.number().nullable(),
+  createdAt: z.number(),
+  updatedAt: z.number(),
+});
+export type Tenant = z.infer<typeof Tenant>;
+
+export const CreateTenant = z.strictObject({
+  tenant: TenantName,
+  app: AppName,
+  domains: z.array(Domain).min(1).max(20),
+  variables: Variables.default({}),
+  pool: PoolName.optional(),
+  host: HostId.optional(),
+  release: z.int().min(1).optional(),
+});
+
+/** `null` takes a variable away. */
+export const ChangeTenant = z.strictObject({
+  variables: z.record(VariableName, z.string().max(65_536).nullable()).optional(),
+  domains: z.array(Domain).min(1).max(20).optional(),
+  release: z.int().min(1).optional(),
+});
+export type ChangeTenant = z.infer<typeof ChangeTenant>;
+
+export const Change = z.object({
+  /** Such as `services.web.environment.GREETING`. */
+  path: z.string(),
+  before: z.string().nullable(),
+  after: z.string().nullable(),
+});
+export type Change = z.infer<typeof Change>;
+
+export const TenantPlan = z.object({
+  tenant: TenantName,
+  /** `none`: nothing would change. */
+  effect: z.enum(['none', 'new-generation', 'routes-only']),
+  fromGeneration: z.number(),
+  toGeneration: z.number(),
+  changes: z.array(Change),
+  warnings: z.array(Finding),
+  /** What the host's agent would do; empty with `unavailable` when the host is offline. */
+  steps: z.array(StepView),
+  stepsFrom: z.enum(['agent', 'unavailable']),
+});
+export type TenantPlan = z.infer<typeof TenantPlan>;
+
+/** What every mutation of a tenant answers: the generation to wait for, and the event to wait from. */
+export const TenantChanged = z.object({
+  tenant: TenantName,
+  generation: z.number(),
+  host: HostId,
+  /** Follow /events/stream after this to see each step. */
+  afterEvent: z.number(),
+  result: z.enum(['changed', 'unchanged']),
+});
+export type TenantChanged = z.infer<typeof TenantChanged>;
+
+export const ConfigValue = z.object({
+  name: z.string(),
+  value: z.string(),
+  /** Where the effective value comes from. */
+  source: z.enum(['builtin', 'template-default', 'app', 'pool', 'tenant', 'unset']),
+});
+
+export const TenantExplain = z.object({
+  tenant: TenantName,
+  /** One sentence: runs, or why not. */
+  verdict: z.string(),
+  phase: TenantPhase,
+  host: z.object({
+    host: HostId,
+    name: z.string(),
+    state: z.enum(['online', 'offline', 'never-seen']),
+    lastSeenAt: z.number().nullable(),
+  }),
+  generation: z.number(),
+  live: z.number().nullable(),
+  freshness: z.enum(['current', 'stale']),
+  steps: z.array(StepView),
+  problem: Problem.nullable(),
+  retryAt: z.number().nullable(),
+  containers: z.array(ContainerView),
+  /** What to do next, a sentence each. */
+  advice: z.array(z.string()),
+});
+export type TenantExplain = z.infer<typeof TenantExplain>;
+
+export const Host = z.object({
+  host: HostId,
+  name: z.string(),
+  pool: PoolName,
+  /** `cordoned` takes no new tenants. */
+  scheduling: z.enum(['open', 'cordoned']),
+  connection: z.enum(['online', 'offline', 'never-seen']),
+  lastSeenAt: z.number().nullable(),
+  agentVersion: z.string().nullable(),
+  tenants: z.number(),
+  capacity: z.object({ memoryBytes: z.number(), cpus: z.number() }),
+  reserved: z.object({ memoryBytes: z.number(), cpus: z.number() }),
+  revision: z.number(),
+  ackedRevision: z.number(),
+  ingress: z.object({ address: z.string(), port: z.number() }).nullable(),
+  facts: z.record(z.string(), z.string()),
+  report: HostReport.nullable(),
+  createdAt: z.number(),
+});
+export type Host = z.infer<typeof Host>;
+
+export const CreateJoinToken = z.strictObject({
+  pool: PoolName.default('default'),
+  /** Milliseconds; at most a day. */
+  ttlMs: z.int().min(1000).max(86_400_000).default(900_000),
+});
+export const JoinToken = z.object({ token: z.string(), pool: PoolName, expiresAt: z.number() });
+
+export const Enrol = z.strictObject({
+  token: z.string().max(200),
+  /** Ed25519 public key, SPKI DER in base64. */
+  publicKey: z.string().max(200),
+  name: z
+    .string()
+    .min(1)
+    .max(63)
+    .regex(/^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/),
+});
+export const Enrolled = z.object({ host: HostId, pool: PoolName });
+
+export const Event = z.object({
+  id: z.number(),
+  at: z.number(),
+  /** Such as `tenant.step`, `tenant.settled`, `tenant.failed`, `host.online`. */
+  kind: z.string(),
+  tenant: z.string().nullable(),
+  app: z.string().nullable(),
+  host: z.string().nullable(),
+  generation: z.number().nullable(),
+  message: z.string(),
+  details: z.record(z.string(), z.unknown()),
+});
+export type Event = z.infer<typeof Event>;
+
+export const EventQuery = z.object({
+  after: z.coerce.number().int().min(0).optional(),
+  tenant: TenantName.optional(),
+  host: HostId.optional(),
+  kind: z.string().max(60).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+});
+
+export const AuditRecord = z.object({
+  id: z.number(),
+  at: z.number(),
+  actor: z.string(),
+  action: z.string(),
+  subject: z.string(),
+  requestId: z.string(),
+  before: z.unknown(),
+  after: z.unknown(),
+});
+
+export const Role = z.enum(['viewer', 'operator', 'admin']);
+export const CreateToken = z.strictObject({
+  name: z.string().min(1).max(60),
+  role: Role,
+  ttlMs: z.int().min(1000).optional(),
+});
+export const TokenInfo = z.object({
+  id: z.string(),
+  name: z.string(),
+  role: Role,
+  createdAt: z.number(),
+  expiresAt: z.number().nullable(),
+  lastUsedAt: z.number().nullable(),
+});
+export const CreatedToken = TokenInfo.extend({ token: z.string() });
+
+export const CoordinatorStatus = z.object({
+  version: z.string(),
+  epoch: z.number(),
+  mode: z.enum(['apply', 'observe']),
+  modeReason: z.string().nullable(),
+  store: z.enum(['sqlite', 'postgres']),
+  startedAt: z.number(),
+  apps: z.number(),
+  hosts: z.object({ total: z.number(), online: z.number() }),
+  tenants: z.object({
+    total: z.number(),
+    settled: z.number(),
+    moving: z.number(),
+    failed: z.number(),
+    blocked: z.number(),
+    paused: z.number(),
+  }),
+  lastEvent: z.number(),
+});
+export type CoordinatorStatus = z.infer<typeof CoordinatorStatus>;

@@ -1,0 +1,40 @@
+/**
+ * What can happen, by name. `tenant.live` is the moment a deploy is over for whoever waits for it: the new generation
+ * was verified and serves; `tenant.settled` comes when its bake time has passed as well.
+ */
+export const TENANT_EVENTS = [
+  'tenant.created',
+  'tenant.changed',
+  'tenant.step', // details: { step: StepKind, state: 'started' | 'done' | 'failed', ms }
+  'tenant.live',
+  'tenant.settled',
+  'tenant.blocked', // cannot go on now, tried again by itself; details.problem
+  'tenant.failed', // this generation is given up; details.problem
+  'tenant.returned', // failed after the switch and went back; details.problem
+  'tenant.healed', // a container that had gone was brought back
+  'tenant.paused',
+  'tenant.removed',
+] as const;
+export type TenantEventKind = (typeof TENANT_EVENTS)[number];
+
+export const HOST_EVENTS = [
+  'host.enrolled',
+  'host.online',
+  'host.offline',
+  'host.superseded', // two agents came with the same identity; the newer session won
+  'host.rules_restored', // somebody flushed the nft tables; they were put back
+  'host.nginx_restarted',
+  'host.docker_down',
+  'host.docker_up',
+  'host.state_quarantined', // a state file was unreadable; set aside and rebuilt
+  'host.orphan', // a tenant runs here that nobody desires; left alone
+] as const;
+export type HostEventKind = (typeof HOST_EVENTS)[number];
+
+export const COORDINATOR_EVENTS = [
+  'app.applied',
+  'coordinator.epoch', // a new epoch began in observe-only mode, or was confirmed
+] as const;
+export type CoordinatorEventKind = (typeof COORDINATOR_EVENTS)[number];
+
+export type EventKind = TenantEventKind | HostEventKind | CoordinatorEventKind;
