@@ -1,0 +1,34 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { ensureDocker, stopDocker } from './bootstrap/docker.mjs';
+import { main, say } from './bootstrap/log.mjs';
+import { home, root } from './bootstrap/paths.mjs';
+import { prepare } from './bootstrap/prepare.mjs';
+import { inForeground } from './bootstrap/process.mjs';
+import { runAttached } from './bootstrap/run.mjs';
+import { nodeBin, toolEnvironment } from './bootstrap/toolchain.mjs';
+
+const SUFFIX = '.bench.ts';
+const dir = join(root, 'bench');
+
+main(async () => {
+  const [name = '', ...args] = process.argv.slice(2);
+  const names = readdirSync(dir)
+    .filter((file) => file.endsWith(SUFFIX))
+    .map((file) => file.slice(0, -SUFFIX.length));
+  if (!names.includes(name)) {
+    say(name ? `there is no benchmark "${name}"` : 'usage: npm run bench -- NAME [--json]');
+    say(`benchmarks: ${names.join(', ') || 'none yet'}`);
+    return 2;
+  }
+  const finished = await prepare({ why: 'Measuring with real containers', system: 'bench' });
+  if (finished !== undefined) return finished;
+  const docker = await ensureDocker();
+  try {
+    const env = toolEnvironment({ BERTH_HOME: home, DOCKER_HOST: docker.dockerHost });
+    return await runAttached(nodeBin, [join(dir, `${name}${SUFFIX}`), ...args], { env, cwd: root, foreground: inForeground });
+  } finally {
+    // Quietly: the benchmark's own last line is the result.
+    if (docker.started) await stopDocker({ purge: false });
+  }
+});

@@ -1,0 +1,20 @@
+import { buildAll } from '../build/bundle.mjs';
+import { ensureDependencies } from './dependencies.mjs';
+import { elevate } from './elevate.mjs';
+import { ensureSystem } from './system.mjs';
+import { ensureToolchain } from './toolchain.mjs';
+
+/**
+ * From a fresh clone to something that can run: tools, packages, the build, and the system's parts.
+ * @param {{why: string, system: 'run' | 'test' | 'bench'}} options `why` begins the sentence that asks for root
+ * @returns {Promise<number | undefined>} the exit code, when a second copy under sudo has done the whole job
+ */
+export async function prepare({ why, system }) {
+  await ensureToolchain();
+  await ensureDependencies();
+  await buildAll();
+  const finished = await elevate(why);
+  if (finished !== undefined) return finished;
+  await ensureSystem(system);
+  return undefined;
+}

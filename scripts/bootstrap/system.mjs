@@ -1,0 +1,60 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { install } from './apt.mjs';
+import { say, Sentence } from './log.mjs';
+import { which } from './run.mjs';
+
+/** A part is there when its `found` says so; `packages` are Debian's and Ubuntu's names, all of which are installed. */
+const program = (name, ...packages) => ({ name, packages, found: () => which(name) !== undefined });
+
+const RUN_PARTS = [
+  program('dockerd', 'docker.io'),
+  program('iptables', 'iptables'),
+  program('nginx', 'nginx'),
+  program('nft', 'nftables'),
+  program('conntrack', 'conntrack'),
+  program('ip', 'iproute2'),
+];
+
+const TEST_PARTS = [
+  program('docker-registry', 'docker-registry'),
+  program('wrk', 'wrk'),
+  program('busybox', 'busybox-static'),
+  program('curl', 'curl'),
+  program('systemd-analyze', 'systemd'),
+  { name: 'PostgreSQL', packages: ['postgresql'], found: () => postgresBinaries() !== undefined },
+];
+
+const BENCH_PARTS = [program('wrk', 'wrk')];
+
+const SETS = {
+  run: RUN_PARTS,
+  test: [...RUN_PARTS, ...TEST_PARTS],
+  bench: [...RUN_PARTS, ...BENCH_PARTS],
+};
+
+/**
+ * Makes sure the distribution's parts are there, and installs only what is missing. Needs root when something is.
+ * @param {'run' | 'test' | 'bench'} set
+ */
+export async function ensureSystem(set) {
+  const missing = SETS[set].filter((part) => !part.found());
+  if (missing.length === 0) return;
+  const packages = [...new Set(missing.flatMap((part) => part.packages))];
+  const names = missing.map((part) => part.name).join(', ');
+  if (!which('apt-get')) {
+    throw new Sentence(`missing: ${names}. There is no apt-get here; install them with this system's package manager.`);
+  }
+  say(`missing: ${names}; installing from the distribution: ${packages.join(' ')}`);
+  await install(packages);
+  const still = missing.filter((part) => !part.found()).map((part) => part.name);
+  if (still.length > 0) throw new Sentence(`apt-get finished, but these are still missing: ${still.join(', ')}.`);
+}
+
+/** Directory of initdb, postgres and pg_ctl, newest version first; Debian does not put it into the PATH. */
+export function postgresBinaries() {
+  const base = '/usr/lib/postgresql';
+  if (!existsSync(base)) return which('initdb') ? join(which('initdb'), '..') : undefined;
+  const versions = readdirSync(base).sort((a, b) => Number(b) - Number(a));
+  return versions.map((version) => join(base, version, 'bin')).find((dir) => existsSync(join(dir, 'initdb')));
+}

@@ -1,0 +1,22 @@
+/**
+ * dockerode brings an ssh client and gRPC for ways to a daemon that Berth never takes: the agent speaks to its own
+ * host's unix socket. Loading them costs resident memory on every host, so the bundle holds a stand-in that says so
+ * when it is used.
+ */
+const NAMES = /^(ssh2|cpu-features|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/;
+
+export const unusedPackages = {
+  name: 'unused-packages',
+  setup(build) {
+    build.onResolve({ filter: NAMES }, ({ path }) => ({ path, namespace: 'unused-package' }));
+    build.onLoad({ filter: /.*/, namespace: 'unused-package' }, ({ path }) => ({ loader: 'js', contents: standIn(path) }));
+  },
+};
+
+const standIn = (name) => `
+module.exports = new Proxy({}, {
+  get: (_target, key) => function unused() {
+    throw new Error(${JSON.stringify(`${name} is left out of this build: Berth speaks to Docker over its unix socket only (asked for `)} + String(key) + ')');
+  },
+});
+`;

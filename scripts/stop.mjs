@@ -1,0 +1,26 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { ensureOwnDocker, stopDocker } from './bootstrap/docker.mjs';
+import { elevate } from './bootstrap/elevate.mjs';
+import { main, say } from './bootstrap/log.mjs';
+import { distDir, home, root } from './bootstrap/paths.mjs';
+import { inForeground } from './bootstrap/process.mjs';
+import { runAttached } from './bootstrap/run.mjs';
+import { nodeBin, toolEnvironment } from './bootstrap/toolchain.mjs';
+
+main(async () => {
+  const finished = await elevate('Removing containers and network tables');
+  if (finished !== undefined) return finished;
+  const cli = join(distDir, 'cli.js');
+  let code = 0;
+  if (existsSync(cli) && existsSync(nodeBin) && existsSync(home)) {
+    // A daemon of ours that died keeps containers nobody can remove: it comes back for that.
+    const own = await ensureOwnDocker();
+    const env = toolEnvironment({ BERTH_HOME: home, ...(own && { DOCKER_HOST: own.dockerHost }) });
+    code = await runAttached(nodeBin, [cli, 'down', '-y', ...process.argv.slice(2)], { env, cwd: root, foreground: inForeground });
+  }
+  if (await stopDocker({ purge: true })) say('stopped the Docker daemon that Berth had started, and removed its data');
+  if (code === 0) say('all of it is gone; the tools in .berth/toolchain stay for the next start');
+  else say('not everything could be removed; see above, then run npm stop again');
+  return code;
+});

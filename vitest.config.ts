@@ -1,0 +1,35 @@
+import { existsSync } from 'node:fs';
+import { defineConfig } from 'vitest/config';
+
+const minute = 60_000;
+/** Made once before the tests with real parts, when there is one: images, a registry. */
+const globalSetup = existsSync(new URL('./test/setup.ts', import.meta.url)) ? ['./test/setup.ts'] : [];
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['packages/*/test/**/*.test.ts', 'lint/**/*.test.ts', 'scripts/**/*.test.ts'],
+          testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/{integration,faults,e2e}/**/*.test.ts'],
+          globalSetup,
+          // Most of such a file's time is waiting for containers: two at a time keep two cores busy, more only
+          // stretch the times that are asserted.
+          maxWorkers: 2,
+          testTimeout: 2 * minute,
+          hookTimeout: 3 * minute,
+          teardownTimeout: minute,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
