@@ -30,11 +30,11 @@ function isCurrent() {
 
 function fingerprint() {
   const hash = createHash('sha256');
-  const manifests = ['packages', '.']
-    .flatMap((dir) => readdirSync(join(root, dir), { withFileTypes: true }).filter((e) => e.isDirectory()).map((e) => join(dir, e.name)))
+  const packages = readdirSync(join(root, 'packages')).map((name) => join('packages', name));
+  const manifests = [...packages.sort(), 'test', 'bench']
     .map((dir) => join(dir, 'package.json'))
     .filter((file) => existsSync(join(root, file)));
-  for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json', ...manifests.sort()]) {
+  for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json', ...manifests]) {
     hash.update(`${file}\0`).update(readFileSync(join(root, file)));
   }
   return hash.digest('hex');

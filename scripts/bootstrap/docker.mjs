@@ -52,6 +52,7 @@ async function startOwn() {
     mkdirSync(dataDir, { recursive: true });
     mkdirSync(runDir, { recursive: true, mode: 0o711 });
     if (before) await end(before.process, 15_000);
+    forgetDeadContainerd();
     rmSync(join(runDir, 'dockerd.pid'), { force: true });
     const bridge = bridgeName(instance);
     const address = await ensureBridge(bridge, before?.bridge?.address);
@@ -74,6 +75,17 @@ async function startOwn() {
     say(`Docker answers at ${result.dockerHost}`);
     return { ...result, started: true };
   });
+}
+
+/**
+ * dockerd waits 15 s in vain for the containerd its pid file names when that one was killed and is a zombie, or when
+ * the pid is somebody else's by now.
+ */
+function forgetDeadContainerd() {
+  const file = join(runDir, 'exec', 'containerd', 'containerd.pid');
+  if (!existsSync(file)) return;
+  const found = identify(Number(readFileSync(file, 'utf8').trim()));
+  if (!found?.argv.some((word) => word.startsWith(`${runDir}/`))) rmSync(file, { force: true });
 }
 
 /** In a session of its own: Ctrl-C and the end of our terminal do not reach it. */

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 
 /**
  * One line per test file, then what failed in full, what was skipped with its reason, and the counts as JSON in the
@@ -58,7 +59,12 @@ export default class Reporter {
 const suiteErrors = (module) => [...module.children.allSuites()].flatMap((suite) => suite.errors());
 
 function text(error) {
-  const diff = error.diff ? `\n${error.diff}` : '';
+  const stack = error.stack ?? `${error.name ?? 'Error'}: ${error.message}`;
+  const own = stack.split('\n').filter((line) => !/^\s+at .*(node_modules|node:internal)/.test(line));
+  const diff = error.diff ? `\n${plain(error.diff)}` : '';
   const cause = error.cause ? `\ncaused by: ${text(error.cause)}` : '';
-  return `${error.stack ?? `${error.name ?? 'Error'}: ${error.message}`}${diff}${cause}`;
+  return `${own.join('\n')}${diff}${cause}`;
 }
+
+/** Colour is for a terminal. */
+const plain = (string) => (process.stdout.isTTY ? string : stripVTControlCharacters(string));
