@@ -1,0 +1,15 @@
+import type { Answer, Question } from '@berth/shared/protocol/messages';
+
+/** What the services ask of the connected agents. Nothing here waits for an agent except `ask`. */
+export interface FleetPort {
+  /** A commit changed this host's desired state: send it soon. Cheap; calls within one tick are one send. */
+  changed(host: string): void;
+  /** The epoch or the mode changed (an operator confirmed): tell every connected agent. */
+  modeChanged(): void;
+  /**
+   * Asks a connected agent. Errors: `host_offline` when it has no session, `timeout` when no answer came in time (which
+   * means unknown, never failed).
+   */
+  ask(host: string, question: Question, timeoutMs: number): Promise<Answer>;
+  online(host: string): boolean;
+}
