@@ -4,8 +4,11 @@ import type { AgentEvent, HostReport, TenantReport } from '@berth/shared/protoco
 /** What the fleet service needs kept. Every write is durable when its promise resolves. */
 export interface FleetStore {
   epoch(): Promise<EpochRecord>;
-  /** Raises the epoch and enters observe-only mode; the same call while already observing changes nothing. */
-  enterObserveOnly(reason: string, at: number): Promise<EpochRecord>;
+  /**
+   * Raises the epoch, also above `above` (an agent may know a later one than a restored database does), and enters
+   * observe-only mode. While already observing in an epoch above `above` it changes nothing.
+   */
+  enterObserveOnly(reason: string, at: number, above?: number): Promise<EpochRecord>;
 
   /** The one read that a connect costs; null when no such host is enrolled. */
   hostForHello(host: string): Promise<HelloRecord | null>;
