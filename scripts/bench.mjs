@@ -26,7 +26,11 @@ main(async () => {
   const docker = await ensureDocker();
   try {
     const env = toolEnvironment({ BERTH_HOME: home, DOCKER_HOST: docker.dockerHost });
-    return await runAttached(nodeBin, [join(dir, `${name}${SUFFIX}`), ...args], { env, cwd: root, foreground: inForeground });
+    return await runAttached(nodeBin, [join(dir, `${name}${SUFFIX}`), ...args], {
+      env,
+      cwd: root,
+      foreground: inForeground,
+    });
   } finally {
     // Quietly: the benchmark's own last line is the result.
     if (docker.started) await stopDocker({ purge: false });

@@ -18,13 +18,19 @@ main(async () => {
   const failed = [];
   for (const check of CHECKS) {
     const begun = Date.now();
-    const result = await run(nodeBin, [binOf(check), ...check.args], { cwd: root, env: toolEnvironment(), allowFailure: true });
+    const result = await run(nodeBin, [binOf(check), ...check.args], {
+      cwd: root,
+      env: toolEnvironment(),
+      allowFailure: true,
+    });
     const output = `${result.stdout}${result.stderr}`.trim();
     if (result.code !== 0) {
       failed.push(check.name);
       process.stdout.write(`${output}\n`);
     }
-    say(`${check.name}: ${result.code === 0 ? 'ok' : 'FAILED'} in ${((Date.now() - begun) / 1000).toFixed(1)} s`);
+    say(
+      `${check.name}: ${result.code === 0 ? 'ok' : 'FAILED'} in ${((Date.now() - begun) / 1000).toFixed(1)} s`,
+    );
   }
   say(failed.length === 0 ? 'types, lint and format are in order' : `failed: ${failed.join(', ')}`);
   return failed.length === 0 ? 0 : 1;

@@ -17,9 +17,14 @@ main(async () => {
     // A daemon of ours that died keeps containers nobody can remove: it comes back for that.
     const own = await ensureOwnDocker();
     const env = toolEnvironment({ BERTH_HOME: home, ...(own && { DOCKER_HOST: own.dockerHost }) });
-    code = await runAttached(nodeBin, [cli, 'down', '-y', ...process.argv.slice(2)], { env, cwd: root, foreground: inForeground });
+    code = await runAttached(nodeBin, [cli, 'down', '-y', ...process.argv.slice(2)], {
+      env,
+      cwd: root,
+      foreground: inForeground,
+    });
   }
-  if (await stopDocker({ purge: true })) say('stopped the Docker daemon that Berth had started, and removed its data');
+  if (await stopDocker({ purge: true }))
+    say('stopped the Docker daemon that Berth had started, and removed its data');
   if (code === 0) say('all of it is gone; the tools in .berth/toolchain stay for the next start');
   else say('not everything could be removed; see above, then run npm stop again');
   return code;

@@ -38,7 +38,8 @@ main(async () => {
       },
     );
   } finally {
-    if (docker.started && (await stopDocker({ purge: false }))) say('stopped the Docker daemon that the tests had started');
+    if (docker.started && (await stopDocker({ purge: false })))
+      say('stopped the Docker daemon that the tests had started');
   }
   const result = readResult(resultFile);
   rmSync(scratch, { recursive: true, force: true });

@@ -45,7 +45,9 @@ export async function install(packages) {
 
 function hasLists() {
   try {
-    return readdirSync('/var/lib/apt/lists').some((name) => name.includes('_Packages') || name.includes('InRelease'));
+    return readdirSync('/var/lib/apt/lists').some(
+      (name) => name.includes('_Packages') || name.includes('InRelease'),
+    );
   } catch {
     return false;
   }

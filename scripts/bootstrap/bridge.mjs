@@ -6,7 +6,9 @@ export const bridgeName = (instance) => `bd-${instance}`;
 
 /** Makes the bridge with a /24 that nothing on this host uses; `wanted` (CIDR) is taken again when it still is free. */
 export async function ensureBridge(name, wanted) {
-  const links = JSON.parse((await run('ip', ['-j', 'address'], { what: 'reading the host addresses' })).stdout || '[]');
+  const links = JSON.parse(
+    (await run('ip', ['-j', 'address'], { what: 'reading the host addresses' })).stdout || '[]',
+  );
   const own = links.find((link) => link.ifname === name);
   const present = own?.addr_info?.find((item) => item.family === 'inet');
   if (present) {
@@ -15,12 +17,20 @@ export async function ensureBridge(name, wanted) {
   }
   const routes = JSON.parse((await run('ip', ['-j', '-4', 'route', 'show', 'table', 'all'])).stdout || '[]');
   const taken = [
-    ...links.flatMap((link) => link.addr_info ?? []).filter((item) => item.family === 'inet').map((item) => `${item.local}/${item.prefixlen}`),
+    ...links
+      .flatMap((link) => link.addr_info ?? [])
+      .filter((item) => item.family === 'inet')
+      .map((item) => `${item.local}/${item.prefixlen}`),
     ...routes.map((route) => route.dst).filter((dst) => /^\d/.test(dst ?? '')),
   ].map(parse);
-  const address = [wanted, ...candidates(name)].filter(Boolean).find((cidr) => !taken.some((range) => overlaps(range, parse(cidr))));
-  if (!own) await run('ip', ['link', 'add', 'name', name, 'type', 'bridge'], { what: `making the bridge ${name}` });
-  await run('ip', ['address', 'add', address, 'dev', name], { what: `giving ${name} its address ${address}` });
+  const address = [wanted, ...candidates(name)]
+    .filter(Boolean)
+    .find((cidr) => !taken.some((range) => overlaps(range, parse(cidr))));
+  if (!own)
+    await run('ip', ['link', 'add', 'name', name, 'type', 'bridge'], { what: `making the bridge ${name}` });
+  await run('ip', ['address', 'add', address, 'dev', name], {
+    what: `giving ${name} its address ${address}`,
+  });
   await run('ip', ['link', 'set', name, 'up']);
   return address;
 }

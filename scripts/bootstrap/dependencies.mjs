@@ -17,7 +17,13 @@ export async function ensureDependencies() {
     say('installing packages with pnpm, exactly as locked');
     await run(
       nodeBin,
-      [pnpmScript, 'install', '--frozen-lockfile', '--reporter=append-only', '--config.confirmModulesPurge=false'],
+      [
+        pnpmScript,
+        'install',
+        '--frozen-lockfile',
+        '--reporter=append-only',
+        '--config.confirmModulesPurge=false',
+      ],
       { cwd: root, env: toolEnvironment({ CI: 'true' }), what: 'installing packages with pnpm' },
     );
     writeFileSync(stampFile, fingerprint());

@@ -1,5 +1,15 @@
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bridgeName, ensureBridge, removeBridge } from './bridge.mjs';
@@ -26,7 +36,9 @@ export async function ensureDocker() {
   const named = process.env.DOCKER_HOST;
   if (named) {
     if (!named.startsWith('unix://')) {
-      throw new Sentence(`DOCKER_HOST is ${named}; Berth's agent must be on the daemon's own host. Use unix:///path/to/docker.sock.`);
+      throw new Sentence(
+        `DOCKER_HOST is ${named}; Berth's agent must be on the daemon's own host. Use unix:///path/to/docker.sock.`,
+      );
     }
     const socketPath = named.slice('unix://'.length);
     if (await answers(socketPath)) return { dockerHost: named, socketPath, started: false };
@@ -47,7 +59,8 @@ async function startOwn() {
   return withLock(`${dataDir}.lock`, async () => {
     const result = { dockerHost: `unix://${ownSocket}`, socketPath: ownSocket };
     const before = readRecord();
-    if (before && isSame(before.process) && (await answersWithin(ownSocket, 30_000))) return { ...result, started: false };
+    if (before && isSame(before.process) && (await answersWithin(ownSocket, 30_000)))
+      return { ...result, started: false };
     say('starting a Docker daemon of our own, because none answers');
     mkdirSync(dataDir, { recursive: true });
     mkdirSync(runDir, { recursive: true, mode: 0o711 });
@@ -66,7 +79,14 @@ async function startOwn() {
     const child = launch(argv);
     const found = identify(child.pid);
     if (!found) throw new Sentence(`dockerd ended at once; its log says:\n${logTail()}`);
-    const daemon = { process: found, ...result, dataRoot: join(dataDir, 'data'), runDir, log, bridge: { name: bridge, address } };
+    const daemon = {
+      process: found,
+      ...result,
+      dataRoot: join(dataDir, 'data'),
+      runDir,
+      log,
+      bridge: { name: bridge, address },
+    };
     writeRecord(daemon);
     if (!(await answersWithin(ownSocket, 60_000, () => identify(child.pid) !== undefined))) {
       await end(found, 5000);
@@ -95,7 +115,12 @@ function launch(argv) {
   const output = openSync(log, 'a');
   const environment = { ...process.env };
   delete environment.DOCKER_HOST;
-  const child = spawn(dockerd, argv, { detached: true, stdio: ['ignore', output, output], env: environment, cwd: '/' });
+  const child = spawn(dockerd, argv, {
+    detached: true,
+    stdio: ['ignore', output, output],
+    env: environment,
+    cwd: '/',
+  });
   child.on('error', () => {});
   child.unref();
   closeSync(output);
@@ -127,7 +152,11 @@ async function endStray(dir) {
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     const found = identify(Number(entry));
-    if (found && /(^|\/)containerd$/.test(found.argv[0] ?? '') && found.argv.some((word) => word.startsWith(needle))) {
+    if (
+      found &&
+      /(^|\/)containerd$/.test(found.argv[0] ?? '') &&
+      found.argv.some((word) => word.startsWith(needle))
+    ) {
       await end(found, 5000);
     }
   }
@@ -136,7 +165,9 @@ async function endStray(dir) {
 async function unmountUnder(dirs) {
   const mounts = readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
-    .map((line) => line.split(' ')[1]?.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8))))
+    .map((line) =>
+      line.split(' ')[1]?.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8))),
+    )
     .filter((path) => path && dirs.some((dir) => path === dir || path.startsWith(`${dir}/`)));
   for (const path of mounts.reverse()) await run('umount', ['-l', path], { allowFailure: true });
 }

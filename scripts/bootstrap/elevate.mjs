@@ -14,7 +14,9 @@ export async function elevate(why) {
   const sudo = which('sudo');
   if (!sudo) throw new Sentence(`${why} needs root, and there is no sudo here. Run it as root.`);
   say(`${why} needs root: continuing with sudo`);
-  const kept = KEPT.concat(Object.keys(process.env).filter((name) => name.startsWith('BERTH_') && name !== 'BERTH_HOME'));
+  const kept = KEPT.concat(
+    Object.keys(process.env).filter((name) => name.startsWith('BERTH_') && name !== 'BERTH_HOME'),
+  );
   const [script, ...args] = process.argv.slice(1);
   const argv = [`--preserve-env=${kept.join(',')}`, '--', process.execPath, script, ...args];
   return runAttached(sudo, argv, { foreground: inForeground });

@@ -43,12 +43,15 @@ export async function ensureSystem(set) {
   const packages = [...new Set(missing.flatMap((part) => part.packages))];
   const names = missing.map((part) => part.name).join(', ');
   if (!which('apt-get')) {
-    throw new Sentence(`missing: ${names}. There is no apt-get here; install them with this system's package manager.`);
+    throw new Sentence(
+      `missing: ${names}. There is no apt-get here; install them with this system's package manager.`,
+    );
   }
   say(`missing: ${names}; installing from the distribution: ${packages.join(' ')}`);
   await install(packages);
   const still = missing.filter((part) => !part.found()).map((part) => part.name);
-  if (still.length > 0) throw new Sentence(`apt-get finished, but these are still missing: ${still.join(', ')}.`);
+  if (still.length > 0)
+    throw new Sentence(`apt-get finished, but these are still missing: ${still.join(', ')}.`);
 }
 
 /** Directory of initdb, postgres and pg_ctl, newest version first; Debian does not put it into the PATH. */

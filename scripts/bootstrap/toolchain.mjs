@@ -17,7 +17,9 @@ export const pnpmScript = join(toolchainDir, 'node_modules', 'pnpm', 'bin', 'pnp
 /** Makes sure Node 24 and pnpm are under `.berth/toolchain`; both are ordinary npm packages, nothing global changes. */
 export async function ensureToolchain() {
   if (process.platform !== 'linux' || (process.arch !== 'x64' && process.arch !== 'arm64')) {
-    throw new Sentence(`Berth runs on Linux on x64 or arm64; this is ${process.platform} on ${process.arch}.`);
+    throw new Sentence(
+      `Berth runs on Linux on x64 or arm64; this is ${process.platform} on ${process.arch}.`,
+    );
   }
   if (isCurrent()) return;
   await withLock(`${toolchainDir}.lock`, async () => {
@@ -36,12 +38,22 @@ async function install() {
   const [file, args] = npmCommand();
   await run(
     file,
-    [...args, 'install', '--prefix', staged, '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'],
+    [
+      ...args,
+      'install',
+      '--prefix',
+      staged,
+      '--no-audit',
+      '--no-fund',
+      '--ignore-scripts',
+      '--loglevel=error',
+    ],
     { cwd: staged, env: plainEnvironment(), what: 'installing Node 24 and pnpm with npm' },
   );
   rmSync(toolchainDir, { recursive: true, force: true });
   renameSync(staged, toolchainDir);
-  if (!isCurrent()) throw new Sentence(`npm finished, but ${nodeBin} is not there; remove .berth/toolchain and try again.`);
+  if (!isCurrent())
+    throw new Sentence(`npm finished, but ${nodeBin} is not there; remove .berth/toolchain and try again.`);
 }
 
 function isCurrent() {

@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { withLock } from '../bootstrap/lock.mjs';
@@ -28,7 +37,8 @@ export async function buildAll() {
   await withLock(`${distDir}.lock`, async () => {
     if (isCurrent(wanted, programs)) return;
     const begun = Date.now();
-    for (const name of PROGRAMS) if (!programs.includes(name)) say(`no packages/${name}/src/main.ts yet: not built`);
+    for (const name of PROGRAMS)
+      if (!programs.includes(name)) say(`no packages/${name}/src/main.ts yet: not built`);
     await bundle(programs);
     writeFileSync(stampFile, wanted);
     say(`built ${programs.join(', ') || 'nothing'} in ${((Date.now() - begun) / 1000).toFixed(1)} s`);
@@ -59,7 +69,9 @@ async function bundle(programs) {
         external: [...NATIVE.map((item) => item.name), ...OPTIONAL],
         plugins: [unusedPackages],
         // Bundled CommonJS packages ask for Node's own modules with require().
-        banner: { js: "import { createRequire as berthRequire } from 'node:module'; const require = berthRequire(import.meta.url);" },
+        banner: {
+          js: "import { createRequire as berthRequire } from 'node:module'; const require = berthRequire(import.meta.url);",
+        },
         logLevel: 'silent',
       });
     } catch (error) {

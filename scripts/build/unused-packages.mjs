@@ -9,7 +9,10 @@ export const unusedPackages = {
   name: 'unused-packages',
   setup(build) {
     build.onResolve({ filter: NAMES }, ({ path }) => ({ path, namespace: 'unused-package' }));
-    build.onLoad({ filter: /.*/, namespace: 'unused-package' }, ({ path }) => ({ loader: 'js', contents: standIn(path) }));
+    build.onLoad({ filter: /.*/, namespace: 'unused-package' }, ({ path }) => ({
+      loader: 'js',
+      contents: standIn(path),
+    }));
   },
 };
 
