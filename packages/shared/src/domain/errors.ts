@@ -28,7 +28,6 @@ export const ERROR_CODES = [
   'container_failed',
   'health_failed',
   'release_command_failed',
-  'release_command_unknown',
   'route_failed',
   'verify_failed',
   'ingress_invalid',

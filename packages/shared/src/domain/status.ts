@@ -46,10 +46,8 @@ export const TenantStatus = z.strictObject({
   live: z.int().nullable(),
   move: Move,
   failure: Failure.nullable(),
-  /** The release command that was run last. `unknown`: its container is gone without an exit code that anyone saw. */
-  released: z
-    .strictObject({ generation: z.int(), outcome: z.enum(['succeeded', 'failed', 'unknown']) })
-    .nullable(),
+  /** The release command that was run last; `key` names its image, command and release, so that it runs once for each. */
+  released: z.strictObject({ key: z.string(), outcome: z.enum(['succeeded', 'failed']) }).nullable(),
   /** What the live generation, and the one before while it is kept, were made of. */
   known: z.array(DesiredTenant).max(3),
 });

@@ -1,0 +1,218 @@
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import type { ErrorCode } from '@berth/shared/domain/errors';
+import type { TenantEventKind } from '@berth/shared/domain/events';
+import type { Failure, TenantStatus } from '@berth/shared/domain/status';
+import type { Problem, Step, StepOutcome } from '@berth/shared/domain/step';
+
+/** What a transition means to the outside, beside the new status. */
+export interface Happening {
+  kind: TenantEventKind;
+  generation: number | null;
+  message: string;
+  problem: Problem | null;
+}
+
+export interface Transition {
+  status: TenantStatus;
+  happenings: Happening[];
+}
+
+/** A move to a generation begins, or goes on after a crash. */
+export function begin(status: TenantStatus, desired: DesiredTenant, now: number): TenantStatus {
+  if (status.move.kind === 'preparing' && status.move.generation === desired.generation) return status;
+  const live = status.known.filter((each) => each.generation === status.live);
+  return {
+    ...status,
+    move: { kind: 'preparing', generation: desired.generation, since: now },
+    known: [...live, desired],
+  };
+}
+
+/** What a finished step makes of a tenant's status. */
+export function advance(
+  status: TenantStatus,
+  step: Step,
+  outcome: StepOutcome,
+  bakeMs: number,
+  now: number,
+): Transition {
+  return outcome.kind === 'ok'
+    ? succeeded(status, step, bakeMs, now)
+    : failed(status, step, outcome.problem, now);
+}
+
+/** Bake time that has passed. */
+export function rest(status: TenantStatus, now: number): Transition {
+  const { move } = status;
+  if (move.kind !== 'baking' || now < move.until) return same(status);
+  const known = status.known.filter((each) => each.generation === status.live);
+  return {
+    status: { ...status, move: { kind: 'idle' }, known },
+    happenings: [
+      happening(
+        'tenant.settled',
+        move.generation,
+        `Generation ${move.generation} has baked; the one before is let go.`,
+      ),
+    ],
+  };
+}
+
+/** What was seen to go wrong with the generation that bakes: back to the one before, where there is one. */
+export function condemn(status: TenantStatus, problem: Problem): Transition {
+  const { move } = status;
+  if (move.kind !== 'baking' || move.from === null) return same(status);
+  return {
+    status: {
+      ...status,
+      move: { kind: 'returning', generation: move.generation, to: move.from, why: problem },
+    },
+    happenings: [],
+  };
+}
+
+function succeeded(status: TenantStatus, step: Step, bakeMs: number, now: number): Transition {
+  const { move } = status;
+  switch (step.kind) {
+    case 'route.switch':
+      if (move.kind === 'preparing' && step.generation === move.generation) {
+        return same({
+          ...status,
+          move: { kind: 'switched', generation: move.generation, from: status.live, since: now },
+        });
+      }
+      if (move.kind === 'returning' && move.to === null) return returned(status, now);
+      return same(status);
+    case 'route.verify':
+      if (move.kind === 'switched' && step.generation === move.generation) {
+        return {
+          status: {
+            ...status,
+            live: move.generation,
+            move: { kind: 'baking', generation: move.generation, from: move.from, until: now + bakeMs },
+            failure: null,
+          },
+          happenings: [happening('tenant.live', move.generation, `Generation ${move.generation} serves.`)],
+        };
+      }
+      if (move.kind === 'returning' && step.generation === move.to) return returned(status, now);
+      return same(status);
+    default:
+      return same(status);
+  }
+}
+
+/** Steps that belong to making a new generation; the failure of any other says nothing about it. */
+const MAKING: ReadonlySet<Step['kind']> = new Set([
+  'network.ensure',
+  'volume.ensure',
+  'preflight',
+  'image.ensure',
+  'release.run',
+  'containers.start',
+  'containers.probe',
+  'route.switch',
+  'route.verify',
+  'containers.stop',
+  'containers.remove',
+]);
+
+function failed(status: TenantStatus, step: Step, problem: Problem, now: number): Transition {
+  const { move } = status;
+  if (!MAKING.has(step.kind)) return same(status);
+  if (move.kind === 'preparing') return giveUp(status, move.generation, problem, now);
+  if (move.kind === 'switched' && (step.kind === 'route.verify' || step.kind === 'route.switch')) {
+    return same({
+      ...status,
+      move: { kind: 'returning', generation: move.generation, to: move.from, why: problem },
+    });
+  }
+  return same(status);
+}
+
+/** Before the switch: the old colour was never touched, so it is enough to remember what failed. */
+function giveUp(status: TenantStatus, generation: number, problem: Problem, now: number): Transition {
+  const attempts = status.failure?.generation === generation ? status.failure.attempts + 1 : 1;
+  const passing = PASSING.has(problem.code);
+  // What may pass by itself is tried again. A generation that is itself at fault is tried again only while nothing
+  // else serves the tenant: there is nothing to lose then, and the cause may lie outside (a database that was away).
+  const again = passing || status.live === null;
+  const failure: Failure = {
+    generation,
+    problem,
+    attempts,
+    retryAt: again ? now + backoffMs(attempts) : null,
+  };
+  const known = status.known.filter((each) => each.generation === status.live);
+  return {
+    status: { ...status, move: { kind: 'idle' }, failure, known },
+    happenings: [
+      happening(passing ? 'tenant.blocked' : 'tenant.failed', generation, problem.message, problem),
+    ],
+  };
+}
+
+function returned(status: TenantStatus, now: number): Transition {
+  const { move } = status;
+  if (move.kind !== 'returning') return same(status);
+  const attempts = status.failure?.generation === move.generation ? status.failure.attempts + 1 : 1;
+  const retryAt = move.to === null ? now + backoffMs(attempts) : null;
+  const known = status.known.filter((each) => each.generation === move.to);
+  const back = move.to === null ? 'the route was taken away' : `generation ${move.to} serves again`;
+  return {
+    status: {
+      ...status,
+      live: move.to,
+      move: { kind: 'idle' },
+      failure: { generation: move.generation, problem: move.why, attempts, retryAt },
+      known,
+    },
+    happenings: [
+      happening(
+        'tenant.returned',
+        move.generation,
+        `Generation ${move.generation} failed and ${back}: ${move.why.message}`,
+        move.why,
+      ),
+    ],
+  };
+}
+
+/** Causes that may pass without anybody changing the tenant. */
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  'image_not_found',
+  'image_pull_failed',
+  'registry_unreachable',
+  'memory_short',
+  'disk_short',
+  'docker_unavailable',
+  'state_unwritable',
+  'address_exhausted',
+  'ingress_invalid',
+  'aborted',
+  'timeout',
+  'unavailable',
+]);
+
+/** 5 s, doubling, at most 5 minutes. */
+export function backoffMs(attempts: number): number {
+  return Math.min(300_000, 5_000 * 2 ** Math.min(attempts - 1, 10));
+}
+
+/** The release command ran to its end. */
+export function releaseRan(status: TenantStatus, key: string, outcome: 'succeeded' | 'failed'): TenantStatus {
+  return { ...status, released: { key, outcome } };
+}
+
+function happening(
+  kind: TenantEventKind,
+  generation: number | null,
+  message: string,
+  problem: Problem | null = null,
+): Happening {
+  return { kind, generation, message, problem };
+}
+
+function same(status: TenantStatus): Transition {
+  return { status, happenings: [] };
+}

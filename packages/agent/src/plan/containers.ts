@@ -1,0 +1,36 @@
+import type { ObservedContainer } from '@berth/shared/domain/observed';
+import type { ContainerRef } from '@berth/shared/domain/step';
+
+export function refOf(container: ObservedContainer): ContainerRef {
+  return { id: container.id, name: container.name, service: container.service, graceMs: container.graceMs };
+}
+
+export function refsOf(containers: readonly ObservedContainer[]): ContainerRef[] {
+  return [...containers].sort((a, b) => (a.name < b.name ? -1 : 1)).map(refOf);
+}
+
+/** Has a process now, or will have one by Docker's own doing. */
+export function isUp(container: ObservedContainer): boolean {
+  return container.state === 'running' || container.state === 'restarting' || container.state === 'paused';
+}
+
+/**
+ * The containers that make up a generation as far as they exist: its colours, and of each keeper the newest one that is
+ * not younger than the generation.
+ */
+export function membersOf(containers: readonly ObservedContainer[], generation: number): ObservedContainer[] {
+  const keepers = new Map<string, ObservedContainer>();
+  for (const each of containers) {
+    if (each.role !== 'keeper' || each.generation > generation) continue;
+    const key = `${each.service} ${each.replica}`;
+    const best = keepers.get(key);
+    if (best === undefined || each.generation > best.generation) keepers.set(key, each);
+  }
+  const colours = containers.filter((each) => each.role === 'colour' && each.generation === generation);
+  return [...colours, ...keepers.values()];
+}
+
+/** How long the slowest of them may take to let its connections go. */
+export function drainOf(containers: readonly ObservedContainer[]): number {
+  return Math.max(0, ...containers.map((each) => each.drainMs));
+}

@@ -1,0 +1,225 @@
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import { digestOf } from '@berth/shared/domain/digest';
+import type { RouteEntry, TenantNetwork } from '@berth/shared/domain/network';
+import type { ObservedContainer } from '@berth/shared/domain/observed';
+import type { ServiceSpec } from '@berth/shared/domain/spec';
+import type { ContainerPlan } from '@berth/shared/domain/step';
+import { containerAddresses } from './addresses.ts';
+import type { PlanSettings } from './input.ts';
+import { routeKey } from './routes.ts';
+import { servicesOf, type PlannedService, type Treatment } from './services.ts';
+
+export interface PlannedContainer {
+  plan: ContainerPlan;
+  treatment: Treatment;
+  once: boolean;
+}
+
+/** Every container of one generation of one tenant, with its address; keepers that need no change as they are. */
+export interface Generation {
+  desired: DesiredTenant;
+  services: PlannedService[];
+  containers: PlannedContainer[];
+  /** The one-off container of the release command, and the key under which it runs once. */
+  release: { plan: ContainerPlan; key: string; timeoutMs: number } | null;
+}
+
+/** `exhausted` when the tenant's network has too few addresses. */
+export type GenerationResult =
+  { kind: 'made'; generation: Generation } | { kind: 'exhausted'; needed: number };
+
+export function makeGeneration(
+  settings: PlanSettings,
+  desired: DesiredTenant,
+  network: TenantNetwork,
+  virtuals: ReadonlyMap<string, string>,
+  containers: readonly ObservedContainer[],
+): GenerationResult {
+  const services = servicesOf(desired);
+  const places = services.flatMap((service) =>
+    Array.from({ length: service.spec.replicas }, (_unused, index) =>
+      place(service, index + 1, desired, containers),
+    ),
+  );
+  const addresses = allot(places, desired, network, containers);
+  if (addresses === null) return { kind: 'exhausted', needed: places.length };
+
+  const hostsFor = (seen: (treatment: Treatment) => boolean): Record<string, string[]> => {
+    const hosts: Record<string, string[]> = {};
+    for (const each of places) {
+      if (!seen(each.service.treatment)) continue;
+      (hosts[each.service.spec.name] ??= []).push(addresses.of(each));
+    }
+    return hosts;
+  };
+  const allHosts = hostsFor(() => true);
+  // A keeper outlives the colours, so it knows only other keepers by name.
+  const keeperHosts = hostsFor((treatment) => treatment === 'keeper');
+
+  const planned = places.map((each): PlannedContainer => {
+    const { spec, treatment, once } = each.service;
+    const virtual = spec.route === undefined ? undefined : virtuals.get(routeKey(spec.route));
+    return {
+      treatment,
+      once,
+      plan: {
+        name: nameOf(settings, desired.tenant, each.generation, `${spec.name}-${each.replica}`),
+        tenant: desired.tenant,
+        app: desired.app,
+        release: desired.release,
+        generation: each.generation,
+        service: spec.name,
+        replica: each.replica,
+        role: treatment === 'keeper' ? 'keeper' : 'colour',
+        spec,
+        specHash: each.specHash,
+        network: network.name,
+        address: addresses.of(each),
+        ...(virtual === undefined ? {} : { virtual }),
+        hosts: treatment === 'keeper' ? keeperHosts : allHosts,
+      },
+    };
+  });
+  return {
+    kind: 'made',
+    generation: {
+      desired,
+      services,
+      containers: planned,
+      release: releaseOf(settings, desired, network, addresses.release, keeperHosts),
+    },
+  };
+}
+
+interface Place {
+  service: PlannedService;
+  replica: number;
+  /** Generation the container belongs to: the new one, or the one a kept keeper was born in. */
+  generation: number;
+  specHash: string;
+  /** Address it has, or takes over from the keeper it replaces. */
+  address: string | null;
+}
+
+function place(
+  service: PlannedService,
+  replica: number,
+  desired: DesiredTenant,
+  containers: readonly ObservedContainer[],
+): Place {
+  const specHash = hashOf(service.spec);
+  const same = containers.filter(
+    (container) =>
+      container.service === service.spec.name &&
+      container.replica === replica &&
+      container.role !== 'release',
+  );
+  if (service.treatment === 'keeper') {
+    const current = newest(
+      same.filter((each) => each.role === 'keeper' && each.generation <= desired.generation),
+    );
+    if (current !== null) {
+      const generation = current.specHash === specHash ? current.generation : desired.generation;
+      return { service, replica, specHash, generation, address: current.address };
+    }
+  }
+  const own = same.find((each) => each.generation === desired.generation);
+  return { service, replica, specHash, generation: desired.generation, address: own?.address ?? null };
+}
+
+function newest(containers: readonly ObservedContainer[]): ObservedContainer | null {
+  return containers.reduce<ObservedContainer | null>(
+    (best, each) => (best === null || each.generation > best.generation ? each : best),
+    null,
+  );
+}
+
+interface Allotment {
+  of(place: Place): string;
+  release: string;
+}
+
+function allot(
+  places: readonly Place[],
+  desired: DesiredTenant,
+  network: TenantNetwork,
+  containers: readonly ObservedContainer[],
+): Allotment | null {
+  const kept = new Set(places.flatMap((each) => (each.address === null ? [] : [each.address])));
+  const foreign = containers
+    .filter((each) => each.generation !== desired.generation)
+    .map((each) => each.address);
+  const taken = new Set([...kept, ...foreign]);
+  const free = containerAddresses(network).filter((address) => !taken.has(address));
+  const given = new Map<Place, string>();
+  for (const each of places) {
+    const address = each.address ?? free.shift();
+    if (address === undefined) return null;
+    given.set(each, address);
+  }
+  const own = containers.find((each) => each.role === 'release' && each.generation === desired.generation);
+  const release = own?.address ?? free.shift();
+  if (release === undefined) return null;
+  return { of: (each) => given.get(each) ?? network.gateway, release };
+}
+
+function releaseOf(
+  settings: PlanSettings,
+  desired: DesiredTenant,
+  network: TenantNetwork,
+  address: string,
+  hosts: Record<string, string[]>,
+): Generation['release'] {
+  const wanted = desired.spec.release;
+  const service = desired.spec.services.find((each) => each.name === wanted?.service);
+  if (wanted === undefined || service === undefined) return null;
+  const { route: _route, healthcheck: _healthcheck, ...rest } = service;
+  const spec: ServiceSpec = { ...rest, command: wanted.command, restart: 'no', replicas: 1, dependsOn: [] };
+  return {
+    key: digestOf({ release: desired.release, image: service.image, command: wanted.command }),
+    timeoutMs: wanted.timeoutMs,
+    plan: {
+      name: nameOf(settings, desired.tenant, desired.generation, 'release'),
+      tenant: desired.tenant,
+      app: desired.app,
+      release: desired.release,
+      generation: desired.generation,
+      service: service.name,
+      replica: 1,
+      role: 'release',
+      spec,
+      specHash: hashOf(spec),
+      network: network.name,
+      address,
+      hosts,
+    },
+  };
+}
+
+/** Where the routes lead when this generation serves. */
+export function entriesOf(generation: Generation, virtuals: ReadonlyMap<string, string>): RouteEntry[] {
+  const entries = new Map<string, RouteEntry>();
+  for (const { plan } of generation.containers) {
+    if (plan.virtual === undefined || plan.spec.route === undefined) continue;
+    const endpoint = { address: plan.address, port: plan.spec.route.port };
+    const entry = entries.get(plan.virtual);
+    if (entry?.target.kind === 'containers') entry.target.endpoints.push(endpoint);
+    else
+      entries.set(plan.virtual, {
+        virtual: plan.virtual,
+        target: { kind: 'containers', endpoints: [endpoint] },
+      });
+  }
+  for (const virtual of virtuals.values()) {
+    if (!entries.has(virtual)) entries.set(virtual, { virtual, target: { kind: 'none' } });
+  }
+  return [...entries.values()];
+}
+
+function nameOf(settings: PlanSettings, tenant: string, generation: number, rest: string): string {
+  return `${settings.agent}-${tenant}-g${generation}-${rest}`;
+}
+
+export function hashOf(spec: ServiceSpec): string {
+  return digestOf(spec).slice(0, 16);
+}

@@ -1,0 +1,114 @@
+import type { RouteEntry } from '@berth/shared/domain/network';
+import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
+import type { Step } from '@berth/shared/domain/step';
+import { isUp, membersOf, refsOf } from './containers.ts';
+import { entriesOf, type Generation } from './generation.ts';
+import { stopSteps, type TenantView } from './move.ts';
+import { changedEntries } from './routes.ts';
+
+/**
+ * Keeps what serves as it should be: brings back what is missing, puts back a lost route, clears away what is left over.
+ * `generation` is null when nobody remembers what the live one was made of; then what exists is all that can be kept.
+ */
+export function keepSteps(
+  view: TenantView,
+  live: number | null,
+  generation: Generation | null,
+  routes: ObservedHost['routes'],
+): Step[] {
+  const tenant = view.status.tenant;
+  const steps: Step[] = [];
+  if (live !== null) {
+    steps.push(...(generation === null ? resumeWhatExists(view, live) : bringBack(view, live, generation)));
+    const wanted = generation === null ? entriesOfExisting(view, live) : entriesOf(generation, view.virtuals);
+    const changed = changedEntries(wanted, routes);
+    if (changed.length > 0) steps.push({ kind: 'route.switch', tenant, generation: live, entries: changed });
+  }
+  steps.push(...clearAway(view, live));
+  return steps;
+}
+
+function bringBack(view: TenantView, live: number, generation: Generation): Step[] {
+  const tenant = view.status.tenant;
+  const byName = new Map(view.containers.map((each) => [each.name, each]));
+  const lost = generation.containers.filter(({ plan, once }) => {
+    const container = byName.get(plan.name);
+    if (container === undefined) return true;
+    if (isUp(container) || container.state === 'removing') return false;
+    // A job that has done its work, or a service that is allowed to end, is not missing.
+    return !(
+      once &&
+      container.state === 'exited' &&
+      (container.exitCode === 0 || plan.spec.restart === 'no')
+    );
+  });
+  if (lost.length === 0) return [];
+  const containers = lost.map(({ plan }) => plan);
+  const of = { tenant, generation: live };
+  const steps: Step[] = [];
+  if (view.networkState === 'missing') steps.push({ kind: 'network.ensure', tenant, network: view.network });
+  const missing = containers.filter((plan) => !byName.has(plan.name));
+  for (const image of new Set(missing.map((plan) => plan.spec.image))) {
+    steps.push({ kind: 'image.ensure', ...of, image, pullPolicy: 'missing' });
+  }
+  if (missing.some((plan) => plan.spec.volumes.length > 0)) {
+    steps.push({ kind: 'volume.ensure', tenant, volumes: generation.desired.spec.volumes });
+  }
+  steps.push({ kind: 'containers.start', ...of, containers });
+  steps.push({ kind: 'containers.probe', ...of, containers });
+  return steps;
+}
+
+function resumeWhatExists(view: TenantView, live: number): Step[] {
+  const down = membersOf(view.containers, live).filter(
+    (each) => !isUp(each) && each.state !== 'removing' && !(each.state === 'exited' && each.exitCode === 0),
+  );
+  if (down.length === 0) return [];
+  const containers = refsOf(down);
+  return [
+    { kind: 'containers.resume', tenant: view.status.tenant, containers },
+    { kind: 'containers.settle', tenant: view.status.tenant, containers, timeoutMs: SETTLE_MS },
+  ];
+}
+
+/** How long an old colour may take to answer again. */
+export const SETTLE_MS = 60_000;
+
+/** Where the routes of a generation lead, read from its containers' labels. */
+export function entriesOfExisting(view: TenantView, generation: number): RouteEntry[] {
+  const entries = new Map<string, RouteEntry>();
+  for (const each of membersOf(view.containers, generation)) {
+    if (each.virtual === null || each.port === null) continue;
+    const endpoint = { address: each.address, port: each.port };
+    const entry = entries.get(each.virtual);
+    if (entry?.target.kind === 'containers') entry.target.endpoints.push(endpoint);
+    else
+      entries.set(each.virtual, {
+        virtual: each.virtual,
+        target: { kind: 'containers', endpoints: [endpoint] },
+      });
+  }
+  return [...entries.values()];
+}
+
+/** Stops and removes every container that is no part of what serves. Volumes stay. */
+function clearAway(view: TenantView, live: number | null): Step[] {
+  const tenant = view.status.tenant;
+  const stay = new Set(live === null ? [] : membersOf(view.containers, live).map((each) => each.id));
+  const kept = view.status.move.kind === 'baking' ? view.status.move.from : null;
+  const extra = view.containers.filter((each) => !stay.has(each.id) && each.state !== 'removing');
+  const running = extra.filter(isUp);
+  const steps = stopSteps(tenant, running, live === null ? 'it never served' : 'it no longer serves');
+  const gone = extra.filter((each) => !isKept(each, kept));
+  if (gone.length > 0)
+    steps.push({ kind: 'containers.remove', tenant, containers: refsOf(gone), why: 'no longer needed' });
+  return steps;
+}
+
+/** While the new generation bakes, the one before stays, stopped, with the keepers that it used. */
+function isKept(container: ObservedContainer, kept: number | null): boolean {
+  return (
+    kept !== null &&
+    (container.generation === kept || (container.role === 'keeper' && container.generation < kept))
+  );
+}

@@ -1,0 +1,233 @@
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import type { TenantNetwork } from '@berth/shared/domain/network';
+import type { ObservedContainer } from '@berth/shared/domain/observed';
+import type { TenantStatus } from '@berth/shared/domain/status';
+import type { Step } from '@berth/shared/domain/step';
+import { drainOf, isUp, membersOf, refsOf } from './containers.ts';
+import { entriesOf, type Generation, type PlannedContainer } from './generation.ts';
+import { routeKey } from './routes.ts';
+import { gates, levelsOf, type PlannedService } from './services.ts';
+
+export interface TenantView {
+  status: TenantStatus;
+  /** All of the tenant's containers. */
+  containers: readonly ObservedContainer[];
+  network: TenantNetwork;
+  /** `missing` until Docker has it. */
+  networkState: 'present' | 'missing';
+  virtuals: ReadonlyMap<string, string>;
+}
+
+/** Everything that is left to do to bring a tenant to a new generation, from wherever it stands. */
+export function moveSteps(view: TenantView, generation: Generation): Step[] {
+  const { desired } = generation;
+  const of = { tenant: desired.tenant, generation: desired.generation };
+  const steps: Step[] = [];
+
+  const aborted = abandoned(view, desired.generation);
+  if (aborted.length > 0) {
+    steps.push({
+      kind: 'containers.stop',
+      tenant: of.tenant,
+      containers: refsOf(aborted.filter(isUp)),
+      why: 'its generation was given up',
+    });
+    steps.push({
+      kind: 'containers.remove',
+      tenant: of.tenant,
+      containers: refsOf(aborted),
+      why: 'its generation was given up',
+    });
+  }
+  if (view.networkState === 'missing')
+    steps.push({ kind: 'network.ensure', tenant: of.tenant, network: view.network });
+
+  const existing = new Set(view.containers.map((container) => container.name));
+  const fresh = generation.containers.filter(({ plan }) => !existing.has(plan.name));
+  if (fresh.length > 0) {
+    const memoryBytes = fresh.reduce((sum, { plan }) => sum + plan.spec.reservation.memoryBytes, 0);
+    steps.push({ kind: 'preflight', ...of, memoryBytes, diskBytes: 0 });
+    for (const [image, pullPolicy] of imagesOf(fresh))
+      steps.push({ kind: 'image.ensure', ...of, image, pullPolicy });
+    if (desired.spec.volumes.length > 0)
+      steps.push({ kind: 'volume.ensure', tenant: of.tenant, volumes: desired.spec.volumes });
+  }
+
+  steps.push(...keeperSteps(view, generation));
+  steps.push(...releaseSteps(view, generation));
+  steps.push(...colourSteps(view, generation));
+  steps.push(...switchSteps(view, generation));
+  steps.push(...retireSteps(view, desired));
+  return steps;
+}
+
+/** From a route that was switched but not verified: the rest of the way. */
+export function finishSteps(view: TenantView, generation: Generation): Step[] {
+  return [...switchSteps(view, generation), ...retireSteps(view, generation.desired)];
+}
+
+/** Containers of generations that were begun and never served: nobody talks to them. */
+function abandoned(view: TenantView, target: number): ObservedContainer[] {
+  const { live, move } = view.status;
+  const from = move.kind === 'switched' ? move.from : null;
+  const floor = Math.max(live ?? 0, from ?? 0);
+  return view.containers.filter((each) => each.generation > floor && each.generation !== target);
+}
+
+function imagesOf(
+  containers: readonly PlannedContainer[],
+): Map<string, PlannedContainer['plan']['spec']['pullPolicy']> {
+  const images = new Map<string, PlannedContainer['plan']['spec']['pullPolicy']>();
+  for (const { plan } of containers) images.set(plan.spec.image, plan.spec.pullPolicy);
+  return images;
+}
+
+/** Keepers that changed are replaced where they are: the old one stops, its name and address live on in the new one. */
+function keeperSteps(view: TenantView, generation: Generation): Step[] {
+  const { desired } = generation;
+  const of = { tenant: desired.tenant, generation: desired.generation };
+  const steps: Step[] = [];
+  const keepers = generation.services.filter((service) => service.treatment === 'keeper');
+  for (const level of levelsOf(keepers)) {
+    const planned = ofServices(generation, level);
+    const running = new Set(
+      view.containers.filter((each) => each.state === 'running').map((each) => each.name),
+    );
+    const wanted = planned.filter(({ plan }) => !running.has(plan.name));
+    if (wanted.length === 0) continue;
+    const names = new Set(planned.map(({ plan }) => plan.name));
+    const old = view.containers.filter(
+      (each) => isUp(each) && !names.has(each.name) && level.some(({ spec }) => spec.name === each.service),
+    );
+    if (old.length > 0)
+      steps.push({
+        kind: 'containers.stop',
+        tenant: of.tenant,
+        containers: refsOf(old),
+        why: 'replaced in place',
+      });
+    steps.push({ kind: 'containers.start', ...of, containers: wanted.map(({ plan }) => plan) });
+    steps.push({ kind: 'containers.probe', ...of, containers: wanted.map(({ plan }) => plan) });
+  }
+  return steps;
+}
+
+function releaseSteps(view: TenantView, generation: Generation): Step[] {
+  const { release, desired } = generation;
+  const { released } = view.status;
+  if (release === null || (released?.key === release.key && released.outcome === 'succeeded')) return [];
+  return [
+    {
+      kind: 'release.run',
+      tenant: desired.tenant,
+      generation: desired.generation,
+      container: release.plan,
+      timeoutMs: release.timeoutMs,
+    },
+  ];
+}
+
+function colourSteps(view: TenantView, generation: Generation): Step[] {
+  const { desired } = generation;
+  const of = { tenant: desired.tenant, generation: desired.generation };
+  const steps: Step[] = [];
+  const services = generation.services.filter((service) => service.treatment !== 'keeper');
+  const gating = gates(services);
+  let unproven: PlannedContainer[] = [];
+  const probe = (): void => {
+    if (unproven.length > 0)
+      steps.push({ kind: 'containers.probe', ...of, containers: unproven.map(({ plan }) => plan) });
+    unproven = [];
+  };
+  for (const level of levelsOf(services)) {
+    const planned = ofServices(generation, level);
+    const once = level
+      .filter((service) => service.treatment === 'recreate')
+      .map((service) => service.spec.name);
+    if (once.length > 0) {
+      // All that can be proven is proven before the only copy of something stops.
+      probe();
+      const old = view.containers.filter(
+        (each) =>
+          isUp(each) &&
+          each.generation !== desired.generation &&
+          once.includes(each.service) &&
+          each.role !== 'release',
+      );
+      if (old.length > 0)
+        steps.push({
+          kind: 'containers.stop',
+          tenant: of.tenant,
+          containers: refsOf(old),
+          why: 'it must never run twice',
+        });
+    }
+    steps.push({ kind: 'containers.start', ...of, containers: planned.map(({ plan }) => plan) });
+    unproven.push(...planned);
+    if (level.some((service) => gating.has(service.spec.name))) probe();
+  }
+  probe();
+  return steps;
+}
+
+function ofServices(generation: Generation, services: readonly PlannedService[]): PlannedContainer[] {
+  const names = new Set(services.map((service) => service.spec.name));
+  return generation.containers.filter(({ plan }) => names.has(plan.service));
+}
+
+function switchSteps(view: TenantView, generation: Generation): Step[] {
+  const { desired } = generation;
+  const of = { tenant: desired.tenant, generation: desired.generation };
+  return [
+    { kind: 'route.switch', ...of, entries: entriesOf(generation, view.virtuals) },
+    { kind: 'route.verify', ...of, checks: checksOf(desired, view.virtuals) },
+  ];
+}
+
+/** One request for each route, under the tenant's first domain. */
+export function checksOf(
+  desired: DesiredTenant,
+  virtuals: ReadonlyMap<string, string>,
+): Extract<Step, { kind: 'route.verify' }>['checks'] {
+  const domain = desired.domains[0];
+  if (domain === undefined) return [];
+  return desired.spec.services.flatMap((service) => {
+    if (service.route === undefined) return [];
+    const virtual = virtuals.get(routeKey(service.route));
+    if (virtual === undefined) return [];
+    const host = service.route.subdomain === undefined ? domain : `${service.route.subdomain}.${domain}`;
+    // A health path outside the route's own prefix would ask some other service.
+    const path = service.route.health.startsWith(service.route.path)
+      ? service.route.health
+      : service.route.path;
+    return [{ host, path, virtual, service: service.name }];
+  });
+}
+
+/** What served before lets its connections go and stops; it stays, stopped, until the bake time has passed. */
+function retireSteps(view: TenantView, desired: DesiredTenant): Step[] {
+  const stay = new Set(membersOf(view.containers, desired.generation).map((each) => each.id));
+  const old = view.containers.filter(
+    (each) =>
+      isUp(each) && each.role === 'colour' && each.generation < desired.generation && !stay.has(each.id),
+  );
+  if (old.length === 0) return [];
+  return stopSteps(desired.tenant, old, 'the new generation serves');
+}
+
+/** Drain, then stop. */
+export function stopSteps(tenant: string, containers: readonly ObservedContainer[], why: string): Step[] {
+  const routed = containers.filter((each) => each.virtual !== null);
+  const steps: Step[] = [];
+  if (routed.length > 0) {
+    steps.push({
+      kind: 'drain',
+      tenant,
+      addresses: routed.map((each) => each.address).sort(),
+      timeoutMs: drainOf(routed),
+    });
+  }
+  if (containers.length > 0)
+    steps.push({ kind: 'containers.stop', tenant, containers: refsOf(containers), why });
+  return steps;
+}

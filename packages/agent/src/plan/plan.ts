@@ -1,0 +1,140 @@
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import type { Site } from '@berth/shared/domain/network';
+import type { ObservedContainer } from '@berth/shared/domain/observed';
+import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
+import { allotNetworks, slotCount } from './addresses.ts';
+import { isUp } from './containers.ts';
+import { keepSteps } from './keep.ts';
+import type { HostPlan, PlanInput, RemovalCandidate, TenantPlan } from './input.ts';
+import type { TenantView } from './move.ts';
+import { allotVirtuals, sameSites, sitesOf } from './routes.ts';
+import { planTenant, removeSteps } from './tenant.ts';
+
+/**
+ * What one host has to do now. Pure and synchronous: the same input gives the same plan, and what is as desired gives
+ * no steps. Every step is safe to repeat, so a plan may be dropped and made anew at any point.
+ *
+ * A tenant that runs and is neither desired nor entombed is left alone: absence never deletes.
+ */
+export function plan(input: PlanInput): HostPlan {
+  const { desired, observed, settings, now } = input;
+  // Nothing was ever received: whatever runs here runs on.
+  if (desired.revision === 0)
+    return { host: [], tenants: [], removals: [], orphans: tenantsOf(observed.containers) };
+
+  const containers = Map.groupBy(observed.containers, (each) => each.tenant);
+  const names = Object.keys(desired.tenants).sort();
+  const networks = allotNetworks(settings, names, [...observed.networks, ...input.reserved]);
+  const present = new Set(observed.networks.map((network) => network.tenant));
+
+  const viewOf = (tenant: string, generations: readonly DesiredTenant[]): TenantView | null => {
+    const network = networks.get(tenant);
+    if (network === undefined) return null;
+    const own = containers.get(tenant) ?? [];
+    return {
+      status: input.statuses.get(tenant) ?? newStatus(tenant),
+      containers: own,
+      network,
+      networkState: present.has(tenant) ? 'present' : 'missing',
+      virtuals: allotVirtuals(settings, network, generations, own),
+    };
+  };
+
+  const tenants: TenantPlan[] = [];
+  const sites: Site[] = [];
+  for (const name of names) {
+    const wanted = desired.tenants[name];
+    if (wanted === undefined || desired.tombstones[name] !== undefined) continue;
+    const generations = generationsOf(wanted, input.statuses.get(name));
+    const view = viewOf(name, generations);
+    if (view === null) {
+      const message = `This host has no network left for tenant ${name}: all ${slotCount(settings)} networks of ${settings.tenantCidr} are in use. Place it on another host, or give this agent a larger range.`;
+      tenants.push({
+        tenant: name,
+        goal: { kind: 'keep', generation: null },
+        steps: [],
+        nextAt: null,
+        obstacle: { code: 'address_exhausted', message },
+      });
+      continue;
+    }
+    tenants.push(
+      input.mode === 'apply'
+        ? planTenant(settings, wanted, view, observed.routes, now)
+        : observeOnly(name, view, observed.routes),
+    );
+    sites.push(...sitesOf(generations, view.virtuals));
+  }
+
+  const removals: RemovalCandidate[] = [];
+  for (const tombstone of Object.values(desired.tombstones)) {
+    const own = containers.get(tombstone.tenant) ?? [];
+    const view = present.has(tombstone.tenant) || own.length > 0 ? viewOf(tombstone.tenant, []) : null;
+    if (tombstone.state === 'proposed' || input.mode === 'observe') {
+      removals.push({
+        tenant: tombstone.tenant,
+        generation: tombstone.generation,
+        containers: own
+          .filter(isUp)
+          .map((each) => each.name)
+          .sort(),
+        state: 'ask',
+      });
+      sites.push(...sitesNow(observed.sites, tombstone.tenant));
+    } else if (own.length === 0 && view === null) {
+      removals.push({
+        tenant: tombstone.tenant,
+        generation: tombstone.generation,
+        containers: [],
+        state: 'gone',
+      });
+    } else if (view !== null) {
+      tenants.push({
+        tenant: tombstone.tenant,
+        goal: { kind: 'remove' },
+        steps: removeSteps(tombstone, view, observed.routes),
+        nextAt: null,
+        obstacle: null,
+      });
+    }
+  }
+
+  const orphans = tenantsOf(observed.containers).filter(
+    (tenant) => desired.tenants[tenant] === undefined && desired.tombstones[tenant] === undefined,
+  );
+  for (const orphan of orphans) sites.push(...sitesNow(observed.sites, orphan));
+
+  const host: HostPlan['host'] =
+    observed.sites === null || !sameSites(sites, observed.sites)
+      ? [{ kind: 'ingress.apply', sites: sorted(sites) }]
+      : [];
+  return { host, tenants, removals, orphans };
+}
+
+/** Desired first, then what serves now, then what it would go back to. */
+function generationsOf(desired: DesiredTenant, status: TenantStatus | undefined): DesiredTenant[] {
+  const others = (status?.known ?? []).filter((each) => each.generation !== desired.generation);
+  const live = others.filter((each) => each.generation === status?.live);
+  return [desired, ...live, ...others.filter((each) => each.generation !== status?.live)];
+}
+
+/** Until an operator has confirmed the coordinator's state, only a route that was lost is put back. */
+function observeOnly(tenant: string, view: TenantView, routes: PlanInput['observed']['routes']): TenantPlan {
+  const live = view.status.live;
+  const steps = keepSteps(view, live, null, routes).filter((step) => step.kind === 'route.switch');
+  return { tenant, goal: { kind: 'keep', generation: live }, steps, nextAt: null, obstacle: null };
+}
+
+function sitesNow(sites: readonly Site[] | null, tenant: string): Site[] {
+  return (sites ?? []).filter((site) => site.tenant === tenant);
+}
+
+function tenantsOf(containers: readonly ObservedContainer[]): string[] {
+  return [...new Set(containers.map((each) => each.tenant))].sort();
+}
+
+function sorted(sites: readonly Site[]): Site[] {
+  return [...sites].sort((a, b) =>
+    `${a.tenant} ${a.service} ${a.path}` < `${b.tenant} ${b.service} ${b.path}` ? -1 : 1,
+  );
+}

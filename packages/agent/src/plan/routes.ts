@@ -1,0 +1,113 @@
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import type { RouteEntry, RouteTarget, Site, TenantNetwork } from '@berth/shared/domain/network';
+import type { ObservedContainer } from '@berth/shared/domain/observed';
+import type { Route } from '@berth/shared/domain/spec';
+import { virtualAddresses } from './addresses.ts';
+import type { PlanSettings } from './input.ts';
+
+/** A route is known by where it hangs, not by the service behind it: a renamed service keeps its virtual address. */
+export function routeKey(route: Route): string {
+  return `${route.subdomain ?? ''} ${route.path}`;
+}
+
+/**
+ * The virtual address of every route of these generations of one tenant, by route key. Addresses that containers carry
+ * as a label stay; new routes take the lowest free ones of the tenant's slot.
+ */
+export function allotVirtuals(
+  settings: PlanSettings,
+  network: TenantNetwork,
+  generations: readonly DesiredTenant[],
+  containers: readonly ObservedContainer[],
+): Map<string, string> {
+  const byKey = new Map<string, string>();
+  const taken = new Set(
+    containers.flatMap((container) => (container.virtual === null ? [] : [container.virtual])),
+  );
+  const wanted = new Map<string, string>();
+  for (const desired of generations) {
+    for (const service of desired.spec.services) {
+      if (service.route === undefined) continue;
+      const key = routeKey(service.route);
+      if (!wanted.has(key)) wanted.set(key, service.name);
+      if (byKey.has(key)) continue;
+      const labelled = containers.find(
+        (container) =>
+          container.service === service.name &&
+          container.virtual !== null &&
+          container.generation === desired.generation,
+      );
+      if (labelled?.virtual != null) byKey.set(key, labelled.virtual);
+    }
+  }
+  for (const [key, service] of wanted) {
+    if (byKey.has(key)) continue;
+    const used = new Set(byKey.values());
+    const labelled = containers.find(
+      (container) =>
+        container.service === service && container.virtual !== null && !used.has(container.virtual),
+    );
+    if (labelled?.virtual != null) byKey.set(key, labelled.virtual);
+  }
+  const free = virtualAddresses(settings, network).filter((address) => !taken.has(address));
+  for (const key of [...wanted.keys()].sort()) {
+    if (byKey.has(key)) continue;
+    const address = free.shift();
+    if (address !== undefined) byKey.set(key, address);
+  }
+  return byKey;
+}
+
+/** What Nginx must know of a tenant: the routes of the generation that serves and of the one that is to come. */
+export function sitesOf(
+  generations: readonly DesiredTenant[],
+  virtuals: ReadonlyMap<string, string>,
+): Site[] {
+  const newest = generations[0];
+  if (newest === undefined || newest.domains.length === 0) return [];
+  const sites = new Map<string, Site>();
+  for (const desired of generations) {
+    for (const service of desired.spec.services) {
+      if (service.route === undefined) continue;
+      const key = routeKey(service.route);
+      const virtual = virtuals.get(key);
+      if (virtual === undefined || sites.has(key)) continue;
+      const { subdomain, path } = service.route;
+      const hosts = newest.domains.map((domain) =>
+        subdomain === undefined ? domain : `${subdomain}.${domain}`,
+      );
+      sites.set(key, { tenant: desired.tenant, service: service.name, hosts, path, virtual });
+    }
+  }
+  return [...sites.values()];
+}
+
+/** Entries that differ from what the kernel holds now. */
+export function changedEntries(
+  wanted: readonly RouteEntry[],
+  now: ReadonlyMap<string, RouteTarget>,
+): RouteEntry[] {
+  return wanted.filter((entry) => !sameTarget(entry.target, now.get(entry.virtual) ?? { kind: 'none' }));
+}
+
+export function sameTarget(a: RouteTarget, b: RouteTarget): boolean {
+  if (a.kind !== 'containers' || b.kind !== 'containers') return a.kind === b.kind;
+  const text = (target: typeof a): string =>
+    target.endpoints
+      .map((endpoint) => `${endpoint.address}:${endpoint.port}`)
+      .sort()
+      .join(' ');
+  return text(a) === text(b);
+}
+
+export function sameSites(a: readonly Site[], b: readonly Site[]): boolean {
+  const text = (sites: readonly Site[]): string =>
+    sites
+      .map(
+        (site) =>
+          `${site.virtual} ${site.path} ${[...site.hosts].sort().join(',')} ${site.tenant} ${site.service}`,
+      )
+      .sort()
+      .join('\n');
+  return text(a) === text(b);
+}

@@ -1,0 +1,220 @@
+import type { DesiredTenant, Tombstone } from '@berth/shared/domain/desired';
+import type { RouteEntry, RouteTarget } from '@berth/shared/domain/network';
+import type { ObservedHost } from '@berth/shared/domain/observed';
+import type { Step } from '@berth/shared/domain/step';
+import { isUp, membersOf, refsOf } from './containers.ts';
+import { makeGeneration, type Generation } from './generation.ts';
+import type { PlanSettings, TenantPlan } from './input.ts';
+import { entriesOfExisting, keepSteps, SETTLE_MS } from './keep.ts';
+import { checksOf, finishSteps, moveSteps, stopSteps, type TenantView } from './move.ts';
+import { changedEntries } from './routes.ts';
+
+/** What to do for one tenant that is desired. */
+export function planTenant(
+  settings: PlanSettings,
+  desired: DesiredTenant,
+  view: TenantView,
+  routes: ObservedHost['routes'],
+  now: number,
+): TenantPlan {
+  const { status } = view;
+  const tenant = desired.tenant;
+  let obstacle: TenantPlan['obstacle'] = null;
+  const generationOf = (which: DesiredTenant): Generation | null => {
+    const result = makeGeneration(settings, which, view.network, view.virtuals, view.containers);
+    if (result.kind === 'made') return result.generation;
+    obstacle = {
+      code: 'address_exhausted',
+      message: `Tenant ${tenant} needs ${result.needed} more addresses than its network ${view.network.subnet} has left; run fewer replicas, or give this agent's tenants larger networks (tenantPrefix).`,
+    };
+    return null;
+  };
+  const remembered = (generation: number): Generation | null => {
+    const known =
+      desired.generation === generation
+        ? desired
+        : status.known.find((each) => each.generation === generation);
+    return known === undefined ? null : generationOf(known);
+  };
+  const { move } = status;
+
+  // A route that was switched is first brought to an end, whatever is wanted by now.
+  if (move.kind === 'switched') {
+    const generation = remembered(move.generation);
+    if (generation !== null) {
+      return {
+        tenant,
+        goal: { kind: 'finish', generation: move.generation },
+        steps: finishSteps(view, generation),
+        nextAt: null,
+        obstacle,
+      };
+    }
+  }
+  if (move.kind === 'returning') {
+    const known = move.to === null ? undefined : status.known.find((each) => each.generation === move.to);
+    return {
+      tenant,
+      goal: { kind: 'return', generation: move.generation, to: move.to },
+      steps: returnSteps(view, move.to, known ?? desired),
+      nextAt: null,
+      obstacle,
+    };
+  }
+  if (desired.state === 'paused') {
+    return { tenant, goal: { kind: 'pause' }, steps: pauseSteps(view, routes), nextAt: null, obstacle };
+  }
+
+  const { failure } = status;
+  const held =
+    failure?.generation === desired.generation && (failure.retryAt === null || now < failure.retryAt);
+  if (status.live !== desired.generation && !held) {
+    const generation = generationOf(desired);
+    if (generation !== null) {
+      return {
+        tenant,
+        goal: { kind: 'move', generation: desired.generation },
+        steps: moveSteps(view, generation),
+        nextAt: null,
+        obstacle,
+      };
+    }
+  }
+  const nextAt = soonest(
+    held ? (failure?.retryAt ?? null) : null,
+    move.kind === 'baking' ? move.until : null,
+  );
+  const live = status.live;
+  const steps =
+    live !== null && isConverged(view, live, desired, routes)
+      ? []
+      : keepSteps(view, live, live === null ? null : remembered(live), routes);
+  return { tenant, goal: { kind: 'keep', generation: live }, steps, nextAt, obstacle };
+}
+
+/**
+ * The usual case of a sweep, told from labels alone: every service of the live generation is up in the right number,
+ * every route leads to it, nothing is left over.
+ */
+function isConverged(
+  view: TenantView,
+  live: number,
+  desired: DesiredTenant,
+  routes: ObservedHost['routes'],
+): boolean {
+  if (desired.generation !== live || view.status.move.kind !== 'idle') return false;
+  const members = membersOf(view.containers, live);
+  if (members.length !== view.containers.length || !members.every(isUp)) return false;
+  const expected = desired.spec.services.reduce((sum, service) => sum + service.replicas, 0);
+  if (members.length !== expected) return false;
+  const entries = entriesOfExisting(view, live);
+  const routed = desired.spec.services.filter((service) => service.route !== undefined).length;
+  return entries.length === routed && changedEntries(entries, routes).length === 0;
+}
+
+/** Back to the old colour: start what stopped, wait, switch, verify; then the new one goes. */
+function returnSteps(view: TenantView, to: number | null, known: DesiredTenant): Step[] {
+  const { tenant } = view.status;
+  if (to === null) {
+    const entries = allTo(view, { kind: 'none' });
+    return [{ kind: 'route.switch', tenant, generation: null, entries }];
+  }
+  const steps: Step[] = [];
+  const members = membersOf(view.containers, to);
+  const keepers = members.filter((each) => each.role === 'keeper' && !isUp(each));
+  if (keepers.length > 0) {
+    // The keeper of the failed generation holds the same address and the same volume, so it goes first.
+    const younger = view.containers.filter(
+      (each) => each.role === 'keeper' && each.generation > to && isUp(each),
+    );
+    if (younger.length > 0)
+      steps.push({
+        kind: 'containers.stop',
+        tenant,
+        containers: refsOf(younger),
+        why: 'the one before comes back',
+      });
+  }
+  const once = new Set(
+    known.spec.services.filter((each) => each.strategy !== 'blue-green').map((each) => each.name),
+  );
+  const rivals = view.containers.filter(
+    (each) => each.role === 'colour' && each.generation > to && isUp(each) && once.has(each.service),
+  );
+  if (rivals.length > 0)
+    steps.push({
+      kind: 'containers.stop',
+      tenant,
+      containers: refsOf(rivals),
+      why: 'it must never run twice',
+    });
+  const down = members.filter(
+    (each) =>
+      !isUp(each) &&
+      !(
+        each.state === 'exited' &&
+        each.exitCode === 0 &&
+        each.virtual === null &&
+        isJob(known, each.service)
+      ),
+  );
+  if (down.length > 0) steps.push({ kind: 'containers.resume', tenant, containers: refsOf(down) });
+  if (members.length > 0) {
+    const settling = members.filter((each) => !isJob(known, each.service));
+    steps.push({ kind: 'containers.settle', tenant, containers: refsOf(settling), timeoutMs: SETTLE_MS });
+  }
+  const entries = new Map(allTo(view, { kind: 'none' }).map((entry) => [entry.virtual, entry]));
+  for (const entry of entriesOfExisting(view, to)) entries.set(entry.virtual, entry);
+  steps.push({ kind: 'route.switch', tenant, generation: to, entries: [...entries.values()] });
+  steps.push({ kind: 'route.verify', tenant, generation: to, checks: checksOf(known, view.virtuals) });
+  return steps;
+}
+
+function isJob(desired: DesiredTenant, service: string): boolean {
+  return desired.spec.services.some((each) =>
+    each.dependsOn.some((on) => on.service === service && on.condition === 'completed'),
+  );
+}
+
+/** Routes to the maintenance page, connections drained, everything stopped and kept. */
+function pauseSteps(view: TenantView, routes: ObservedHost['routes']): Step[] {
+  const { tenant } = view.status;
+  const steps: Step[] = [];
+  const changed = changedEntries(allTo(view, { kind: 'maintenance' }), routes);
+  if (changed.length > 0) steps.push({ kind: 'route.switch', tenant, generation: null, entries: changed });
+  const running = view.containers.filter(isUp);
+  steps.push(...stopSteps(tenant, running, 'the tenant is paused'));
+  return steps;
+}
+
+/** What a confirmed tombstone asks for; nothing is left to do once containers and network are gone. */
+export function removeSteps(tombstone: Tombstone, view: TenantView, routes: ObservedHost['routes']): Step[] {
+  const { tenant } = tombstone;
+  const steps: Step[] = [];
+  const virtuals = new Set(view.containers.flatMap((each) => (each.virtual === null ? [] : [each.virtual])));
+  const entries = [...virtuals].map((virtual): RouteEntry => ({ virtual, target: { kind: 'none' } }));
+  const changed = changedEntries(entries, routes);
+  if (changed.length > 0) steps.push({ kind: 'route.switch', tenant, generation: null, entries: changed });
+  steps.push(...stopSteps(tenant, view.containers.filter(isUp), 'the tenant is removed'));
+  if (view.containers.length > 0) {
+    steps.push({
+      kind: 'containers.remove',
+      tenant,
+      containers: refsOf(view.containers),
+      why: 'the tenant is removed',
+    });
+  }
+  if (view.networkState === 'present') steps.push({ kind: 'network.remove', tenant, network: view.network });
+  return steps;
+}
+
+function allTo(view: TenantView, target: RouteTarget): RouteEntry[] {
+  return [...new Set(view.virtuals.values())].sort().map((virtual) => ({ virtual, target }));
+}
+
+function soonest(...times: readonly (number | null)[]): number | null {
+  return times.reduce<number | null>(
+    (best, time) => (time === null ? best : best === null ? time : Math.min(best, time)),
+    null,
+  );
+}
