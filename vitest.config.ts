@@ -7,11 +7,12 @@ const globalSetup = existsSync(new URL('./test/setup.ts', import.meta.url)) ? ['
 
 export default defineConfig({
   test: {
+    teardownTimeout: minute,
     projects: [
       {
         test: {
           name: 'unit',
-          include: ['packages/*/test/**/*.test.ts', 'lint/**/*.test.ts', 'scripts/**/*.test.ts'],
+          include: ['packages/*/test/**/*.test.ts'],
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
         },
@@ -26,7 +27,6 @@ export default defineConfig({
           maxWorkers: 2,
           testTimeout: 2 * minute,
           hookTimeout: 3 * minute,
-          teardownTimeout: minute,
           sequence: { groupOrder: 1 },
         },
       },

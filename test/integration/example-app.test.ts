@@ -78,7 +78,7 @@ describe('the example app', () => {
     ] as const) {
       const web = await startWeb({ FAIL_HEALTH: value });
       const child = spawn(process.execPath, [`${example}app/health`], { env: { PORT: String(web.port) } });
-      const [exit]: unknown[] = await once(child, 'exit');
+      const [exit] = (await once(child, 'exit')) as unknown[];
       expect(exit).toBe(code);
     }
   });
