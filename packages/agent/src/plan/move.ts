@@ -121,6 +121,7 @@ function releaseSteps(view: TenantView, generation: Generation): Step[] {
       kind: 'release.run',
       tenant: desired.tenant,
       generation: desired.generation,
+      key: release.key,
       container: release.plan,
       timeoutMs: release.timeoutMs,
     },

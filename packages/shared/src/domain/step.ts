@@ -61,6 +61,7 @@ export const Step = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('release.run'),
     ...ofGeneration,
+    /** Names what the command is for, so that it runs once for each. */ key: z.string(),
     container: ContainerPlan,
     timeoutMs: z.int(),
   }),

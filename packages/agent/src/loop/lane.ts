@@ -1,0 +1,135 @@
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import type { TenantStatus } from '@berth/shared/domain/status';
+import { titleOf, type Problem, type Step, type StepOutcome } from '@berth/shared/domain/step';
+import type { StepView } from '@berth/shared/protocol/report';
+import { advance, begin, releaseRan, type Happening } from '../machine/machine.ts';
+import type { TenantPlan } from '../plan/input.ts';
+import type { Gate } from './gate.ts';
+import type { Clock, Execute, Failpoint } from './ports.ts';
+
+/** How a lane ended: `clear` when all its steps went well, `stopped` when it was told to make way. */
+export type LaneEnd = { kind: 'clear' } | { kind: 'stopped' } | { kind: 'failed'; problem: Problem };
+
+export interface Lane {
+  readonly plan: TenantPlan;
+  readonly views: readonly StepView[];
+  /** Makes way for a newer plan; the step under way is given up. */
+  stop(): void;
+  readonly end: Promise<LaneEnd>;
+}
+
+export interface LaneDeps {
+  clock: Clock;
+  execute: Execute;
+  gate: Gate;
+  failpoint: Failpoint;
+  /** The status as it is now, and the only way to change it; resolves when it is on disk. */
+  status(): TenantStatus;
+  change(status: TenantStatus): Promise<void>;
+  happened(happening: Happening): void;
+  stepped(step: Step, state: 'started' | 'done' | 'failed', ms: number | null, message: string): void;
+  /** A view changed; a report is due. */
+  progressed(): void;
+}
+
+/** Waiting costs the host nothing, so it takes no place at the gate. */
+const WAITS: ReadonlySet<Step['kind']> = new Set([
+  'drain',
+  'route.verify',
+  'containers.probe',
+  'containers.settle',
+  'release.run',
+]);
+
+/** One tenant's steps, in order, until one fails. */
+export function startLane(
+  plan: TenantPlan,
+  desired: DesiredTenant | null,
+  deps: LaneDeps,
+  parent: AbortSignal,
+): Lane {
+  const own = new AbortController();
+  const signal = AbortSignal.any([parent, own.signal]);
+  const views = plan.steps.map(viewOf);
+  return {
+    plan,
+    views,
+    stop: () => own.abort(new Error('a newer plan is due')),
+    end: run(plan, desired, views, deps, signal),
+  };
+}
+
+export function viewOf(step: Step): StepView {
+  return { kind: step.kind, title: titleOf(step).slice(0, 400), state: 'todo', startedAt: null, ms: null };
+}
+
+async function run(
+  plan: TenantPlan,
+  desired: DesiredTenant | null,
+  views: StepView[],
+  deps: LaneDeps,
+  signal: AbortSignal,
+): Promise<LaneEnd> {
+  try {
+    if (plan.goal.kind === 'move' && desired !== null) {
+      const begun = begin(deps.status(), desired, deps.clock.now());
+      if (begun !== deps.status()) await deps.change(begun);
+    }
+    for (const [index, step] of plan.steps.entries()) {
+      const view = views[index];
+      if (view === undefined) continue;
+      const outcome = await runStep(step, view, desired, deps, signal);
+      if (outcome.kind === 'failed') return { kind: 'failed', problem: outcome.problem };
+    }
+    return { kind: 'clear' };
+  } catch (thrown) {
+    if (signal.aborted) return { kind: 'stopped' };
+    return { kind: 'failed', problem: problemOf(thrown, 'save', deps.clock.now()) };
+  }
+}
+
+async function runStep(
+  step: Step,
+  view: StepView,
+  desired: DesiredTenant | null,
+  deps: LaneDeps,
+  signal: AbortSignal,
+): Promise<StepOutcome> {
+  const { clock, failpoint } = deps;
+  const execute = async (): Promise<StepOutcome> => {
+    view.state = 'running';
+    view.startedAt = clock.now();
+    deps.stepped(step, 'started', null, view.title);
+    deps.progressed();
+    failpoint(`before:${step.kind}`);
+    return deps.execute(step, signal);
+  };
+  view.state = 'waiting';
+  const outcome = WAITS.has(step.kind) ? await execute() : await deps.gate.run(execute, signal);
+  failpoint(`after:${step.kind}`);
+
+  const now = clock.now();
+  view.ms = now - (view.startedAt ?? now);
+  view.state = outcome.kind === 'ok' ? 'done' : 'failed';
+  const words = outcome.kind === 'ok' ? (outcome.note ?? view.title) : outcome.problem.message;
+  deps.stepped(step, outcome.kind === 'ok' ? 'done' : 'failed', view.ms, words);
+
+  const before = deps.status();
+  const ran =
+    step.kind === 'release.run' &&
+    (outcome.kind === 'ok' || outcome.problem.code === 'release_command_failed')
+      ? releaseRan(before, step.key, outcome.kind === 'ok' ? 'succeeded' : 'failed')
+      : before;
+  const { status, happenings } = advance(ran, step, outcome, desired?.spec.bakeMs ?? 0, now);
+  if (status !== before) await deps.change(status);
+  failpoint(`saved:${step.kind}`);
+  for (const each of happenings) deps.happened(each);
+  deps.progressed();
+  return outcome;
+}
+
+export function problemOf(thrown: unknown, step: string, at: number): Problem {
+  const code = thrown instanceof BerthError ? thrown.code : 'internal';
+  return { code, message: messageOf(thrown).slice(0, 2000), step, service: null, logTail: [], at };
+}

@@ -1,0 +1,417 @@
+import { stateDigest, type DesiredState, type DesiredTenant } from '@berth/shared/domain/desired';
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
+import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
+import type { Problem, Step } from '@berth/shared/domain/step';
+import type { StepView } from '@berth/shared/protocol/report';
+import { adopt } from '../machine/adopt.ts';
+import { judge, type Complaint } from '../machine/judge.ts';
+import { condemn, rest } from '../machine/machine.ts';
+import { membersOf } from '../plan/containers.ts';
+import type { HostPlan, PlanSettings, TenantPlan } from '../plan/input.ts';
+import { plan } from '../plan/plan.ts';
+import { createBell } from './bell.ts';
+import type { Gate } from './gate.ts';
+import { createHostLane, touched } from './host-lane.ts';
+import { problemOf, startLane, viewOf, type LaneEnd } from './lane.ts';
+import type { Clock, Execute, Failpoint, Observer, Reports, Statuses } from './ports.ts';
+import { reportOf } from './report.ts';
+import { happeningOf, newBerth, setbackAfter, type Berth } from './tenants.ts';
+import { createVoice, type Log } from './voice.ts';
+
+export interface LoopDeps {
+  settings: PlanSettings;
+  observer: Observer;
+  execute: Execute;
+  statuses: Statuses;
+  reports: Reports;
+  gate: Gate;
+  clock: Clock;
+  failpoint: Failpoint;
+  log: Log;
+  /** The last accepted desired state and mode, from disk. */
+  desired: DesiredState;
+  mode: 'apply' | 'observe';
+  /** Looks at everything at least this often, whether or not anything called. */
+  sweepMs: number;
+}
+
+export interface Loop {
+  /** Works until the signal aborts; steps under way are given up then and taken up again by the next start. */
+  run(signal: AbortSignal): Promise<void>;
+  desire(next: DesiredState, changed: readonly string[]): void;
+  setMode(mode: 'apply' | 'observe'): void;
+  /** What would be done if the tenant were desired like this. */
+  preview(tenant: DesiredTenant): StepView[];
+  /** Containers of a tenant as last seen. */
+  containersOf(tenant: string): readonly ObservedContainer[];
+}
+
+const DOCKER_RETRY_MS = 1_000;
+
+/** Observe, plan, run, observe again: the only room that joins the others. */
+export function createLoop(deps: LoopDeps): Loop {
+  const { settings, observer, statuses, reports, clock, log } = deps;
+  const berths = new Map<string, Berth>();
+  let desired = deps.desired;
+  let mode = deps.mode;
+  let observed: ObservedHost | null = null;
+  const bell = createBell();
+  const voice = createVoice(deps);
+  const hostLane = createHostLane({
+    ...deps,
+    voice,
+    generationOf: (tenant) => desired.tenants[tenant]?.generation ?? null,
+    ended: bell.ring,
+  });
+
+  const berthOf = (tenant: string): Berth => {
+    const known = berths.get(tenant);
+    if (known !== undefined) return known;
+    const berth = newBerth();
+    berths.set(tenant, berth);
+    return berth;
+  };
+  const statusOf = (tenant: string): TenantStatus => statuses.all().get(tenant) ?? newStatus(tenant);
+
+  async function run(signal: AbortSignal): Promise<void> {
+    observer.watch(bell.ring, signal);
+    while (!signal.aborted) await bell.wait(await cycle(signal), signal);
+    await Promise.allSettled([...berths.values()].map((berth) => berth.lane?.end));
+    await hostLane.idle();
+  }
+
+  /** One look at the host and all that follows from it. Returns how long to wait when nobody calls. */
+  async function cycle(signal: AbortSignal): Promise<number> {
+    try {
+      observed = await observer.observe(signal);
+      voice.docker('up');
+    } catch (thrown) {
+      if (signal.aborted) return 0;
+      voice.docker('down', thrown);
+      await sayHost([], signal);
+      return DOCKER_RETRY_MS;
+    }
+    const seen = observed;
+    const byTenant = Map.groupBy(seen.containers, (each) => each.tenant);
+    await settleStatuses(seen, byTenant, signal);
+
+    const now = clock.now();
+    const made = plan({
+      desired,
+      mode,
+      statuses: statuses.all(),
+      observed: seen,
+      reserved: networksUnderWay(),
+      settings,
+      now,
+    });
+    hostLane.start(made.host, seen.sites ?? [], signal);
+    for (const each of made.tenants) startTenant(each, now, signal);
+    for (const removal of made.removals) await handleRemoval(removal);
+    await complain(byTenant, signal);
+    report(byTenant);
+    await forget(byTenant);
+    voice.orphans(made.orphans);
+    await sayHost(made.orphans, signal);
+    return Math.max(10, soonest(made, now) - now);
+  }
+
+  /** Statuses that time or a look at the containers changes: lost ones, baked ones, ones that crash while baking. */
+  async function settleStatuses(
+    seen: ObservedHost,
+    byTenant: ReadonlyMap<string, ObservedContainer[]>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const tenant of Object.keys(desired.tenants)) {
+      if (berthOf(tenant).lane !== null) continue;
+      const containers = byTenant.get(tenant) ?? [];
+      if (!statuses.all().has(tenant)) {
+        if (containers.length > 0)
+          await save(adopt(tenant, desired.tenants[tenant], containers, seen.routes));
+        continue;
+      }
+      const status = statusOf(tenant);
+      if (status.move.kind !== 'baking') continue;
+      const complaint = judge(membersOf(containers, status.move.generation));
+      const next =
+        complaint === null
+          ? rest(status, clock.now())
+          : condemn(status, await problemFrom(complaint, signal));
+      if (next.status !== status) await save(next.status);
+      for (const each of next.happenings) voice.happened(tenant, each);
+    }
+  }
+
+  async function save(status: TenantStatus): Promise<void> {
+    try {
+      await statuses.save(status);
+    } catch (thrown) {
+      const berth = berthOf(status.tenant);
+      berth.setback = setbackAfter(berth.setback, problemOf(thrown, 'save', clock.now()), clock.now());
+      log.error({ tenant: status.tenant, err: messageOf(thrown) }, 'a tenant’s status could not be saved');
+    }
+  }
+
+  function startTenant(each: TenantPlan, now: number, signal: AbortSignal): void {
+    const berth = berthOf(each.tenant);
+    if (berth.lane !== null) return;
+    berth.plan = each;
+    if (each.obstacle !== null) {
+      const problem: Problem = { ...each.obstacle, step: 'plan', service: null, logTail: [], at: now };
+      berth.setback = { problem, attempts: 1, retryAt: now + deps.sweepMs };
+      return;
+    }
+    if (berth.setback !== null && now < berth.setback.retryAt) return;
+    if (each.steps.length === 0) {
+      berth.setback = null;
+      return;
+    }
+    const wanted = desired.tenants[each.tenant] ?? null;
+    const { tenant } = each;
+    const lane = startLane(
+      each,
+      wanted,
+      {
+        clock,
+        execute: deps.execute,
+        gate: deps.gate,
+        failpoint: (name) => deps.failpoint(`${name}@${tenant}`),
+        status: () => statusOf(tenant),
+        change: (status) => statuses.save(status),
+        happened: (happening) => voice.happened(tenant, happening),
+        stepped: (step, state, ms, message) =>
+          voice.stepped(tenant, generationIn(each), step, state, ms, message),
+        progressed: () => reportTenant(tenant, observed?.containers.filter((c) => c.tenant === tenant) ?? []),
+      },
+      signal,
+    );
+    berth.lane = lane;
+    berth.lastSteps = lane.views;
+    void lane.end.then((end) => laneEnded(tenant, each, end));
+  }
+
+  function laneEnded(tenant: string, done: TenantPlan, end: LaneEnd): void {
+    const berth = berthOf(tenant);
+    berth.lane = null;
+    if (end.kind === 'failed') {
+      const status = statusOf(tenant);
+      const told = status.move.kind === 'returning' || status.failure?.problem === end.problem;
+      // What the status remembers has its own way on; anything else is tried again after a pause.
+      if (!told) berth.setback = setbackAfter(berth.setback, end.problem, clock.now());
+      log.warn(
+        { tenant, goal: done.goal, code: end.problem.code, step: end.problem.step },
+        end.problem.message,
+      );
+    } else if (end.kind === 'clear') {
+      berth.setback = null;
+      if (
+        done.goal.kind === 'keep' &&
+        done.steps.some((step) => step.kind === 'containers.start' || step.kind === 'containers.resume')
+      ) {
+        voice.happened(tenant, {
+          kind: 'tenant.healed',
+          generation: done.goal.generation,
+          message: 'What was missing was brought back.',
+          problem: null,
+        });
+      }
+    }
+    bell.ring();
+  }
+
+  async function handleRemoval(removal: HostPlan['removals'][number]): Promise<void> {
+    const { tenant, generation } = removal;
+    const berth = berthOf(tenant);
+    if (removal.state === 'ask') {
+      const request = { tenant, generation, containers: removal.containers.slice(0, 200) };
+      const text = JSON.stringify(request);
+      if (berth.said === text) return;
+      berth.said = text;
+      reports.removal(request);
+      return;
+    }
+    if (berth.phase === 'removed') return;
+    berth.phase = 'removed';
+    reports.tenant({
+      tenant,
+      generation,
+      live: null,
+      phase: 'removed',
+      at: clock.now(),
+      steps: [],
+      problem: null,
+      retryAt: null,
+      containers: [],
+    });
+    voice.happened(tenant, {
+      kind: 'tenant.removed',
+      generation,
+      message: 'Its containers and network are gone; its volumes stay.',
+      problem: null,
+    });
+    if (statuses.all().has(tenant)) await statuses.remove(tenant).catch(() => undefined);
+  }
+
+  /** Notes what is wrong with containers that are meant to serve, once, with their last words. */
+  async function complain(
+    byTenant: ReadonlyMap<string, ObservedContainer[]>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const [tenant, wanted] of Object.entries(desired.tenants)) {
+      const berth = berthOf(tenant);
+      const { live } = statusOf(tenant);
+      const members =
+        live === null || wanted.state === 'paused' ? [] : membersOf(byTenant.get(tenant) ?? [], live);
+      const complaint = judge(members);
+      const key = complaint === null ? '' : `${complaint.kind} ${complaint.container.id}`;
+      if (complaint === null) berth.complaint = null;
+      else if (berth.complaint?.key !== key)
+        berth.complaint = { key, problem: await problemFrom(complaint, signal) };
+    }
+  }
+
+  async function problemFrom(complaint: Complaint, signal: AbortSignal): Promise<Problem> {
+    const { service, generation, id, deaths } = complaint.container;
+    const logTail = await observer.logTail(id, 10, signal).catch(() => []);
+    const message =
+      complaint.kind === 'crashes'
+        ? `${service} of generation ${generation} keeps ending by itself (${Math.max(deaths, 1)} times so far); its last lines tell why.`
+        : `${service} of generation ${generation} runs but its health check fails.`;
+    const code = complaint.kind === 'crashes' ? 'crash_loop' : 'health_failed';
+    return { code, message, step: 'watch', service, logTail, at: clock.now() };
+  }
+
+  function report(byTenant: ReadonlyMap<string, ObservedContainer[]>): void {
+    for (const tenant of Object.keys(desired.tenants)) reportTenant(tenant, byTenant.get(tenant) ?? []);
+  }
+
+  function reportTenant(tenant: string, containers: readonly ObservedContainer[]): void {
+    const wanted = desired.tenants[tenant];
+    if (wanted === undefined || desired.tombstones[tenant] !== undefined) return;
+    const berth = berthOf(tenant);
+    const { setback, complaint } = berth;
+    const made = reportOf(
+      {
+        desired: wanted,
+        status: statusOf(tenant),
+        plan: berth.plan,
+        lane: berth.lane === null ? 'idle' : 'running',
+        steps: berth.lastSteps,
+        containers,
+        trouble: setback ?? (complaint === null ? null : { problem: complaint.problem, retryAt: null }),
+      },
+      clock.now(),
+    );
+    const text = JSON.stringify({ ...made, at: 0 });
+    if (text === berth.said) return;
+    berth.said = text;
+    const happening = happeningOf(berth.phase, made.phase, made.generation);
+    berth.phase = made.phase;
+    reports.tenant(made);
+    if (happening !== null) voice.happened(tenant, happening);
+  }
+
+  async function sayHost(orphans: string[], signal: AbortSignal): Promise<void> {
+    try {
+      const about = await observer.host(signal);
+      reports.host({ ...about, docker: voice.dockerState(), orphans: orphans.slice(0, 1000) });
+    } catch (thrown) {
+      if (!signal.aborted) log.warn({ err: messageOf(thrown) }, 'the host’s own numbers could not be read');
+    }
+  }
+
+  /** Drops what is remembered of tenants that are gone for good. */
+  async function forget(byTenant: ReadonlyMap<string, ObservedContainer[]>): Promise<void> {
+    for (const tenant of new Set([...statuses.all().keys(), ...berths.keys()])) {
+      if (
+        desired.revision === 0 ||
+        desired.tenants[tenant] !== undefined ||
+        desired.tombstones[tenant] !== undefined
+      )
+        continue;
+      if (byTenant.has(tenant) || berths.get(tenant)?.lane != null) continue;
+      berths.delete(tenant);
+      if (statuses.all().has(tenant)) await statuses.remove(tenant).catch(() => undefined);
+    }
+  }
+
+  function networksUnderWay(): Extract<Step, { kind: 'network.ensure' }>['network'][] {
+    return [...berths.values()].flatMap((berth) =>
+      (berth.lane?.plan.steps ?? []).flatMap((step) =>
+        step.kind === 'network.ensure' ? [step.network] : [],
+      ),
+    );
+  }
+
+  function soonest(made: HostPlan, now: number): number {
+    const times = made.tenants.flatMap((each) => [
+      each.nextAt,
+      berthOf(each.tenant).setback?.retryAt ?? null,
+    ]);
+    times.push(hostLane.retryAt());
+    return Math.min(
+      now + deps.sweepMs,
+      ...times.filter((time) => time !== null).map((time) => Math.max(time, now)),
+    );
+  }
+
+  return {
+    run,
+    desire(next, changed) {
+      const before = desired;
+      desired = next;
+      for (const tenant of changed) {
+        const berth = berths.get(tenant);
+        if (berth === undefined) continue;
+        berth.setback = null;
+        if (isOvertaken(before.tenants[tenant], next.tenants[tenant])) berth.lane?.stop();
+      }
+      log.info(
+        { revision: next.revision, changed: changed.length, digest: stateDigest(next).slice(0, 12) },
+        'desired state accepted',
+      );
+      bell.ring();
+    },
+    setMode(next) {
+      if (mode === next) return;
+      mode = next;
+      bell.ring();
+    },
+    preview(tenant) {
+      if (observed === null)
+        throw new BerthError(
+          'unavailable',
+          'The agent has not looked at its host yet; ask again in a moment.',
+        );
+      const made = plan({
+        desired: {
+          ...desired,
+          revision: Math.max(1, desired.revision),
+          tenants: { ...desired.tenants, [tenant.tenant]: tenant },
+        },
+        mode: 'apply',
+        statuses: statuses.all(),
+        observed,
+        reserved: networksUnderWay(),
+        settings,
+        now: clock.now(),
+      });
+      const host = made.host.filter((step) => touched(step, observed?.sites ?? []).has(tenant.tenant));
+      const own = made.tenants.find((each) => each.tenant === tenant.tenant)?.steps ?? [];
+      return [...host, ...own].map(viewOf);
+    },
+    containersOf(tenant) {
+      return observed?.containers.filter((each) => each.tenant === tenant) ?? [];
+    },
+  };
+}
+
+/** Work for what was desired before is pointless now. */
+function isOvertaken(before: DesiredTenant | undefined, after: DesiredTenant | undefined): boolean {
+  return before?.generation !== after?.generation || before?.state !== after?.state;
+}
+
+function generationIn({ goal }: TenantPlan): number | null {
+  return 'generation' in goal ? goal.generation : null;
+}

@@ -1,0 +1,61 @@
+import type { Happening } from '../machine/machine.ts';
+import type { Problem } from '@berth/shared/domain/step';
+import type { StepView, TenantPhase } from '@berth/shared/protocol/report';
+import type { TenantPlan } from '../plan/input.ts';
+import type { Lane } from './lane.ts';
+
+/** Housekeeping that failed, and when it is tried again. */
+export interface Setback {
+  problem: Problem;
+  attempts: number;
+  retryAt: number;
+}
+
+/** What the loop keeps of one tenant between two looks at the host; lost on a restart, and no loss. */
+export interface Berth {
+  lane: Lane | null;
+  lastSteps: readonly StepView[];
+  plan: TenantPlan | null;
+  setback: Setback | null;
+  /** What is wrong with the containers that serve, and for which of them its last words were read. */
+  complaint: { key: string; problem: Problem } | null;
+  /** The last report as text, to say nothing twice. */
+  said: string;
+  phase: TenantPhase | null;
+}
+
+export function newBerth(): Berth {
+  return { lane: null, lastSteps: [], plan: null, setback: null, complaint: null, said: '', phase: null };
+}
+
+/** 1 s, doubling, at most a minute. */
+export function setbackAfter(before: Setback | null, problem: Problem, now: number): Setback {
+  const attempts = (before?.attempts ?? 0) + 1;
+  return { problem, attempts, retryAt: now + Math.min(60_000, 1_000 * 2 ** Math.min(attempts - 1, 8)) };
+}
+
+/** What a change of phase tells whoever waits for a tenant, beyond what the steps told. */
+export function happeningOf(
+  before: TenantPhase | null,
+  after: TenantPhase,
+  generation: number,
+): Happening | null {
+  if (before === after || before === null) return null;
+  if (after === 'paused') {
+    return {
+      kind: 'tenant.paused',
+      generation,
+      message: 'Its containers are stopped; visitors see the maintenance page.',
+      problem: null,
+    };
+  }
+  if (before === 'paused' && after === 'settled') {
+    return {
+      kind: 'tenant.live',
+      generation,
+      message: `Generation ${generation} serves again.`,
+      problem: null,
+    };
+  }
+  return null;
+}
