@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs an agent's host: Docker, Nginx, nftables, conntrack, Node 24 and Berth under /opt/berth. Run as root.
+set -euo pipefail
+
+# Cloud-init may still hold apt's lock, or be about to rewrite the sources.
+command -v cloud-init >/dev/null && cloud-init status --wait >/dev/null || true
+
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q -o DPkg::Lock::Timeout=120
+apt-get upgrade -y -q -o DPkg::Lock::Timeout=120
+apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 \
+  docker.io iptables nginx nftables conntrack iproute2 ca-certificates curl
+
+install -d -m 0755 /opt/berth/node/bin /opt/berth/dist /etc/berth
+install -m 0755 /tmp/berth/node/bin/node /opt/berth/node/bin/node
+install -m 0644 /tmp/berth/dist/* /opt/berth/dist/
+install -m 0644 /tmp/berth/systemd/*.service /etc/systemd/system/
+/opt/berth/node/bin/node --version
+
+# What is secret (a join token) comes with user data at first boot, never with the image.
+install -m 0600 /dev/null /etc/berth/agent.env
+if [ -n "${COORDINATOR_URL:-}" ]; then
+  printf 'BERTH_COORDINATOR_URL=%s\n' "$COORDINATOR_URL" >>/etc/berth/agent.env
+fi
+
+# The distribution's own Nginx would hold port 80; Berth's has a unit of its own.
+systemctl disable --now nginx.service
+systemctl enable docker.service berth-network.service berth-nginx.service berth-agent.service
+systemctl daemon-reload
+
+# Containers' logs must not fill the disk, and what they listen on is reached through Nginx only.
+install -d -m 0755 /etc/docker
+cat >/etc/docker/daemon.json <<'JSON'
+{
+  "log-driver": "json-file",
+  "log-opts": { "max-size": "10m", "max-file": "3" },
+  "userland-proxy": false
+}
+JSON
+
+rm -rf /tmp/berth
