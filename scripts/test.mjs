@@ -7,12 +7,13 @@ import { home, root } from './bootstrap/paths.mjs';
 import { prepare } from './bootstrap/prepare.mjs';
 import { inForeground } from './bootstrap/process.mjs';
 import { runAttached } from './bootstrap/run.mjs';
-import { postgresBinaries } from './bootstrap/system.mjs';
+import { postgresBinaries, staticBusybox } from './bootstrap/system.mjs';
 import { nodeBin, toolEnvironment } from './bootstrap/toolchain.mjs';
 
 main(async () => {
   const finished = await prepare({ why: 'Testing with real containers', system: 'test' });
   if (finished !== undefined) return finished;
+  const busybox = await staticBusybox();
   const docker = await ensureDocker();
   const scratch = mkdtempSync(join(tmpdir(), 'berth-test-'));
   const resultFile = join(scratch, 'result.json');
@@ -33,6 +34,7 @@ main(async () => {
           BERTH_HOME: home,
           DOCKER_HOST: docker.dockerHost,
           BERTH_POSTGRES_BIN: postgresBinaries() ?? '',
+          BERTH_BUSYBOX: busybox,
           BERTH_TEST_RESULT: resultFile,
         }),
       },

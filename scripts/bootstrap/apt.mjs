@@ -1,4 +1,15 @@
-import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { say } from './log.mjs';
 import { identify, isSame } from './process.mjs';
 import { run, which } from './run.mjs';
@@ -41,6 +52,20 @@ export async function install(packages) {
     release();
   }
   await disableServices(fresh.flatMap((name) => SERVICES[name]));
+}
+
+/** Unpacks a package into a directory without installing it: for one that would push another package out. */
+export async function unpack(name, target) {
+  if (!hasLists()) await update();
+  const scratch = mkdtempSync(join(tmpdir(), 'berth-apt-'));
+  try {
+    await run('apt-get', ['download', '-q', name], { cwd: scratch, what: `downloading ${name}` });
+    const file = readdirSync(scratch).find((entry) => entry.endsWith('.deb'));
+    mkdirSync(target, { recursive: true });
+    await run('dpkg-deb', ['-x', join(scratch, file), target], { what: `unpacking ${name}` });
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
 }
 
 function hasLists() {

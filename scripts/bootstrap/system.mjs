@@ -1,8 +1,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { install } from './apt.mjs';
+import { install, unpack } from './apt.mjs';
 import { say, Sentence } from './log.mjs';
-import { which } from './run.mjs';
+import { root } from './paths.mjs';
+import { run, which } from './run.mjs';
 
 /** A part is there when its `found` says so; `packages` are Debian's and Ubuntu's names, all of which are installed. */
 const program = (name, ...packages) => ({ name, packages, found: () => which(name) !== undefined });
@@ -60,4 +61,24 @@ export function postgresBinaries() {
   if (!existsSync(base)) return which('initdb') ? join(which('initdb'), '..') : undefined;
   const versions = readdirSync(base).sort((a, b) => Number(b) - Number(a));
   return versions.map((version) => join(base, version, 'bin')).find((dir) => existsSync(join(dir, 'initdb')));
+}
+
+/**
+ * A busybox that needs no library, for small images. Where the distribution's other busybox is installed (the two
+ * exclude each other), a copy below .berth/tools; the system's stays as it is.
+ * @returns {Promise<string>} its path
+ */
+export async function staticBusybox() {
+  const tools = join(root, '.berth', 'tools');
+  const places = [which('busybox'), join(tools, 'bin', 'busybox'), join(tools, 'usr', 'bin', 'busybox')];
+  for (const place of places) if (place && existsSync(place) && (await isStatic(place))) return place;
+  say('this busybox needs shared libraries: unpacking busybox-static into .berth/tools');
+  await unpack('busybox-static', tools);
+  const found = places.slice(1).find((place) => existsSync(place));
+  if (!found) throw new Sentence('busybox-static holds no busybox where it is expected; see .berth/tools.');
+  return found;
+}
+
+async function isStatic(file) {
+  return (await run('ldd', [file], { allowFailure: true })).code !== 0;
 }
