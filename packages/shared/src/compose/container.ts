@@ -30,8 +30,12 @@ type ContainerKeys =
   | 'stopGraceMs'
   | 'labels';
 
-/** What the container runs and how it is started and stopped. */
-export function readContainer(f: Findings, at: Spot, given: Fields): Pick<ServiceSpec, ContainerKeys> {
+/** What the container runs and how it is started and stopped. `at` is where a missing image is reported, if at all. */
+export function readContainer(
+  f: Findings,
+  at: Spot | undefined,
+  given: Fields,
+): Pick<ServiceSpec, ContainerKeys> {
   const optional = <T>(key: string, read: (node: Tree) => T | undefined): T | undefined => {
     const node = given.get(key);
     return node === undefined ? undefined : read(node);
@@ -83,15 +87,17 @@ export function readContainer(f: Findings, at: Spot, given: Fields): Pick<Servic
   };
 }
 
-function readImage(f: Findings, at: Spot, given: Fields): string {
+function readImage(f: Findings, at: Spot | undefined, given: Fields): string {
   const image = given.get('image');
   const build = given.get('build');
   if (build !== undefined && image !== undefined) {
     f.warn(build, 'has no effect: hosts do not build; build and push the image in CI');
   }
   if (image === undefined) {
+    const where = build ?? at;
+    if (where === undefined) return IMAGE_TO_COME;
     f.error(
-      build ?? at,
+      where,
       build === undefined
         ? 'has no image; every service needs one'
         : 'hosts do not build: build and push in CI, and name the result with image',

@@ -46,7 +46,8 @@ export class Findings {
   }
 
   #add(kind: string, list: Finding[], where: Spot, message: string): void {
-    const key = `${kind} ${where.line}:${where.column} ${where.path} ${message}`;
+    // An anchor brings the same line into several services; saying it once, for the first of them, is enough.
+    const key = `${kind} ${where.line}:${where.column} ${message}`;
     if (list.length >= MOST || this.#seen.has(key)) return;
     this.#seen.add(key);
     list.push({ line: where.line, column: where.column, path: where.path, message });

@@ -60,7 +60,8 @@ export function readTree(text: string, findings: Findings): Tree | undefined {
       uniqueKeys: false,
       prettyErrors: false,
       strict: true,
-      logLevel: 'silent',
+      // Lower would hide that there is more than one document.
+      logLevel: 'error',
     });
   } catch (thrown) {
     // The YAML library recurses; a few thousand open brackets exhaust its stack.
@@ -163,7 +164,14 @@ class Walk {
         }
         continue;
       }
-      own.set(key, { ...where, key, value: this.tree(pair.value, where.path, depth + 1) });
+      const value = this.tree(pair.value, where.path, depth + 1);
+      // What is wrong with a whole mapping or list is said at its key, not at the line where its content begins.
+      const below = value.kind !== 'scalar' && value.line > where.line && !isAlias(pair.value);
+      own.set(key, {
+        ...where,
+        key,
+        value: below ? { ...value, line: where.line, column: where.column } : value,
+      });
     }
     return [...own.values(), ...[...merged.values()].filter((entry) => !own.has(entry.key))];
   }

@@ -75,7 +75,7 @@ export function readService(entry: Entry, around: Surroundings): ServiceDraft {
   checkRights(f, given, profile === 'open' ? undefined : profile);
   checkNetworks(f, given, around.networks);
 
-  const container = readContainer(f, entry, given);
+  const container = readContainer(f, entry.value.kind === 'map' ? entry : undefined, given);
   const spec: ServiceSpec = {
     name,
     ...container,
