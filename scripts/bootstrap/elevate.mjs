@@ -1,6 +1,6 @@
 import { say, Sentence } from './log.mjs';
 import { inForeground } from './process.mjs';
-import { runAttached, which } from './run.mjs';
+import { runAttached, systemPath, which } from './run.mjs';
 
 const KEPT = ['BERTH_HOME', 'DOCKER_HOST', 'PATH', 'NO_COLOR', 'FORCE_COLOR', 'CI', 'TERM'];
 
@@ -10,7 +10,12 @@ const KEPT = ['BERTH_HOME', 'DOCKER_HOST', 'PATH', 'NO_COLOR', 'FORCE_COLOR', 'C
  * before, so that it stays the user's.
  */
 export async function elevate(why) {
-  if (process.getuid?.() === 0) return undefined;
+  if (process.getuid?.() === 0) {
+    // sudo may have kept a user's PATH, without the directories that dockerd, iptables and nft are in.
+    const path = (process.env.PATH ?? '').split(':').filter(Boolean);
+    process.env.PATH = [...path, ...systemPath.filter((dir) => !path.includes(dir))].join(':');
+    return undefined;
+  }
   const sudo = which('sudo');
   if (!sudo) throw new Sentence(`${why} needs root, and there is no sudo here. Run it as root.`);
   say(`${why} needs root: continuing with sudo`);

@@ -61,7 +61,7 @@ export function runAttached(file, args, { env = process.env, cwd, foreground = (
   });
 }
 
-const systemPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+export const systemPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
 /** Absolute path of a program, or undefined. Looks into the sbin directories too: a user's PATH often leaves them out. */
 export function which(name) {

@@ -88,7 +88,6 @@ function plainEnvironment() {
 
 /** The environment for programs that should find the toolchain's Node and our tools first. */
 export function toolEnvironment(extra = {}) {
-  const path = [join(toolchainDir, 'node_modules', '.bin'), process.env.PATH].filter(Boolean).join(':');
-  const sbin = ['/usr/sbin', '/sbin'].filter((dir) => !path.split(':').includes(dir));
-  return { ...process.env, PATH: [path, ...sbin].join(':'), ...extra };
+  const path = [join(toolchainDir, 'node_modules', '.bin'), ...(process.env.PATH ?? '').split(':')];
+  return { ...process.env, PATH: path.filter(Boolean).join(':'), ...extra };
 }
