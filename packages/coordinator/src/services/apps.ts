@@ -1,0 +1,128 @@
+import type { App, AppliedApp, ApplyApp, Release, ReleaseDetail } from '@berth/shared/api/schemas';
+import type { Finding } from '@berth/shared/compose/findings';
+import { digestOf } from '@berth/shared/domain/digest';
+import { BerthError } from '@berth/shared/domain/errors';
+import type { z } from 'zod';
+import type { ServiceContext } from './context.ts';
+import { listed, type Listed } from './paging.ts';
+import type { Actor, ReleaseRecord } from './records.ts';
+import type { Page } from './store.ts';
+import { parseCompose } from './templates.ts';
+
+export interface Apps {
+  list(page: Page): Promise<Listed<App>>;
+  show(app: string): Promise<App>;
+  /** Creates the app or its next release; the same content as the newest release changes nothing. */
+  apply(by: Actor, app: string, given: z.output<typeof ApplyApp>): Promise<z.infer<typeof AppliedApp>>;
+  remove(by: Actor, app: string): Promise<void>;
+  releases(app: string, page: Page): Promise<Listed<Release>>;
+  release(app: string, release: number): Promise<z.infer<typeof ReleaseDetail>>;
+}
+
+export function createApps({ store, clock }: ServiceContext): Apps {
+  return {
+    async list(page) {
+      return listed(await store.apps({ ...page, limit: page.limit + 1 }), page.limit, (app) => app.app);
+    },
+    async show(app) {
+      return found(await store.app(app), app);
+    },
+    async apply(by, app, { compose, envFiles, labels }) {
+      const { template, warnings } = parseCompose(compose, envFiles);
+      const digest = digestOf({ compose, envFiles });
+      const at = clock.now();
+      return await store.mutate<z.infer<typeof AppliedApp>>(by, at, async (tx) => {
+        const present = await tx.app(app);
+        const newest = present === null ? null : await tx.release(app, present.release);
+        const all = [...nameWarning(app, template.name), ...warnings];
+        if (newest !== null && newest.digest === digest)
+          return {
+            result: { app, release: newest.release, result: 'unchanged', warnings: all },
+            audit: null,
+          };
+        if (present === null) await tx.insertApp(app, at);
+        const release = (present?.release ?? 0) + 1;
+        const record: ReleaseRecord = {
+          app,
+          release,
+          digest,
+          services: template.services,
+          labels,
+          createdAt: at,
+          createdBy: by.actor,
+        };
+        await tx.insertRelease({ ...record, compose, envFiles });
+        await tx.addEvents([
+          {
+            kind: 'app.applied',
+            at,
+            tenant: null,
+            app,
+            host: null,
+            generation: null,
+            message: `App ${app} has release ${release}.`,
+            details: { release, digest },
+          },
+        ]);
+        return {
+          result: { app, release, result: 'created', warnings: all },
+          audit: {
+            action: present === null ? 'app.created' : 'release.created',
+            subject: app,
+            before: newest === null ? null : { release: newest.release, digest: newest.digest },
+            after: record,
+          },
+        };
+      });
+    },
+    async remove(by, app) {
+      await store.mutate(by, clock.now(), async (tx) => {
+        const present = found(await tx.app(app), app);
+        if (present.tenants > 0) {
+          throw new BerthError(
+            'conflict',
+            `App ${app} still has ${present.tenants === 1 ? 'a tenant' : `${present.tenants} tenants`}. Delete ${present.tenants === 1 ? 'it' : 'them'} first: "berth tenant list --app ${app}".`,
+            { details: { tenants: present.tenants } },
+          );
+        }
+        await tx.deleteApp(app);
+        return { result: null, audit: { action: 'app.deleted', subject: app, before: present, after: null } };
+      });
+    },
+    async releases(app, { after, limit }) {
+      found(await store.app(app), app);
+      const before = after === undefined ? undefined : Number.parseInt(after, 10);
+      if (before !== undefined && !Number.isSafeInteger(before))
+        throw new BerthError('invalid_request', `after must be a release number, not "${after}".`);
+      const rows = await store.releases(app, before, limit + 1);
+      return listed(rows, limit, (release) => String(release.release));
+    },
+    async release(app, release) {
+      const source = await store.release(app, release);
+      if (source === null) {
+        const { release: newest } = found(await store.app(app), app);
+        throw new BerthError(
+          'not_found',
+          `App ${app} has no release ${release}; its newest is ${newest}.`,
+          { details: { newest } },
+        );
+      }
+      // Env files often hold what nobody should read back: their size tells that they are there.
+      const envFiles = Object.fromEntries(
+        Object.entries(source.envFiles).map(([path, text]) => [path, `${Buffer.byteLength(text)} bytes`]),
+      );
+      return { ...source, envFiles };
+    },
+  };
+}
+
+function found<T>(app: T | null, name: string): T {
+  if (app !== null) return app;
+  throw new BerthError('not_found', `There is no app ${name}; see "berth app list".`);
+}
+
+function nameWarning(app: string, name: string): Finding[] {
+  if (name === '' || name === app) return [];
+  const message = `the file calls itself ${name} and is applied as app ${app}`;
+  return [{ line: 1, column: 1, path: 'name', message }];
+}

@@ -1,0 +1,121 @@
+import type { EventFilter, EventRecord } from './records.ts';
+import type { Store } from './store.ts';
+
+export interface EventFeed {
+  /**
+   * Events after a number, in order and without a gap, until the signal ends. Events are pulled: a slow reader holds up
+   * nobody and costs no memory, it only reads from the database instead of from the newest ones kept here.
+   */
+  follow(after: number, filter: EventFilter, signal: AbortSignal): AsyncGenerator<EventRecord[]>;
+  /** The newest number. */
+  last(): Promise<number>;
+}
+
+export interface EventFeedOptions {
+  store: Store;
+  signal: AbortSignal;
+  /** Looks for events of other coordinators this often; null where nobody else writes. */
+  pollMs: number | null;
+  onError: (thrown: unknown) => void;
+}
+
+/** How many of the newest events are kept for all followers together. */
+const RECENT = 2_000;
+const PAGE = 500;
+
+export function createEventFeed({ store, signal, pollMs, onError }: EventFeedOptions): EventFeed {
+  /** Consecutive by number. */
+  let recent: EventRecord[] = [];
+  let head: number | null = null;
+  let reading: Promise<void> | null = null;
+  let again = false;
+  let wake = Promise.withResolvers<void>();
+
+  /** Reads what is new, once for everybody; calls during a read are one more read. */
+  function refresh(): Promise<void> {
+    again = true;
+    reading ??= (async () => {
+      try {
+        while (again && !signal.aborted) {
+          again = false;
+          await readNew();
+        }
+      } catch (thrown) {
+        if (!signal.aborted) onError(thrown);
+      } finally {
+        reading = null;
+      }
+    })();
+    return reading;
+  }
+
+  async function readNew(): Promise<void> {
+    head ??= await store.lastEvent();
+    for (;;) {
+      const fresh = await store.events({}, head, PAGE);
+      const last = fresh.at(-1);
+      if (last === undefined) return;
+      recent = [...recent, ...fresh].slice(-RECENT);
+      head = last.id;
+      wake.resolve();
+      wake = Promise.withResolvers();
+      if (fresh.length < PAGE) return;
+    }
+  }
+
+  const stop = store.onEvents(() => void refresh());
+  const timer = pollMs === null ? null : setInterval(() => void refresh(), pollMs);
+  timer?.unref();
+  signal.addEventListener(
+    'abort',
+    () => {
+      stop();
+      if (timer !== null) clearInterval(timer);
+      wake.resolve();
+    },
+    { once: true },
+  );
+
+  return {
+    last: () => store.lastEvent(),
+    async *follow(after, filter, until) {
+      if (head === null) await refresh();
+      let cursor = after;
+      const aborted = Promise.withResolvers<void>();
+      const onAbort = (): void => aborted.resolve();
+      until.addEventListener('abort', onAbort, { once: true });
+      try {
+        while (!until.aborted && !signal.aborted) {
+          const woken = wake.promise;
+          const top = head ?? 0;
+          if (cursor >= top) {
+            await Promise.race([woken, aborted.promise]);
+            continue;
+          }
+          const first = recent[0];
+          if (first !== undefined && cursor + 1 >= first.id) {
+            const chosen = recent.slice(cursor + 1 - first.id).filter((event) => matches(event, filter));
+            cursor = top;
+            if (chosen.length > 0) yield chosen;
+            continue;
+          }
+          // Far behind: from the database, up to where the kept ones begin or the page ends.
+          const page = await store.events(filter, cursor, PAGE);
+          const known = page.filter((event) => event.id <= top);
+          cursor = page.length < PAGE ? top : (known.at(-1)?.id ?? top);
+          if (known.length > 0) yield known;
+        }
+      } finally {
+        until.removeEventListener('abort', onAbort);
+      }
+    },
+  };
+}
+
+function matches(event: EventRecord, filter: EventFilter): boolean {
+  return (
+    (filter.tenant === undefined || event.tenant === filter.tenant) &&
+    (filter.host === undefined || event.host === filter.host) &&
+    (filter.kind === undefined || event.kind === filter.kind)
+  );
+}

@@ -1,0 +1,183 @@
+import type { TenantExplain } from '@berth/shared/api/schemas';
+import type { ErrorCode } from '@berth/shared/domain/errors';
+import type { TenantReport } from '@berth/shared/protocol/report';
+import type { EpochRecord } from './fleet-store.ts';
+import type { HostView, TenantView } from './records.ts';
+import { ago, tenantShown } from './views.ts';
+
+export interface ExplainInput {
+  tenant: TenantView;
+  host: HostView;
+  report: TenantReport | null;
+  epoch: EpochRecord;
+  now: number;
+}
+
+/** Why a tenant runs or does not, from what is known; pure. The first reason that holds everything up is the verdict. */
+export function explain({ tenant, host, report, epoch, now }: ExplainInput): TenantExplain {
+  const shown = tenantShown(tenant);
+  const current = report !== null && report.generation >= tenant.generation ? report : null;
+  const words = verdict({ tenant, host, report: current, epoch, now });
+  return {
+    tenant: tenant.tenant,
+    verdict: words.verdict,
+    phase: shown.phase,
+    host: { host: host.host, name: host.name, state: host.connection, lastSeenAt: host.lastSeenAt },
+    generation: tenant.generation,
+    live: shown.live,
+    freshness: shown.freshness,
+    steps: current?.steps ?? [],
+    problem: current?.problem ?? null,
+    retryAt: current?.retryAt ?? null,
+    containers: report?.containers ?? [],
+    advice: words.advice,
+  };
+}
+
+interface Words {
+  verdict: string;
+  advice: string[];
+}
+
+function verdict(input: ExplainInput): Words {
+  const { tenant, host, report, epoch, now } = input;
+  const name = tenant.tenant;
+  if (host.connection === 'never-seen') {
+    return {
+      verdict: `${name} waits: host ${host.name} was enrolled but its agent has never connected.`,
+      advice: [`Start the agent on ${host.name} and see that it reaches this coordinator.`],
+    };
+  }
+  if (host.connection === 'offline') {
+    const since = host.lastSeenAt === null ? '' : ` since ${ago(host.lastSeenAt, now)}`;
+    const serving =
+      report?.live === null || report === null
+        ? ''
+        : ` Its containers go on without the coordinator; generation ${report.live} served when it was last heard of.`;
+    return {
+      verdict: `Host ${host.name} is offline${since}, so nothing about ${name} can change now.${serving}`,
+      advice: [
+        `See whether ${host.name} is up and its agent runs ("berth host show ${host.host}"); it takes up what it missed by itself.`,
+      ],
+    };
+  }
+  if (epoch.mode === 'observe') {
+    return {
+      verdict: `The coordinator only observes (${epoch.reason ?? 'no reason recorded'}), so no agent changes anything.`,
+      advice: ['Compare "berth status" with what should be, then confirm the state to let agents apply it.'],
+    };
+  }
+  if (report === null) {
+    if (host.ackedEpoch !== epoch.epoch || host.ackedRevision < host.revision) {
+      return {
+        verdict: `${name} waits: host ${host.name} has not acknowledged its newest state (revision ${host.revision}, acknowledged ${host.ackedRevision}).`,
+        advice: [`If this lasts, look at the agent's log on ${host.name}: its state directory may not be writable.`],
+      };
+    }
+    return {
+      verdict: `${name} waits for the first report of generation ${tenant.generation} from host ${host.name}.`,
+      advice: [],
+    };
+  }
+  return ofReport(input, report);
+}
+
+function ofReport({ tenant, host, now }: ExplainInput, report: TenantReport): Words {
+  const name = tenant.tenant;
+  const running = report.steps.find((step) => step.state === 'running');
+  const stays =
+    report.live === null
+      ? 'Nothing serves.'
+      : report.live === tenant.generation
+        ? `Generation ${report.live} serves.`
+        : `Generation ${report.live} still serves.`;
+  switch (report.phase) {
+    case 'settled':
+      return { verdict: `${name} runs: generation ${tenant.generation} serves and nothing is left to do.`, advice: [] };
+    case 'baking':
+      return {
+        verdict: `${name} runs: generation ${tenant.generation} serves; the one before is kept for instant return until its bake time has passed.`,
+        advice: [],
+      };
+    case 'waiting':
+      return { verdict: `${name} waits on host ${host.name}; nothing has begun yet. ${stays}`, advice: [] };
+    case 'moving':
+      return {
+        verdict: `${name} is on the way to generation ${tenant.generation}${running === undefined ? '' : `: ${running.title}`}. ${stays}`,
+        advice: [],
+      };
+    case 'returning':
+      return {
+        verdict: `${name} is going back to the generation before${because(report)}.`,
+        advice: adviceOn(report, host),
+      };
+    case 'failed':
+      return { verdict: `Generation ${tenant.generation} of ${name} failed${because(report)}. ${stays}`, advice: adviceOn(report, host) };
+    case 'blocked': {
+      const again =
+        report.retryAt === null
+          ? ''
+          : ` It is tried again ${report.retryAt <= now ? 'now' : `in ${Math.ceil((report.retryAt - now) / 1000)} s`}.`;
+      return { verdict: `${name} is blocked${because(report)}. ${stays}${again}`, advice: adviceOn(report, host) };
+    }
+    case 'paused':
+      return {
+        verdict:
+          tenant.state === 'paused'
+            ? `${name} is paused: its containers are stopped and visitors see a maintenance page.`
+            : `${name} was paused and is about to come back.`,
+        advice: tenant.state === 'paused' ? [`Bring it back with "berth tenant resume ${name}".`] : [],
+      };
+    case 'removing':
+    case 'removed':
+      return { verdict: `${name} is being removed; its volumes stay on host ${host.name}.`, advice: [] };
+    default:
+      return assertNever(report.phase);
+  }
+}
+
+function assertNever(value: never): never {
+  throw new Error(`unexpected phase ${JSON.stringify(value)}`);
+}
+
+function because(report: TenantReport): string {
+  const { problem } = report;
+  if (problem === null) return '';
+  const where = problem.service === null ? '' : `, service ${problem.service}`;
+  return ` at step ${problem.step}${where}: ${problem.message.replace(/\.$/, '')}`;
+}
+
+function adviceOn(report: TenantReport, host: HostView): string[] {
+  const { problem, tenant } = report;
+  if (problem === null) return [];
+  const again = `"berth tenant restart ${tenant}" tries again.`;
+  const service = problem.service ?? 'the service';
+  const known: Partial<Record<ErrorCode, string[]>> = {
+    image_not_found: [
+      'Check the image name and tag in the Compose file and the variables in it; was it pushed to the registry?',
+      again,
+    ],
+    image_pull_failed: ['Check that the host may pull from the registry (its credentials), then try again.', again],
+    registry_unreachable: [`Check that ${host.name} reaches the registry; Berth tries again by itself.`],
+    health_failed: [
+      `Look at the log lines of ${service} below: it started but its health check never passed.`,
+      `If it only needs longer, raise healthcheck.start_period of ${service}.`,
+      again,
+    ],
+    container_failed: [`Look at the log lines of ${service} below: it ended by itself.`, again],
+    crash_loop: [`${service} ends again and again; its last log lines are below.`, again],
+    memory_short: [
+      `Free memory on ${host.name}: pause or remove tenants, lower memory reservations, or add a host.`,
+      'It is tried again by itself when memory is free.',
+    ],
+    disk_short: [`Free disk space on ${host.name}: old images and logs are the usual cause.`],
+    release_command_failed: ['The release command (migration) failed; its last log lines are below. Fix it and make a new release.'],
+    verify_failed: ['The new version did not answer well through Nginx; see the route health path in the Compose file.', again],
+    route_failed: [`The kernel's route map on ${host.name} could not be changed; see "berth host show ${host.host}".`],
+    ingress_invalid: [`Nginx on ${host.name} refused the new configuration; the one before still serves.`],
+    docker_unavailable: [`Docker on ${host.name} does not answer; it is tried again by itself.`],
+    state_unwritable: [`The agent on ${host.name} cannot write its state directory: check its disk.`],
+    address_exhausted: [`Host ${host.name} has no tenant addresses left: give its agent a larger range, or use another host.`],
+  };
+  return known[problem.code] ?? [again];
+}

@@ -1,0 +1,172 @@
+import { createPublicKey } from 'node:crypto';
+import type { CreateJoinToken, Enrol, Enrolled, Host, JoinToken } from '@berth/shared/api/schemas';
+import { BerthError } from '@berth/shared/domain/errors';
+import type { z } from 'zod';
+import type { ServiceContext } from './context.ts';
+import { listed, type Listed } from './paging.ts';
+import type { Actor, JoinTokenRecord } from './records.ts';
+import type { Page, StoreWrites } from './store.ts';
+import { looksLikeToken, makeToken, randomText, tokenHash } from './tokens.ts';
+import { hostShown } from './views.ts';
+
+type HostAnswer = z.infer<typeof Host>;
+
+export interface Hosts {
+  list(page: Page): Promise<Listed<HostAnswer>>;
+  show(host: string): Promise<HostAnswer>;
+  joinToken(by: Actor, given: z.output<typeof CreateJoinToken>): Promise<z.infer<typeof JoinToken>>;
+  /** Binds a key to a new host. The same key again answers the same host, so that a lost answer can be asked for again. */
+  enrol(by: Actor, given: z.output<typeof Enrol>): Promise<z.infer<typeof Enrolled>>;
+  schedule(by: Actor, host: string, scheduling: 'open' | 'cordoned'): Promise<HostAnswer>;
+  remove(by: Actor, host: string): Promise<void>;
+}
+
+const ID_ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
+
+export function createHosts({ store, clock, random }: ServiceContext): Hosts {
+  return {
+    async list(page) {
+      const rows = await store.hosts({ ...page, limit: page.limit + 1 });
+      return listed(rows.map(hostShown), page.limit, (host) => host.host);
+    },
+    async show(host) {
+      return hostShown(found(await store.host(host), host));
+    },
+    async joinToken(by, { pool, ttlMs }) {
+      const token = makeToken('join', random);
+      const at = clock.now();
+      const expiresAt = at + ttlMs;
+      await store.mutate(by, at, async (tx) => {
+        await tx.insertJoinToken(tokenHash(token), pool, at, expiresAt);
+        return {
+          result: null,
+          audit: { action: 'join-token.created', subject: pool, before: null, after: { pool, expiresAt } },
+        };
+      });
+      return { token, pool, expiresAt };
+    },
+    async enrol(by, given) {
+      const publicKey = canonicalKey(given.publicKey);
+      const at = clock.now();
+      const hash = looksLikeToken('join', given.token) ? tokenHash(given.token) : null;
+      return await store.mutate<z.infer<typeof Enrolled>>(by, at, async (tx) => {
+        const token = hash === null ? null : await tx.joinToken(hash);
+        if (hash === null || token === null) {
+          throw new BerthError(
+            'unauthenticated',
+            'This join token is not known. Make a new one with "berth host join-token".',
+          );
+        }
+        const present = await tx.hostByKey(publicKey);
+        if (present !== null && (token.usedBy === null || token.usedBy === present.host))
+          return { result: { host: present.host, pool: present.pool }, audit: null };
+        checkUsable(token, at);
+        const host = `h_${randomText(16, ID_ALPHABET, random)}`;
+        const record = { host, name: given.name, publicKey, pool: token.pool, createdAt: at };
+        await tx.insertHost(record);
+        await tx.useJoinToken(hash, host);
+        await announce(tx, record, at);
+        return {
+          result: { host, pool: token.pool },
+          audit: { action: 'host.enrolled', subject: host, before: null, after: record },
+        };
+      });
+    },
+    async schedule(by, host, scheduling) {
+      await store.mutate(by, clock.now(), async (tx) => {
+        const [before] = await tx.lockHosts({ host });
+        found(before ?? null, host);
+        if (before?.scheduling === scheduling) return { result: null, audit: null };
+        await tx.setScheduling(host, scheduling);
+        return {
+          result: null,
+          audit: {
+            action: scheduling === 'open' ? 'host.uncordoned' : 'host.cordoned',
+            subject: host,
+            before: { scheduling: before?.scheduling },
+            after: { scheduling },
+          },
+        };
+      });
+      return hostShown(found(await store.host(host), host));
+    },
+    async remove(by, host) {
+      await store.mutate(by, clock.now(), async (tx) => {
+        const [locked] = await tx.lockHosts({ host });
+        const before = found(locked ?? null, host);
+        if (before.tenants > 0) {
+          throw new BerthError(
+            'conflict',
+            `Host ${before.name} still carries ${before.tenants === 1 ? 'a tenant' : `${before.tenants} tenants`}. Delete them first: "berth tenant list --host ${host}".`,
+            { details: { tenants: before.tenants } },
+          );
+        }
+        await tx.deleteHost(host);
+        return {
+          result: null,
+          audit: {
+            action: 'host.removed',
+            subject: host,
+            before: { name: before.name, pool: before.pool, publicKey: before.publicKey },
+            after: null,
+          },
+        };
+      });
+    },
+  };
+}
+
+function found<T>(host: T | null, id: string): T {
+  if (host !== null) return host;
+  throw new BerthError('not_found', `There is no host ${id}; see "berth host list".`);
+}
+
+function checkUsable(token: JoinTokenRecord, at: number): void {
+  if (token.usedBy !== null) {
+    throw new BerthError(
+      'unauthenticated',
+      'This join token was used by another host. Each host needs its own: "berth host join-token".',
+    );
+  }
+  if (token.expiresAt <= at) {
+    throw new BerthError(
+      'unauthenticated',
+      'This join token has run out. Make a new one with "berth host join-token".',
+    );
+  }
+}
+
+/** The key in one spelling, so that equal keys are equal text. Errors: `invalid_request`. */
+function canonicalKey(base64: string): string {
+  try {
+    const key = createPublicKey({ key: Buffer.from(base64, 'base64'), format: 'der', type: 'spki' });
+    if (key.asymmetricKeyType === 'ed25519')
+      return key.export({ format: 'der', type: 'spki' }).toString('base64');
+  } catch {
+    // Whatever OpenSSL says of it, the sentence below is what helps.
+  }
+  throw new BerthError(
+    'invalid_request',
+    'publicKey must be an Ed25519 public key: SPKI in DER, written in base64.',
+    { details: { field: 'publicKey' } },
+  );
+}
+
+async function announce(
+  tx: StoreWrites,
+  host: { host: string; name: string; pool: string },
+  at: number,
+): Promise<void> {
+  await tx.addEvents([
+    {
+      kind: 'host.enrolled',
+      at,
+      tenant: null,
+      app: null,
+      host: host.host,
+      generation: null,
+      message: `Host ${host.name} joined pool ${host.pool}.`,
+      details: { name: host.name, pool: host.pool },
+    },
+  ]);
+}

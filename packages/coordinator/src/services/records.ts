@@ -1,0 +1,179 @@
+import type { z } from 'zod';
+import type { TenantState, Role } from '@berth/shared/api/schemas';
+import type { HostReport, TenantPhase, TenantReport } from '@berth/shared/protocol/report';
+import type { Problem } from '@berth/shared/domain/step';
+import type { EventKind } from '@berth/shared/domain/events';
+
+/** What the store keeps, as the services see it. Times are milliseconds since 1970, sizes bytes. */
+
+export interface AppRecord {
+  app: string;
+  /** Newest release. */
+  release: number;
+  tenants: number;
+  createdAt: number;
+  updatedAt: number;
+}
+
+export interface ReleaseRecord {
+  app: string;
+  release: number;
+  /** Of the compose file and its env files. */
+  digest: string;
+  services: string[];
+  labels: Record<string, string>;
+  createdAt: number;
+  createdBy: string;
+}
+
+/** A release with its template: the Compose file as it was given and the env files it names. Never changes. */
+export interface ReleaseSource extends ReleaseRecord {
+  compose: string;
+  envFiles: Record<string, string>;
+}
+
+export interface TenantRecord {
+  tenant: string;
+  app: string;
+  release: number;
+  generation: number;
+  state: z.infer<typeof TenantState>;
+  host: string;
+  pool: string;
+  domains: string[];
+  reservedMemory: number;
+  reservedCpus: number;
+  /** What a second colour needs beside the first while this tenant moves. */
+  surgeMemory: number;
+  createdAt: number;
+  updatedAt: number;
+}
+
+/** A tenant with what is known of its host and what its agent said last. */
+export interface TenantView extends TenantRecord {
+  hostName: string;
+  connection: Connection;
+  ingress: Ingress | null;
+  reported: ReportHead | null;
+}
+
+export interface ReportHead {
+  generation: number;
+  live: number | null;
+  phase: z.infer<typeof TenantPhase>;
+  problem: Problem | null;
+  at: number;
+}
+
+export type Connection = 'online' | 'offline' | 'never-seen';
+
+export interface Ingress {
+  address: string;
+  port: number;
+}
+
+export interface HostRecord {
+  host: string;
+  name: string;
+  publicKey: string;
+  pool: string;
+  scheduling: 'open' | 'cordoned';
+  connection: Connection;
+  lastSeenAt: number | null;
+  agentVersion: string | null;
+  memoryBytes: number;
+  cpus: number;
+  ingress: Ingress | null;
+  facts: Record<string, string>;
+  report: HostReport | null;
+  revision: number;
+  ackedEpoch: number;
+  ackedRevision: number;
+  createdAt: number;
+}
+
+/** A host with the sums over its tenants. */
+export interface HostView extends HostRecord {
+  tenants: number;
+  reservedMemory: number;
+  reservedCpus: number;
+  /** The largest surge of any tenant here: room that is kept for one move at a time. */
+  largestSurge: number;
+}
+
+export type Scope = 'app' | 'pool' | 'tenant';
+
+export interface VariableRecord {
+  scope: Scope;
+  name: string;
+  value: string;
+}
+
+export interface NewEvent {
+  kind: EventKind;
+  at: number;
+  tenant: string | null;
+  app: string | null;
+  host: string | null;
+  generation: number | null;
+  message: string;
+  details: Record<string, unknown>;
+}
+
+export interface EventRecord extends Omit<NewEvent, 'kind'> {
+  id: number;
+  kind: string;
+}
+
+export interface EventFilter {
+  tenant?: string | undefined;
+  host?: string | undefined;
+  kind?: string | undefined;
+}
+
+export interface AuditEntry {
+  action: string;
+  subject: string;
+  before: unknown;
+  after: unknown;
+}
+
+export interface AuditRow extends AuditEntry {
+  id: number;
+  at: number;
+  actor: string;
+  requestId: string;
+}
+
+/** Who does something, for the audit. */
+export interface Actor {
+  actor: string;
+  requestId: string;
+}
+
+export interface TokenRecord {
+  id: string;
+  name: string;
+  role: z.infer<typeof Role>;
+  createdAt: number;
+  expiresAt: number | null;
+  lastUsedAt: number | null;
+}
+
+export interface JoinTokenRecord {
+  pool: string;
+  expiresAt: number;
+  /** The host that was enrolled with it. */
+  usedBy: string | null;
+}
+
+export interface TenantCounts {
+  total: number;
+  settled: number;
+  moving: number;
+  failed: number;
+  blocked: number;
+  paused: number;
+}
+
+export type { TenantReport };

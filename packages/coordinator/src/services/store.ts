@@ -1,0 +1,134 @@
+import type { DesiredTenant, Tombstone } from '@berth/shared/domain/desired';
+import type { EpochRecord, FleetStore } from './fleet-store.ts';
+import type {
+  Actor,
+  AppRecord,
+  AuditEntry,
+  AuditRow,
+  EventFilter,
+  EventRecord,
+  HostRecord,
+  HostView,
+  JoinTokenRecord,
+  NewEvent,
+  ReleaseRecord,
+  ReleaseSource,
+  Scope,
+  TenantCounts,
+  TenantRecord,
+  TenantReport,
+  TenantView,
+  TokenRecord,
+  VariableRecord,
+} from './records.ts';
+
+/** All that is kept, in SQLite or PostgreSQL alike. Reads here see what is committed. */
+export interface Store extends StoreReads {
+  readonly kind: 'sqlite' | 'postgres';
+  readonly fleet: FleetStore;
+  /**
+   * One transaction. What `work` answers decides: with an `audit` entry the record is written beside the change and all
+   * of it is durable when the promise resolves; with `audit: null` nothing was changed, and the transaction is rolled
+   * back. `work` may run again when the database asks for it (a deadlock on PostgreSQL), so it must only touch `tx`.
+   */
+  mutate<T>(by: Actor, at: number, work: (tx: StoreWrites) => Promise<Mutation<T>>): Promise<T>;
+  /** Called after each commit that added events. Answers the way to stop it. */
+  onEvents(listener: () => void): () => void;
+  /** Coarse bookkeeping that nobody audits: when a token was last used. */
+  touchToken(id: string, at: number): Promise<void>;
+  /** At start, before any agent connects: nobody is online. */
+  resetConnections(): Promise<void>;
+  /** Writes one row, to know that writing works. */
+  probe(at: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Mutation<T> {
+  result: T;
+  audit: AuditEntry | null;
+}
+
+export interface Page {
+  after?: string | undefined;
+  limit: number;
+}
+
+export interface StoreReads {
+  epoch(): Promise<EpochRecord>;
+
+  totals(): Promise<{ apps: number; hosts: { total: number; online: number } }>;
+
+  app(app: string): Promise<AppRecord | null>;
+  apps(page: Page): Promise<AppRecord[]>;
+  release(app: string, release: number): Promise<ReleaseSource | null>;
+  /** Newest first, below `before`. */
+  releases(app: string, before: number | undefined, limit: number): Promise<ReleaseRecord[]>;
+
+  tenant(tenant: string): Promise<TenantRecord | null>;
+  tenantView(tenant: string): Promise<TenantView | null>;
+  tenantViews(
+    filter: { app?: string | undefined; host?: string | undefined },
+    page: Page,
+  ): Promise<TenantView[]>;
+  tenantReport(tenant: string): Promise<TenantReport | null>;
+  tenantCounts(): Promise<TenantCounts>;
+  /** What is desired of the tenant on its host; null when it is being removed. */
+  desiredTenant(host: string, tenant: string): Promise<DesiredTenant | null>;
+  /** The rows of all scopes that reach one tenant. */
+  variables(of: { app: string; pool: string; tenant: string }): Promise<VariableRecord[]>;
+
+  host(host: string): Promise<HostView | null>;
+  hosts(page: Page): Promise<HostView[]>;
+  hostByKey(publicKey: string): Promise<HostRecord | null>;
+
+  lastEvent(): Promise<number>;
+  /** Oldest first after `after`; without `after` the newest, still oldest first. */
+  events(filter: EventFilter, after: number | undefined, limit: number): Promise<EventRecord[]>;
+  audit(before: number | undefined, limit: number): Promise<AuditRow[]>;
+
+  tokens(): Promise<TokenRecord[]>;
+  tokenByHash(hash: string): Promise<TokenRecord | null>;
+  joinToken(hash: string): Promise<JoinTokenRecord | null>;
+}
+
+export type DesiredPut =
+  | { kind: 'tenant'; entry: DesiredTenant }
+  | { kind: 'tombstone'; entry: Tombstone }
+  | { kind: 'forgotten'; tenant: string };
+
+/** What can be done inside `mutate`. */
+export interface StoreWrites extends StoreReads {
+  setMode(mode: 'apply' | 'observe', reason: string | null): Promise<void>;
+
+  insertApp(app: string, at: number): Promise<void>;
+  insertRelease(release: ReleaseSource): Promise<void>;
+  /** With its releases and variables. The caller has seen that no tenant has it. */
+  deleteApp(app: string): Promise<void>;
+
+  /** Reads a tenant so that nobody else changes it until the transaction ends. */
+  lockTenant(tenant: string): Promise<TenantRecord | null>;
+  /** Takes the name's next generation number, which is never one that was used before. */
+  firstGeneration(tenant: string): Promise<number>;
+  insertTenant(tenant: TenantRecord): Promise<void>;
+  updateTenant(tenant: TenantRecord): Promise<void>;
+  /** Takes the domains for this tenant and gives back those it had; the first that somebody else has is answered. */
+  claimDomains(tenant: string, domains: readonly string[]): Promise<string | null>;
+  /** True when the value was another before. `null` takes it away. */
+  setVariable(scope: Scope, owner: string, name: string, value: string | null, at: number): Promise<boolean>;
+  /** Writes one entry of a host's desired state, its revision and its digest. Answers the new revision. */
+  putDesired(host: string, put: DesiredPut): Promise<number>;
+
+  /** The hosts of a pool, or one host, with their sums, held until the transaction ends. */
+  lockHosts(which: { pool: string } | { host: string }): Promise<HostView[]>;
+  insertHost(host: Pick<HostRecord, 'host' | 'name' | 'publicKey' | 'pool' | 'createdAt'>): Promise<void>;
+  setScheduling(host: string, scheduling: 'open' | 'cordoned'): Promise<void>;
+  /** With what was desired of it. The caller has seen that it carries no tenant. */
+  deleteHost(host: string): Promise<void>;
+
+  addEvents(events: readonly NewEvent[]): Promise<void>;
+
+  insertToken(token: TokenRecord, hash: string): Promise<void>;
+  deleteToken(id: string): Promise<TokenRecord | null>;
+  insertJoinToken(hash: string, pool: string, at: number, expiresAt: number): Promise<void>;
+  useJoinToken(hash: string, host: string): Promise<void>;
+}

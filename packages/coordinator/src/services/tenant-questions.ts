@@ -1,0 +1,116 @@
+import type { ChangeTenant, ConfigValue, TenantExplain, TenantPlan } from '@berth/shared/api/schemas';
+import type { Finding } from '@berth/shared/compose/findings';
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import { BerthError } from '@berth/shared/domain/errors';
+import type { StepView } from '@berth/shared/protocol/report';
+import type { z } from 'zod';
+import type { ServiceContext } from './context.ts';
+import { changesBetween, effectOf } from './diff.ts';
+import { explain } from './explain.ts';
+import { foundTenant, renderRecord } from './tenant-state.ts';
+import type { TemplateCache } from './templates.ts';
+import { checkNames, configOf } from './variables.ts';
+
+/** How long an agent may think about a plan, and how long it may look for log lines. */
+const PLAN_TIMEOUT_MS = 5_000;
+const LOGS_TIMEOUT_MS = 10_000;
+
+export interface LogLine {
+  service: string;
+  line: string;
+}
+
+/** What can be asked about a tenant. Nothing here changes anything. */
+export interface TenantQuestions {
+  plan(tenant: string, change: ChangeTenant): Promise<TenantPlan>;
+  explain(tenant: string): Promise<TenantExplain>;
+  config(tenant: string): Promise<z.infer<typeof ConfigValue>[]>;
+  logs(tenant: string, service: string | undefined, lines: number): Promise<LogLine[]>;
+}
+
+export function createTenantQuestions(
+  { store, fleet, clock }: ServiceContext,
+  cache: TemplateCache,
+): TenantQuestions {
+  async function stepsFor(
+    host: string,
+    desired: DesiredTenant,
+  ): Promise<{ steps: StepView[]; stepsFrom: 'agent' | 'unavailable' }> {
+    if (!fleet.online(host)) return { steps: [], stepsFrom: 'unavailable' };
+    try {
+      const answer = await fleet.ask(host, { kind: 'plan', tenant: desired }, PLAN_TIMEOUT_MS);
+      if (answer.kind === 'plan') return { steps: answer.steps, stepsFrom: 'agent' };
+    } catch (thrown) {
+      // A preview without the agent's steps is still worth showing; anything but its absence is a fault of ours.
+      if (!(thrown instanceof BerthError)) throw thrown;
+    }
+    return { steps: [], stepsFrom: 'unavailable' };
+  }
+
+  return {
+    async plan(tenant, change) {
+      checkNames(Object.keys(change.variables ?? {}));
+      const record = foundTenant(await store.tenant(tenant), tenant);
+      const before = await store.desiredTenant(record.host, tenant);
+      if (before === null)
+        throw new BerthError('conflict', `Tenant ${tenant} is being removed and cannot be changed any more.`);
+      const draft = {
+        ...record,
+        release: change.release ?? record.release,
+        domains: change.domains ?? record.domains,
+      };
+      const { desired, template, warnings } = await renderRecord(store, cache, draft, change.variables);
+      const effect = effectOf(before, desired);
+      const toGeneration = effect === 'new-generation' ? record.generation + 1 : record.generation;
+      const after = { ...desired, generation: toGeneration };
+      return {
+        tenant,
+        effect,
+        fromGeneration: record.generation,
+        toGeneration,
+        changes: changesBetween(before, after),
+        warnings: [...unusedWarnings(change, template.variables), ...warnings],
+        ...(await stepsFor(record.host, after)),
+      };
+    },
+    async explain(tenant) {
+      const view = foundTenant(await store.tenantView(tenant), tenant);
+      const host = await store.host(view.host);
+      if (host === null) throw new BerthError('internal', `The host of tenant ${tenant} is not known.`);
+      const report = await store.tenantReport(tenant);
+      return explain({ tenant: view, host, report, epoch: await store.epoch(), now: clock.now() });
+    },
+    async config(tenant) {
+      const record = foundTenant(await store.tenant(tenant), tenant);
+      const release = await store.release(record.app, record.release);
+      if (release === null) throw new BerthError('internal', `Release ${record.release} of ${record.app} is gone.`);
+      return configOf(record, await store.variables(record), cache.of(release).variables);
+    },
+    async logs(tenant, service, lines) {
+      const record = foundTenant(await store.tenant(tenant), tenant);
+      const answer = await fleet.ask(
+        record.host,
+        { kind: 'logs', tenant, service: service ?? null, lines },
+        LOGS_TIMEOUT_MS,
+      );
+      switch (answer.kind) {
+        case 'logs':
+          return answer.lines;
+        case 'error':
+          throw new BerthError(answer.code, answer.message);
+        case 'plan':
+          throw new BerthError('internal', 'The agent answered another question than was asked.');
+      }
+    },
+  };
+}
+
+/** Setting what no service reads is allowed, and most often a typing error. */
+function unusedWarnings(change: ChangeTenant, used: readonly { name: string }[]): Finding[] {
+  const names = new Set(used.map((variable) => variable.name));
+  return Object.entries(change.variables ?? {}).flatMap(([name, value]) =>
+    value === null || names.has(name)
+      ? []
+      : [{ line: 0, column: 0, path: `variables.${name}`, message: 'the template does not use this variable' }],
+  );
+}

@@ -1,0 +1,106 @@
+import type { Finding } from '@berth/shared/compose/findings';
+import type { Template } from '@berth/shared/compose/template';
+import { DesiredTenant } from '@berth/shared/domain/desired';
+import { BerthError } from '@berth/shared/domain/errors';
+import type { EventKind } from '@berth/shared/domain/events';
+import { needOf } from './need.ts';
+import type { NewEvent, TenantRecord } from './records.ts';
+import type { StoreReads, StoreWrites } from './store.ts';
+import { renderFor, type TemplateCache } from './templates.ts';
+import { mergeVariables, withChanges } from './variables.ts';
+
+/** The parts of a tenant's desired state that are computed from its record, its release and its variables. */
+export interface Rendered {
+  desired: DesiredTenant;
+  template: Template;
+  warnings: Finding[];
+}
+
+export async function renderRecord(
+  reads: StoreReads,
+  cache: TemplateCache,
+  record: TenantRecord,
+  changes: Readonly<Record<string, string | null>> = {},
+): Promise<Rendered> {
+  const release = await reads.release(record.app, record.release);
+  if (release === null) {
+    throw new BerthError('not_found', `App ${record.app} has no release ${record.release}; see "berth release list ${record.app}".`);
+  }
+  const template = cache.of(release);
+  const rows = withChanges(await reads.variables(record), changes);
+  const { spec, warnings } = renderFor(record.tenant, template, mergeVariables(record, rows));
+  return { desired: desiredOf(record, spec), template, warnings };
+}
+
+function desiredOf(record: TenantRecord, spec: DesiredTenant['spec']): DesiredTenant {
+  return {
+    tenant: record.tenant,
+    app: record.app,
+    release: record.release,
+    generation: record.generation,
+    state: record.state === 'paused' ? 'paused' : 'running',
+    domains: record.domains,
+    spec,
+  };
+}
+
+/** The record with the reservations of its spec. */
+export function withNeed(record: TenantRecord, desired: DesiredTenant): TenantRecord {
+  const need = needOf(desired.spec);
+  return {
+    ...record,
+    reservedMemory: need.memoryBytes,
+    reservedCpus: need.cpus,
+    surgeMemory: need.surgeBytes,
+  };
+}
+
+/** Errors: `not_found`. */
+export function foundTenant<T>(tenant: T | null, name: string): T {
+  if (tenant !== null) return tenant;
+  throw new BerthError('not_found', `There is no tenant ${name}; see "berth tenant list".`);
+}
+
+/** A tenant that may be changed, held until the transaction ends. Errors: `not_found`, `conflict` while it is removed. */
+export async function lockChangeable(tx: StoreWrites, tenant: string): Promise<TenantRecord> {
+  const record = foundTenant(await tx.lockTenant(tenant), tenant);
+  if (record.state === 'removing') {
+    throw new BerthError('conflict', `Tenant ${tenant} is being removed and cannot be changed any more.`);
+  }
+  return record;
+}
+
+/** Errors: `observe_only` after a restore, until somebody has confirmed the coordinator's state. */
+export async function requireApply(reads: StoreReads): Promise<void> {
+  const epoch = await reads.epoch();
+  if (epoch.mode === 'apply') return;
+  throw new BerthError(
+    'observe_only',
+    `The coordinator only observes (${epoch.reason ?? 'no reason recorded'}). Compare its state with the hosts, confirm it, and try again.`,
+    { details: { epoch: epoch.epoch } },
+  );
+}
+
+export async function claim(tx: StoreWrites, tenant: string, domains: readonly string[]): Promise<void> {
+  const twice = domains.find((domain, index) => domains.indexOf(domain) !== index);
+  if (twice !== undefined)
+    throw new BerthError('invalid_request', `The domain ${twice} is given twice.`, { details: { field: 'domains' } });
+  const taken = await tx.claimDomains(tenant, domains);
+  if (taken === null) return;
+  throw new BerthError('domain_taken', `The domain ${taken} belongs to another tenant. Choose another domain, or take it from that tenant first.`, {
+    details: { domain: taken },
+  });
+}
+
+export function tenantEvent(kind: EventKind, record: TenantRecord, at: number, message: string): NewEvent {
+  return {
+    kind,
+    at,
+    tenant: record.tenant,
+    app: record.app,
+    host: record.host,
+    generation: record.generation,
+    message,
+    details: { release: record.release, state: record.state },
+  };
+}

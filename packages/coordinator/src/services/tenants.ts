@@ -1,0 +1,279 @@
+import type { ChangeTenant, CreateTenant, Tenant, TenantChanged } from '@berth/shared/api/schemas';
+import { BerthError } from '@berth/shared/domain/errors';
+import type { z } from 'zod';
+import type { ServiceContext } from './context.ts';
+import { effectOf } from './diff.ts';
+import { needOf } from './need.ts';
+import { listed, type Listed } from './paging.ts';
+import { place } from './placement.ts';
+import type { Actor, TenantRecord } from './records.ts';
+import type { Page, StoreWrites } from './store.ts';
+import {
+  claim,
+  foundTenant,
+  lockChangeable,
+  renderRecord,
+  requireApply,
+  tenantEvent,
+  withNeed,
+} from './tenant-state.ts';
+import type { TemplateCache } from './templates.ts';
+import { checkNames } from './variables.ts';
+import { tenantShown } from './views.ts';
+
+export interface Tenants {
+  list(filter: { app?: string | undefined; host?: string | undefined }, page: Page): Promise<Listed<Tenant>>;
+  show(tenant: string): Promise<Tenant>;
+  create(by: Actor, given: z.output<typeof CreateTenant>): Promise<TenantChanged>;
+  change(by: Actor, tenant: string, change: ChangeTenant): Promise<TenantChanged>;
+  pause(by: Actor, tenant: string): Promise<TenantChanged>;
+  resume(by: Actor, tenant: string): Promise<TenantChanged>;
+  restart(by: Actor, tenant: string): Promise<TenantChanged>;
+  remove(by: Actor, tenant: string): Promise<TenantChanged>;
+}
+
+export const DEFAULT_POOL = 'default';
+
+export function createTenants(context: ServiceContext, cache: TemplateCache): Tenants {
+  const { store, fleet, clock } = context;
+
+  /** Runs a mutation and tells the host's agent after the commit. */
+  async function mutate(
+    by: Actor,
+    work: (tx: StoreWrites, at: number, afterEvent: number) => Promise<Outcome>,
+  ): Promise<TenantChanged> {
+    const at = clock.now();
+    const changed = await store.mutate(by, at, async (tx) => {
+      await requireApply(tx);
+      const afterEvent = await tx.lastEvent();
+      const { record, audit } = await work(tx, at, afterEvent);
+      const result: TenantChanged = {
+        tenant: record.tenant,
+        generation: record.generation,
+        host: record.host,
+        afterEvent,
+        result: audit?.told === undefined ? 'unchanged' : 'changed',
+      };
+      return {
+        result,
+        audit:
+          audit === null
+            ? null
+            : { action: audit.action, subject: record.tenant, before: audit.before, after: audit.after },
+      };
+    });
+    if (changed.result === 'changed') fleet.changed(changed.host);
+    return changed;
+  }
+
+  return {
+    async list(filter, page) {
+      const rows = await store.tenantViews(filter, { ...page, limit: page.limit + 1 });
+      return listed(rows.map(tenantShown), page.limit, (tenant) => tenant.tenant);
+    },
+    async show(tenant) {
+      return tenantShown(foundTenant(await store.tenantView(tenant), tenant));
+    },
+
+    create: (by, given) =>
+      mutate(by, async (tx, at) => {
+        checkNames(Object.keys(given.variables));
+        const app = await tx.app(given.app);
+        if (app === null)
+          throw new BerthError('not_found', `There is no app ${given.app}; apply its Compose file first.`);
+        if ((await tx.tenant(given.tenant)) !== null)
+          throw new BerthError('already_exists', `There is a tenant ${given.tenant} already. Choose another name.`);
+        const pool = given.pool ?? (await poolOf(tx, given.host)) ?? DEFAULT_POOL;
+        const draft: TenantRecord = {
+          tenant: given.tenant,
+          app: given.app,
+          release: given.release ?? app.release,
+          generation: await tx.firstGeneration(given.tenant),
+          state: 'running',
+          host: '',
+          pool,
+          domains: given.domains,
+          reservedMemory: 0,
+          reservedCpus: 0,
+          surgeMemory: 0,
+          createdAt: at,
+          updatedAt: at,
+        };
+        const { desired } = await renderRecord(tx, cache, draft, given.variables);
+        const hosts = await tx.lockHosts(given.host === undefined ? { pool } : { host: given.host });
+        const placed = place(hosts, needOf(desired.spec), {
+          pool,
+          host: given.host,
+          cpuOvercommit: context.cpuOvercommit,
+        });
+        if (placed.kind === 'refused')
+          throw new BerthError(placed.code, placed.reason, { details: { hosts: placed.numbers } });
+        const record = { ...withNeed(draft, desired), host: placed.host };
+        await tx.insertTenant(record);
+        await claim(tx, record.tenant, record.domains);
+        for (const [name, value] of Object.entries(given.variables))
+          await tx.setVariable('tenant', record.tenant, name, value, at);
+        const revision = await tx.putDesired(record.host, { kind: 'tenant', entry: desired });
+        await tx.addEvents([
+          tenantEvent('tenant.created', record, at, `Tenant ${record.tenant} of app ${record.app} is placed.`),
+        ]);
+        return {
+          record,
+          audit: {
+            action: 'tenant.created',
+            before: null,
+            after: { ...record, revision, variables: Object.keys(given.variables).sort() },
+            told: revision,
+          },
+        };
+      }),
+
+    change: (by, tenant, change) =>
+      mutate(by, async (tx, at) => {
+        checkNames(Object.keys(change.variables ?? {}));
+        const before = await lockChangeable(tx, tenant);
+        const present = await tx.desiredTenant(before.host, tenant);
+        if (present === null) throw new BerthError('internal', `Nothing is desired of ${tenant} on its host.`);
+        const draft: TenantRecord = {
+          ...before,
+          release: change.release ?? before.release,
+          domains: change.domains ?? before.domains,
+          updatedAt: at,
+        };
+        const { desired } = await renderRecord(tx, cache, draft, change.variables);
+        const set: string[] = [];
+        for (const [name, value] of Object.entries(change.variables ?? {}))
+          if (await tx.setVariable('tenant', tenant, name, value, at)) set.push(name);
+        const effect = effectOf(present, desired);
+        if (effect === 'none') {
+          // A variable that the template does not use is kept all the same.
+          const audit =
+            set.length === 0
+              ? null
+              : { action: 'tenant.variables', before: null, after: { variables: set.sort() }, told: undefined };
+          return { record: before, audit };
+        }
+        const record = withNeed(
+          { ...draft, generation: effect === 'new-generation' ? before.generation + 1 : before.generation },
+          desired,
+        );
+        if (change.domains !== undefined) await claim(tx, tenant, change.domains);
+        await tx.updateTenant(record);
+        const revision = await tx.putDesired(record.host, {
+          kind: 'tenant',
+          entry: { ...desired, generation: record.generation },
+        });
+        const message =
+          effect === 'new-generation'
+            ? `Tenant ${tenant} is to move to generation ${record.generation}, release ${record.release}.`
+            : `Tenant ${tenant} has other domains: ${record.domains.join(', ')}.`;
+        await tx.addEvents([tenantEvent('tenant.changed', record, at, message)]);
+        return {
+          record,
+          audit: {
+            action: 'tenant.changed',
+            before: audited(before),
+            // Values may be private; the audit names what was set, not to what.
+            after: { ...audited(record), revision, variables: set.sort() },
+            told: revision,
+          },
+        };
+      }),
+
+    pause: (by, tenant) => mutate(by, (tx, at) => setState(tx, tenant, 'paused', at)),
+    resume: (by, tenant) => mutate(by, (tx, at) => setState(tx, tenant, 'running', at)),
+
+    restart: (by, tenant) =>
+      mutate(by, async (tx, at) => {
+        const before = await lockChangeable(tx, tenant);
+        if (before.state === 'paused') {
+          throw new BerthError('conflict', `Tenant ${tenant} is paused; bring it back with "berth tenant resume ${tenant}".`);
+        }
+        const draft = { ...before, generation: before.generation + 1, updatedAt: at };
+        const { desired } = await renderRecord(tx, cache, draft);
+        const record = withNeed(draft, desired);
+        return await put(tx, before, record, desired, 'tenant.restarted', at, `Tenant ${tenant} is to start anew as generation ${record.generation}.`);
+      }),
+
+    remove: (by, tenant) =>
+      mutate(by, async (tx, at) => {
+        const before = foundTenant(await tx.lockTenant(tenant), tenant);
+        if (before.state === 'removing') return { record: before, audit: null };
+        const record: TenantRecord = { ...before, state: 'removing', updatedAt: at };
+        await tx.updateTenant(record);
+        const revision = await tx.putDesired(record.host, {
+          kind: 'tombstone',
+          entry: { tenant, generation: record.generation, state: 'proposed' },
+        });
+        await tx.addEvents([
+          tenantEvent('tenant.changed', record, at, `Tenant ${tenant} is to be removed; its volumes stay.`),
+        ]);
+        return {
+          record,
+          audit: {
+            action: 'tenant.deleted',
+            before: audited(before),
+            after: { ...audited(record), revision },
+            told: revision,
+          },
+        };
+      }),
+  };
+}
+
+interface Outcome {
+  record: TenantRecord;
+  /** Null: nothing changed. `told`: the host's new revision, when its agent must hear of it. */
+  audit: { action: string; before: unknown; after: unknown; told: number | undefined } | null;
+}
+
+async function setState(
+  tx: StoreWrites,
+  tenant: string,
+  state: 'running' | 'paused',
+  at: number,
+): Promise<Outcome> {
+  const before = await lockChangeable(tx, tenant);
+  if (before.state === state) return { record: before, audit: null };
+  const present = await tx.desiredTenant(before.host, tenant);
+  if (present === null) throw new BerthError('internal', `Nothing is desired of ${tenant} on its host.`);
+  const record: TenantRecord = { ...before, state, updatedAt: at };
+  const message =
+    state === 'paused' ? `Tenant ${tenant} is to be paused.` : `Tenant ${tenant} is to come back.`;
+  return await put(
+    tx,
+    before,
+    record,
+    { ...present, state },
+    state === 'paused' ? 'tenant.paused' : 'tenant.resumed',
+    at,
+    message,
+  );
+}
+
+async function put(
+  tx: StoreWrites,
+  before: TenantRecord,
+  record: TenantRecord,
+  desired: Parameters<typeof withNeed>[1],
+  action: string,
+  at: number,
+  message: string,
+): Promise<Outcome> {
+  await tx.updateTenant(record);
+  const revision = await tx.putDesired(record.host, { kind: 'tenant', entry: desired });
+  await tx.addEvents([tenantEvent('tenant.changed', record, at, message)]);
+  return {
+    record,
+    audit: { action, before: audited(before), after: { ...audited(record), revision }, told: revision },
+  };
+}
+
+function audited(record: TenantRecord): Record<string, unknown> {
+  const { release, generation, state, host, domains } = record;
+  return { release, generation, state, host, domains };
+}
+
+async function poolOf(tx: StoreWrites, host: string | undefined): Promise<string | undefined> {
+  return host === undefined ? undefined : (await tx.host(host))?.pool;
+}

@@ -1,0 +1,66 @@
+import type { Host, Tenant } from '@berth/shared/api/schemas';
+import type { z } from 'zod';
+import type { HostView, Ingress, TenantView } from './records.ts';
+
+/**
+ * What is shown of a tenant. The phase always speaks of the generation that is desired: a report of an earlier one says
+ * nothing about it yet, so until the agent has taken it up the phase is `waiting`.
+ */
+export function tenantShown(view: TenantView): Tenant {
+  const { reported } = view;
+  const upToDate = reported !== null && reported.generation >= view.generation;
+  return {
+    tenant: view.tenant,
+    app: view.app,
+    release: view.release,
+    generation: view.generation,
+    state: view.state,
+    host: view.host,
+    hostName: view.hostName,
+    pool: view.pool,
+    domains: view.domains,
+    urls: view.domains.map((domain) => urlOf(domain, view.ingress)),
+    phase: upToDate ? reported.phase : 'waiting',
+    live: reported?.live ?? null,
+    freshness: view.connection === 'online' ? 'current' : 'stale',
+    problem: upToDate ? reported.problem : null,
+    reportedAt: reported?.at ?? null,
+    createdAt: view.createdAt,
+    updatedAt: view.updatedAt,
+  };
+}
+
+function urlOf(domain: string, ingress: Ingress | null): string {
+  return ingress === null || ingress.port === 80 ? `http://${domain}/` : `http://${domain}:${ingress.port}/`;
+}
+
+export function hostShown(view: HostView): z.infer<typeof Host> {
+  return {
+    host: view.host,
+    name: view.name,
+    pool: view.pool,
+    scheduling: view.scheduling,
+    connection: view.connection,
+    lastSeenAt: view.lastSeenAt,
+    agentVersion: view.agentVersion,
+    tenants: view.tenants,
+    capacity: { memoryBytes: view.memoryBytes, cpus: view.cpus },
+    reserved: { memoryBytes: view.reservedMemory, cpus: Math.round(view.reservedCpus * 1000) / 1000 },
+    revision: view.revision,
+    ackedRevision: view.ackedRevision,
+    ingress: view.ingress,
+    facts: view.facts,
+    report: view.report,
+    createdAt: view.createdAt,
+  };
+}
+
+/** How long ago, for a sentence: "40 s ago", "3 min ago". */
+export function ago(then: number, now: number): string {
+  const seconds = Math.max(0, Math.round((now - then) / 1000));
+  if (seconds < 120) return `${seconds} s ago`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h ago`;
+  return `${Math.round(seconds / 86_400)} days ago`;
+}
+

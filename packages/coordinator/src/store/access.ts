@@ -1,0 +1,78 @@
+import type { Kysely } from 'kysely';
+import type { TokenRecord } from '../services/records.ts';
+import type { StoreReads, StoreWrites } from '../services/store.ts';
+import type { Dialect } from './dialect.ts';
+import type { Tables, TokenTable } from './tables.ts';
+
+type Db = Kysely<Tables>;
+
+const tokenOf = (row: TokenTable): TokenRecord => ({
+  id: row.id,
+  name: row.name,
+  role: row.role,
+  createdAt: row.created_at,
+  expiresAt: row.expires_at,
+  lastUsedAt: row.last_used_at,
+});
+
+export function accessReads(
+  db: Db,
+  dialect: Dialect,
+): Pick<StoreReads, 'tokens' | 'tokenByHash' | 'joinToken'> {
+  return {
+    async tokens() {
+      return (await db.selectFrom('tokens').selectAll().orderBy('created_at').orderBy('id').execute()).map(tokenOf);
+    },
+    async tokenByHash(hash) {
+      const row = await db.selectFrom('tokens').selectAll().where('hash', '=', hash).executeTakeFirst();
+      return row === undefined ? null : tokenOf(row);
+    },
+    async joinToken(hash) {
+      const row = await db
+        .selectFrom('join_tokens')
+        .selectAll()
+        .where('hash', '=', hash)
+        .$if(db.isTransaction, (query) => query.modifyEnd(dialect.forUpdate))
+        .executeTakeFirst();
+      return row === undefined
+        ? null
+        : { pool: row.pool, expiresAt: row.expires_at, usedBy: row.used_by };
+    },
+  };
+}
+
+type AccessWrites = 'insertToken' | 'deleteToken' | 'insertJoinToken' | 'useJoinToken';
+
+export function accessWrites(db: Db): Pick<StoreWrites, AccessWrites> {
+  return {
+    async insertToken(token, hash) {
+      await db
+        .insertInto('tokens')
+        .values({
+          id: token.id,
+          name: token.name,
+          role: token.role,
+          hash,
+          created_at: token.createdAt,
+          expires_at: token.expiresAt,
+          last_used_at: token.lastUsedAt,
+        })
+        .execute();
+    },
+    async deleteToken(id) {
+      const row = await db.deleteFrom('tokens').where('id', '=', id).returningAll().executeTakeFirst();
+      return row === undefined ? null : tokenOf(row);
+    },
+    async insertJoinToken(hash, pool, at, expiresAt) {
+      // Tokens that ran out a day ago are of no use to anyone, not even for a clear sentence.
+      await db.deleteFrom('join_tokens').where('expires_at', '<', at - 86_400_000).execute();
+      await db
+        .insertInto('join_tokens')
+        .values({ hash, pool, created_at: at, expires_at: expiresAt, used_by: null })
+        .execute();
+    },
+    async useJoinToken(hash, host) {
+      await db.updateTable('join_tokens').set({ used_by: host }).where('hash', '=', hash).execute();
+    },
+  };
+}

@@ -1,0 +1,116 @@
+import type { Kysely } from 'kysely';
+import type { AppRecord, ReleaseRecord, ReleaseSource } from '../services/records.ts';
+import type { StoreReads, StoreWrites } from '../services/store.ts';
+import { textMap, texts } from './json.ts';
+import type { ReleaseTable, Tables } from './tables.ts';
+
+type Db = Kysely<Tables>;
+
+function appQuery(db: Db) {
+  return db
+    .selectFrom('apps')
+    .select((eb) => [
+      'apps.app',
+      'apps.release',
+      'apps.created_at',
+      'apps.updated_at',
+      eb
+        .selectFrom('tenants')
+        .whereRef('tenants.app', '=', 'apps.app')
+        .select((inner) => inner.fn.countAll<number>().as('n'))
+        .as('tenants'),
+    ]);
+}
+
+interface AppRow {
+  app: string;
+  release: number;
+  created_at: number;
+  updated_at: number;
+  tenants: number | null;
+}
+
+const appOf = (row: AppRow): AppRecord => ({
+  app: row.app,
+  release: row.release,
+  tenants: row.tenants ?? 0,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+});
+
+const releaseOf = (row: Omit<ReleaseTable, 'compose' | 'env_files'>): ReleaseRecord => ({
+  app: row.app,
+  release: row.release,
+  digest: row.digest,
+  services: texts(row.services),
+  labels: textMap(row.labels),
+  createdAt: row.created_at,
+  createdBy: row.created_by,
+});
+
+export function catalogReads(db: Db): Pick<StoreReads, 'app' | 'apps' | 'release' | 'releases'> {
+  return {
+    async app(app) {
+      const row = await appQuery(db).where('apps.app', '=', app).executeTakeFirst();
+      return row === undefined ? null : appOf(row);
+    },
+    async apps({ after, limit }) {
+      let query = appQuery(db).orderBy('apps.app').limit(limit);
+      if (after !== undefined) query = query.where('apps.app', '>', after);
+      return (await query.execute()).map(appOf);
+    },
+    async release(app, release): Promise<ReleaseSource | null> {
+      const row = await db
+        .selectFrom('releases')
+        .selectAll()
+        .where('app', '=', app)
+        .where('release', '=', release)
+        .executeTakeFirst();
+      if (row === undefined) return null;
+      return { ...releaseOf(row), compose: row.compose, envFiles: textMap(row.env_files) };
+    },
+    async releases(app, before, limit) {
+      let query = db
+        .selectFrom('releases')
+        .select(['app', 'release', 'digest', 'labels', 'services', 'created_at', 'created_by'])
+        .where('app', '=', app)
+        .orderBy('release', 'desc')
+        .limit(limit);
+      if (before !== undefined) query = query.where('release', '<', before);
+      return (await query.execute()).map(releaseOf);
+    },
+  };
+}
+
+export function catalogWrites(db: Db): Pick<StoreWrites, 'insertApp' | 'insertRelease' | 'deleteApp'> {
+  return {
+    async insertApp(app, at) {
+      await db.insertInto('apps').values({ app, release: 0, created_at: at, updated_at: at }).execute();
+    },
+    async insertRelease(release) {
+      await db
+        .insertInto('releases')
+        .values({
+          app: release.app,
+          release: release.release,
+          digest: release.digest,
+          compose: release.compose,
+          env_files: JSON.stringify(release.envFiles),
+          labels: JSON.stringify(release.labels),
+          services: JSON.stringify(release.services),
+          created_at: release.createdAt,
+          created_by: release.createdBy,
+        })
+        .execute();
+      await db
+        .updateTable('apps')
+        .set({ release: release.release, updated_at: release.createdAt })
+        .where('app', '=', release.app)
+        .execute();
+    },
+    async deleteApp(app) {
+      await db.deleteFrom('variables').where('scope', '=', 'app').where('owner', '=', app).execute();
+      await db.deleteFrom('apps').where('app', '=', app).execute();
+    },
+  };
+}

@@ -1,0 +1,143 @@
+import { Kysely, PostgresDialect, SqliteDialect, sql, type RawBuilder, type Transaction } from 'kysely';
+import Database from 'better-sqlite3';
+import pg from 'pg';
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import type { Tables } from './tables.ts';
+
+export type StoreOptions =
+  | { kind: 'sqlite'; path: string }
+  | { kind: 'postgres'; url: string; connections?: number };
+
+/** Everything in which the two databases differ. */
+export interface Dialect {
+  readonly kind: 'sqlite' | 'postgres';
+  readonly db: Kysely<Tables>;
+  /** Column type of names: compared byte by byte in both, so that pages are in the same order. */
+  readonly name: RawBuilder<unknown>;
+  /** Ends a select that reads rows to change them. SQLite has one writer at a time and needs none. */
+  readonly forUpdate: RawBuilder<unknown>;
+  /** `?` or `$n`, for statements whose text is built once and kept. */
+  placeholder(index: number): string;
+  /** A transaction that no other process's start can run beside. */
+  exclusively<T>(work: (tx: Kysely<Tables>) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Transaction<Tables>) => Promise<T>): Promise<T>;
+}
+
+export function createDialect(options: StoreOptions): Dialect {
+  return options.kind === 'sqlite' ? sqlite(options.path) : postgres(options.url, options.connections ?? 10);
+}
+
+function sqlite(path: string): Dialect {
+  let file: Database.Database;
+  try {
+    file = new Database(path, { timeout: 5000 });
+    file.pragma('journal_mode = WAL');
+    // FULL: a commit is on the disk before it is acknowledged. The default of WAL may lose the last ones with the power.
+    file.pragma('synchronous = FULL');
+    file.pragma('foreign_keys = ON');
+    file.pragma('busy_timeout = 5000');
+    file.pragma('temp_store = MEMORY');
+  } catch (cause) {
+    throw new BerthError(
+      'unavailable',
+      `The database ${path} cannot be opened: ${messageOf(cause)}. Check that its folder exists and may be written.`,
+      { cause },
+    );
+  }
+  const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: remembering(file) }) });
+  return {
+    kind: 'sqlite',
+    db,
+    name: sql`text`,
+    forUpdate: sql``,
+    placeholder: () => '?',
+    exclusively: (work) =>
+      db.connection().execute(async (connection) => {
+        await sql`begin immediate`.execute(connection);
+        try {
+          const result = await work(connection);
+          await sql`commit`.execute(connection);
+          return result;
+        } catch (thrown) {
+          await sql`rollback`.execute(connection);
+          throw thrown;
+        }
+      }),
+    transaction: (work) => db.transaction().execute(work),
+  };
+}
+
+/** Keeps prepared statements: preparing costs more than most of our statements do. */
+function remembering(file: Database.Database): {
+  prepare(text: string): Database.Statement;
+  close(): void;
+} {
+  const MOST = 400;
+  const kept = new Map<string, Database.Statement>();
+  return {
+    prepare(text) {
+      const known = kept.get(text);
+      if (known !== undefined) return known;
+      const statement = file.prepare(text);
+      // Schema changes and transaction control are rare and need no place.
+      if (kept.size >= MOST) {
+        const oldest = kept.keys().next();
+        if (oldest.done !== true) kept.delete(oldest.value);
+      }
+      kept.set(text, statement);
+      return statement;
+    },
+    close() {
+      kept.clear();
+      file.close();
+    },
+  };
+}
+
+const INT8 = 20;
+const NUMERIC = 1700;
+/** Any number, the same in every Berth: who holds it migrates. */
+const MIGRATION_LOCK = 7_112_019;
+
+function postgres(url: string, connections: number): Dialect {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connections,
+    application_name: 'berth',
+    types: {
+      // Counters and times stay far below 2^53, so they are numbers here as they are in SQLite.
+      getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+        oid === INT8 || oid === NUMERIC ? Number : pg.types.getTypeParser(oid, format),
+    },
+  });
+  // Without a listener a connection that breaks while idle would end the process; the pool replaces it by itself.
+  pool.on('error', () => {});
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  return {
+    kind: 'postgres',
+    db,
+    name: sql`text collate "C"`,
+    forUpdate: sql`for update`,
+    placeholder: (index) => `$${index + 1}`,
+    exclusively: (work) =>
+      db.transaction().execute(async (tx) => {
+        await sql`select pg_advisory_xact_lock(${MIGRATION_LOCK})`.execute(tx);
+        return await work(tx);
+      }),
+    transaction: (work) => retrying(() => db.transaction().execute(work)),
+  };
+}
+
+/** Deadlock, serialization failure, and a unique key that another transaction took a moment ago. */
+const AGAIN = new Set(['40P01', '40001', '23505']);
+
+async function retrying<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (thrown) {
+      const code = thrown instanceof pg.DatabaseError ? thrown.code : undefined;
+      if (attempt >= 4 || code === undefined || !AGAIN.has(code)) throw thrown;
+    }
+  }
+}

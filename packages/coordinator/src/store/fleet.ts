@@ -1,0 +1,164 @@
+import { Tombstone } from '@berth/shared/domain/desired';
+import type { Kysely } from 'kysely';
+import type { EpochRecord, FleetStore } from '../services/fleet-store.ts';
+import { desiredAll, desiredSince, putDesired } from './desired.ts';
+import type { Dialect } from './dialect.ts';
+import { createIngest } from './ingest.ts';
+import { appendAudit, appendEvents } from './journal.ts';
+import type { Tables } from './tables.ts';
+
+type Db = Kysely<Tables>;
+
+export async function readEpoch(db: Db): Promise<EpochRecord> {
+  return await db.selectFrom('meta').select(['epoch', 'mode', 'reason']).executeTakeFirstOrThrow();
+}
+
+const BY_COORDINATOR = { actor: 'coordinator', requestId: '' };
+const byAgent = (host: string) => ({ actor: `agent:${host}`, requestId: '' });
+
+/** `committed` is called after each commit that may have added events. */
+export function createFleetStore(dialect: Dialect, committed: () => void): FleetStore {
+  const { db } = dialect;
+  const ingest = createIngest(dialect);
+  const write = async <T>(work: (tx: Db) => Promise<T>): Promise<T> => {
+    const result = await dialect.transaction(work);
+    committed();
+    return result;
+  };
+
+  return {
+    epoch: () => readEpoch(db),
+
+    enterObserveOnly: (reason, at) =>
+      write(async (tx) => {
+        const before = await tx
+          .selectFrom('meta')
+          .select(['epoch', 'mode', 'reason'])
+          .modifyEnd(dialect.forUpdate)
+          .executeTakeFirstOrThrow();
+        if (before.mode === 'observe') return before;
+        const after: EpochRecord = { epoch: before.epoch + 1, mode: 'observe', reason };
+        await tx.updateTable('meta').set(after).execute();
+        await appendAudit(tx, BY_COORDINATOR, at, { action: 'epoch.observe', subject: 'coordinator', before, after });
+        await appendEvents(tx, [
+          {
+            kind: 'coordinator.epoch',
+            at,
+            tenant: null,
+            app: null,
+            host: null,
+            generation: null,
+            message: `Epoch ${after.epoch} begins and only observes: ${reason}`,
+            details: { ...after },
+            source: null,
+          },
+        ]);
+        return after;
+      }),
+
+    async hostForHello(host) {
+      const row = await db
+        .selectFrom('hosts')
+        .select(['host', 'name', 'public_key', 'revision', 'digest'])
+        .where('host', '=', host)
+        .executeTakeFirst();
+      if (row === undefined) return null;
+      return {
+        host: row.host,
+        name: row.name,
+        publicKey: row.public_key,
+        revision: row.revision,
+        digest: row.digest,
+      };
+    },
+
+    noteConnections: (notes) => write((tx) => ingest.connections(tx, notes)),
+    desiredAll: (host) => desiredAll(db, host),
+    desiredSince: (cursors) => desiredSince(db, cursors),
+    recordAcks: (acks) => dialect.transaction((tx) => ingest.acks(tx, acks)),
+    ingest: (batch) => write((tx) => ingest.ingest(tx, batch)),
+
+    confirmTombstone: (host, tenant, generation, containers, at) =>
+      write(async (tx) => {
+        const found = await tombstone(tx, dialect, host, tenant, generation);
+        if (found === null) return 'unknown';
+        if (found.state === 'confirmed') return 'confirmed';
+        const entry: Tombstone = { ...found, state: 'confirmed' };
+        const revision = await putDesired(tx, dialect, host, { kind: 'tombstone', entry });
+        await appendAudit(tx, byAgent(host), at, {
+          action: 'tenant.removal-confirmed',
+          subject: tenant,
+          before: found,
+          after: { ...entry, revision, containers },
+        });
+        return 'confirmed';
+      }),
+
+    finishRemoval: (host, tenant, generation, at) =>
+      write(async (tx) => {
+        const found = await tombstone(tx, dialect, host, tenant, generation);
+        if (found === null) return;
+        await putDesired(tx, dialect, host, { kind: 'forgotten', tenant });
+        const row = await tx
+          .selectFrom('tenants')
+          .select(['app', 'generation', 'domains'])
+          .where('tenant', '=', tenant)
+          .where('host', '=', host)
+          .executeTakeFirst();
+        if (row !== undefined) {
+          await forget(tx, tenant, Math.max(row.generation, generation));
+        }
+        await appendAudit(tx, byAgent(host), at, {
+          action: 'tenant.removed',
+          subject: tenant,
+          before: { generation, host, domains: row === undefined ? [] : JSON.parse(row.domains) },
+          after: null,
+        });
+        await appendEvents(tx, [
+          {
+            kind: 'tenant.removed',
+            at,
+            tenant,
+            app: row?.app ?? null,
+            host,
+            generation,
+            message: `Tenant ${tenant} is removed; its volumes stay on the host.`,
+            details: {},
+            source: null,
+          },
+        ]);
+      }),
+  };
+}
+
+async function tombstone(
+  tx: Db,
+  dialect: Dialect,
+  host: string,
+  tenant: string,
+  generation: number,
+): Promise<Tombstone | null> {
+  const row = await tx
+    .selectFrom('desired')
+    .select('json')
+    .where('host', '=', host)
+    .where('tenant', '=', tenant)
+    .where('kind', '=', 'tombstone')
+    .modifyEnd(dialect.forUpdate)
+    .executeTakeFirst();
+  if (row === undefined) return null;
+  const found = Tombstone.parse(JSON.parse(row.json));
+  return found.generation === generation ? found : null;
+}
+
+/** Frees the name and the domains. The name's last generation stays known. */
+async function forget(tx: Db, tenant: string, last: number): Promise<void> {
+  await tx
+    .insertInto('generations')
+    .values({ tenant, last })
+    .onConflict((oc) => oc.column('tenant').doUpdateSet({ last }))
+    .execute();
+  await tx.deleteFrom('observed').where('tenant', '=', tenant).execute();
+  await tx.deleteFrom('variables').where('scope', '=', 'tenant').where('owner', '=', tenant).execute();
+  await tx.deleteFrom('tenants').where('tenant', '=', tenant).execute();
+}

@@ -1,0 +1,151 @@
+import { sql, type Kysely } from 'kysely';
+import type { AuditEntry, Actor, EventRecord, NewEvent } from '../services/records.ts';
+import type { StoreReads, StoreWrites } from '../services/store.ts';
+import { details } from './json.ts';
+import type { EventTable, Tables } from './tables.ts';
+
+type Db = Kysely<Tables>;
+
+/** How many events are kept. */
+export const EVENTS_KEPT = 200_000;
+const PRUNE_EVERY = 1_000;
+
+const eventOf = (row: Omit<EventTable, 'source'>): EventRecord => ({
+  id: row.id,
+  at: row.at,
+  kind: row.kind,
+  tenant: row.tenant,
+  app: row.app,
+  host: row.host,
+  generation: row.generation,
+  message: row.message,
+  details: details(row.details),
+});
+
+export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events' | 'audit'> {
+  return {
+    async lastEvent() {
+      const row = await db.selectFrom('meta').select('last_event').executeTakeFirstOrThrow();
+      return row.last_event;
+    },
+    async events(filter, after, limit) {
+      let query = db
+        .selectFrom('events')
+        .select(['id', 'at', 'kind', 'tenant', 'app', 'host', 'generation', 'message', 'details'])
+        .limit(limit);
+      if (filter.tenant !== undefined) query = query.where('tenant', '=', filter.tenant);
+      if (filter.host !== undefined) query = query.where('host', '=', filter.host);
+      if (filter.kind !== undefined) query = query.where('kind', '=', filter.kind);
+      if (after === undefined) {
+        const newest = await query.orderBy('id', 'desc').execute();
+        return newest.reverse().map(eventOf);
+      }
+      return (await query.where('id', '>', after).orderBy('id').execute()).map(eventOf);
+    },
+    async audit(before, limit) {
+      let query = db.selectFrom('audit').selectAll().orderBy('id', 'desc').limit(limit);
+      if (before !== undefined) query = query.where('id', '<', before);
+      return (await query.execute()).map((row) => ({
+        id: row.id,
+        at: row.at,
+        actor: row.actor,
+        action: row.action,
+        subject: row.subject,
+        requestId: row.request_id,
+        before: JSON.parse(row.before),
+        after: JSON.parse(row.after),
+      }));
+    },
+  };
+}
+
+export function journalWrites(db: Db): Pick<StoreWrites, 'addEvents'> {
+  return { addEvents: (events) => appendEvents(db, events.map((event) => ({ ...event, source: null }))) };
+}
+
+export interface SourcedEvent extends Omit<NewEvent, 'kind'> {
+  kind: string;
+  source: string | null;
+}
+
+/**
+ * Numbers are taken from one row that stays locked until the commit, so they are in the order of commits without a gap:
+ * whoever has read up to a number has missed nothing. Call it last in a transaction.
+ */
+export async function appendEvents(db: Db, events: readonly SourcedEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  const held = await db
+    .updateTable('meta')
+    .set({ last_event: sql`last_event + 0` })
+    .returning('last_event')
+    .executeTakeFirstOrThrow();
+  const fresh = await dropRepeated(db, events);
+  if (fresh.length === 0) return;
+  const rows: EventTable[] = fresh.map((event, index) => ({
+    id: held.last_event + 1 + index,
+    at: event.at,
+    kind: event.kind,
+    tenant: event.tenant,
+    app: event.app,
+    host: event.host,
+    generation: event.generation,
+    message: event.message,
+    details: JSON.stringify(event.details),
+    source: event.source,
+  }));
+  for (let from = 0; from < rows.length; from += 500)
+    await db.insertInto('events').values(rows.slice(from, from + 500)).execute();
+  const last = held.last_event + rows.length;
+  await db.updateTable('meta').set({ last_event: last }).execute();
+  if (Math.floor(last / PRUNE_EVERY) !== Math.floor(held.last_event / PRUNE_EVERY))
+    await db.deleteFrom('events').where('id', '<=', last - EVENTS_KEPT).execute();
+}
+
+async function dropRepeated(db: Db, events: readonly SourcedEvent[]): Promise<SourcedEvent[]> {
+  const bySource = new Map<string, SourcedEvent>();
+  const sources = new Map<string, string[]>();
+  for (const event of events) {
+    if (event.source === null || event.host === null) continue;
+    const key = `${event.host} ${event.source}`;
+    if (bySource.has(key)) continue;
+    bySource.set(key, event);
+    sources.set(event.host, [...(sources.get(event.host) ?? []), event.source]);
+  }
+  for (const [host, ids] of sources) {
+    for (let from = 0; from < ids.length; from += 500) {
+      const known = await db
+        .selectFrom('events')
+        .select('source')
+        .where('host', '=', host)
+        .where('source', 'in', ids.slice(from, from + 500))
+        .execute();
+      for (const row of known) bySource.delete(`${host} ${row.source}`);
+    }
+  }
+  return events.filter(
+    (event) =>
+      event.source === null || event.host === null || bySource.get(`${event.host} ${event.source}`) === event,
+  );
+}
+
+/** One audit record. Its number, too, is gapless. */
+export async function appendAudit(db: Db, by: Actor, at: number, entry: AuditEntry): Promise<void> {
+  const { last_audit: id } = await db
+    .updateTable('meta')
+    .set({ last_audit: sql`last_audit + 1` })
+    .returning('last_audit')
+    .executeTakeFirstOrThrow();
+  await db
+    .insertInto('audit')
+    .values({
+      id,
+      at,
+      actor: by.actor,
+      action: entry.action,
+      subject: entry.subject,
+      request_id: by.requestId,
+      before: JSON.stringify(entry.before ?? null),
+      after: JSON.stringify(entry.after ?? null),
+    })
+    .execute();
+}

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import { HostReport, TenantPhase } from '@berth/shared/protocol/report';
+import { Problem } from '@berth/shared/domain/step';
+
+/** JSON columns are read through a schema like everything else that comes from outside the program. */
+
+const Texts = z.array(z.string());
+const TextMap = z.record(z.string(), z.string());
+const Details = z.record(z.string(), z.unknown());
+
+export const texts = (json: string): string[] => Texts.parse(JSON.parse(json));
+export const textMap = (json: string): Record<string, string> => TextMap.parse(JSON.parse(json));
+export const details = (json: string): Record<string, unknown> => Details.parse(JSON.parse(json));
+export const phase = (text: string): z.infer<typeof TenantPhase> => TenantPhase.parse(text);
+export const problem = (json: string | null): Problem | null =>
+  json === null ? null : Problem.parse(JSON.parse(json));
+/** Kept by an older version and no longer understood: the next report replaces it. */
+export const hostReport = (json: string | null): HostReport | null => {
+  if (json === null) return null;
+  const parsed = HostReport.safeParse(JSON.parse(json));
+  return parsed.success ? parsed.data : null;
+};

@@ -1,0 +1,37 @@
+import { sql, type Kysely, type RawBuilder } from 'kysely';
+import { BerthError } from '@berth/shared/domain/errors';
+import type { Dialect } from './dialect.ts';
+import type { Tables } from './tables.ts';
+
+export interface Migration {
+  number: number;
+  name: string;
+  up(db: Kysely<Tables>, types: { name: RawBuilder<unknown> }): Promise<void>;
+}
+
+/**
+ * Brings the database to the version of this code, all or nothing, under a lock, so that coordinators that start at the
+ * same moment do it once. Errors: `conflict` when the database is newer than the code.
+ */
+export async function migrate(dialect: Dialect, migrations: readonly Migration[]): Promise<void> {
+  await dialect.exclusively(async (tx) => {
+    await sql`create table if not exists schema_versions (number bigint primary key, name text not null)`.execute(
+      tx,
+    );
+    const found = await sql<{ number: number | null }>`select max(number) as number from schema_versions`.execute(tx);
+    const present = found.rows[0]?.number ?? 0;
+    const newest = migrations.at(-1)?.number ?? 0;
+    if (present > newest) {
+      throw new BerthError(
+        'conflict',
+        `The database is at version ${present}, made by a newer Berth; this one knows versions up to ${newest}. Start the newer Berth, or restore a backup from before the upgrade.`,
+        { details: { database: present, code: newest } },
+      );
+    }
+    for (const migration of migrations) {
+      if (migration.number <= present) continue;
+      await migration.up(tx, { name: dialect.name });
+      await sql`insert into schema_versions (number, name) values (${migration.number}, ${migration.name})`.execute(tx);
+    }
+  });
+}

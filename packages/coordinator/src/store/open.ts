@@ -1,0 +1,121 @@
+import type { Kysely } from 'kysely';
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import type { Actor } from '../services/records.ts';
+import type { Mutation, Store, StoreReads, StoreWrites } from '../services/store.ts';
+import { accessReads, accessWrites } from './access.ts';
+import { catalogReads, catalogWrites } from './catalog.ts';
+import { putDesired } from './desired.ts';
+import { createDialect, type Dialect, type StoreOptions } from './dialect.ts';
+import { createFleetStore, readEpoch } from './fleet.ts';
+import { hostReads, hostWrites } from './hosts.ts';
+import { appendAudit, journalReads, journalWrites } from './journal.ts';
+import { migrate } from './migrate.ts';
+import { migrations } from './migrations/index.ts';
+import type { Tables } from './tables.ts';
+import { tenantReads, tenantWrites } from './tenants.ts';
+
+export type { StoreOptions } from './dialect.ts';
+
+/**
+ * Opens the database and brings it to this code's version. Errors: `unavailable` when it cannot be opened, `conflict`
+ * when it was made by a newer Berth. `openStore` owns the connection until `close`.
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const dialect = createDialect(options);
+  try {
+    await migrate(dialect, migrations);
+  } catch (thrown) {
+    await dialect.db.destroy();
+    if (thrown instanceof BerthError) throw thrown;
+    throw new BerthError('unavailable', `The database cannot be used: ${messageOf(thrown)}.`, { cause: thrown });
+  }
+  return storeOn(dialect);
+}
+
+function storeOn(dialect: Dialect): Store {
+  const { db } = dialect;
+  const listeners = new Set<() => void>();
+  const committed = (): void => {
+    for (const listener of listeners) listener();
+  };
+  return {
+    kind: dialect.kind,
+    ...reads(db, dialect),
+    fleet: createFleetStore(dialect, committed),
+    async mutate<T>(by: Actor, at: number, work: (tx: StoreWrites) => Promise<Mutation<T>>): Promise<T> {
+      // What a mutation that changed nothing answers, carried past the roll-back.
+      let unchanged: { result: T } | null = null;
+      try {
+        const result = await dialect.transaction(async (tx) => {
+          const mutation = await work({ ...reads(tx, dialect), ...writes(tx, dialect) });
+          if (mutation.audit === null) {
+            unchanged = { result: mutation.result };
+            throw NOTHING_CHANGED;
+          }
+          await appendAudit(tx, by, at, mutation.audit);
+          return mutation.result;
+        });
+        committed();
+        return result;
+      } catch (thrown) {
+        if (thrown === NOTHING_CHANGED && unchanged !== null) return keep(unchanged);
+        throw thrown;
+      }
+    },
+    onEvents(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async touchToken(id, at) {
+      await db.updateTable('tokens').set({ last_used_at: at }).where('id', '=', id).execute();
+    },
+    async resetConnections() {
+      await db
+        .updateTable('hosts')
+        .set({ connection: 'offline' })
+        .where('connection', '=', 'online')
+        .execute();
+    },
+    async probe(at) {
+      await db.updateTable('meta').set({ probed_at: at }).execute();
+    },
+    async close() {
+      listeners.clear();
+      await db.destroy();
+    },
+  };
+}
+
+const NOTHING_CHANGED = new Error('nothing changed');
+
+function keep<T>(answer: { result: T }): T {
+  return answer.result;
+}
+
+function reads(db: Kysely<Tables>, dialect: Dialect): StoreReads {
+  return {
+    epoch: () => readEpoch(db),
+    ...catalogReads(db),
+    ...tenantReads(db),
+    ...hostReads(db),
+    ...journalReads(db),
+    ...accessReads(db, dialect),
+  };
+}
+
+function writes(
+  tx: Kysely<Tables>,
+  dialect: Dialect,
+): Omit<StoreWrites, keyof StoreReads> {
+  return {
+    async setMode(mode, reason) {
+      await tx.updateTable('meta').set({ mode, reason }).execute();
+    },
+    ...catalogWrites(tx),
+    ...tenantWrites(tx, dialect),
+    ...hostWrites(tx, dialect),
+    ...journalWrites(tx),
+    ...accessWrites(tx),
+    putDesired: (host, put) => putDesired(tx, dialect, host, put),
+  };
+}

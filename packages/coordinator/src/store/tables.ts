@@ -1,0 +1,143 @@
+import type { DesiredEntry } from '../services/fleet-store.ts';
+import type { Connection, Scope, TenantRecord, TokenRecord } from '../services/records.ts';
+
+/** Columns as they are stored, the same in both databases: text, whole numbers, doubles; JSON is text. */
+export interface Tables {
+  meta: MetaTable;
+  apps: { app: string; release: number; created_at: number; updated_at: number };
+  releases: ReleaseTable;
+  tenants: TenantTable;
+  /** The last generation a tenant's name had, kept after the tenant is gone, so that no number comes twice. */
+  generations: { tenant: string; last: number };
+  variables: { scope: Scope; owner: string; name: string; value: string; updated_at: number };
+  domains: { domain: string; tenant: string };
+  hosts: HostTable;
+  desired: {
+    host: string;
+    tenant: string;
+    kind: DesiredEntry['kind'];
+    json: string;
+    digest: string;
+    revision: number;
+  };
+  observed: ObservedTable;
+  events: EventTable;
+  audit: AuditTable;
+  tokens: TokenTable;
+  join_tokens: {
+    hash: string;
+    pool: string;
+    created_at: number;
+    expires_at: number;
+    used_by: string | null;
+  };
+}
+
+/** One row, `id` 1. The counters make event and audit numbers gapless and in order of commit. */
+export interface MetaTable {
+  id: number;
+  epoch: number;
+  mode: 'apply' | 'observe';
+  reason: string | null;
+  last_event: number;
+  last_audit: number;
+  probed_at: number;
+}
+
+export interface ReleaseTable {
+  app: string;
+  release: number;
+  digest: string;
+  compose: string;
+  env_files: string;
+  labels: string;
+  services: string;
+  created_at: number;
+  created_by: string;
+}
+
+export interface TenantTable {
+  tenant: string;
+  app: string;
+  release: number;
+  generation: number;
+  state: TenantRecord['state'];
+  host: string;
+  pool: string;
+  domains: string;
+  reserved_memory: number;
+  reserved_cpus: number;
+  surge_memory: number;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface HostTable {
+  host: string;
+  name: string;
+  public_key: string;
+  pool: string;
+  scheduling: 'open' | 'cordoned';
+  revision: number;
+  digest: string;
+  acked_epoch: number;
+  acked_revision: number;
+  memory_bytes: number;
+  cpus: number;
+  disk_bytes: number;
+  ingress_address: string | null;
+  ingress_port: number | null;
+  facts: string;
+  report: string | null;
+  agent_version: string | null;
+  boot_id: string | null;
+  connection: Connection;
+  last_seen_at: number | null;
+  created_at: number;
+}
+
+export interface ObservedTable {
+  tenant: string;
+  host: string;
+  generation: number;
+  live: number | null;
+  phase: string;
+  at: number;
+  problem: string | null;
+  json: string;
+}
+
+export interface EventTable {
+  id: number;
+  at: number;
+  kind: string;
+  tenant: string | null;
+  app: string | null;
+  host: string | null;
+  generation: number | null;
+  message: string;
+  details: string;
+  /** The agent's own id of it, unique per host; null for the coordinator's. */
+  source: string | null;
+}
+
+export interface AuditTable {
+  id: number;
+  at: number;
+  actor: string;
+  action: string;
+  subject: string;
+  request_id: string;
+  before: string;
+  after: string;
+}
+
+export interface TokenTable {
+  id: string;
+  name: string;
+  role: TokenRecord['role'];
+  hash: string;
+  created_at: number;
+  expires_at: number | null;
+  last_used_at: number | null;
+}

@@ -1,0 +1,260 @@
+import type { Kysely } from 'kysely';
+import { DesiredTenant } from '@berth/shared/domain/desired';
+import { TenantReport } from '@berth/shared/protocol/report';
+import type { TenantRecord, TenantView } from '../services/records.ts';
+import type { StoreReads, StoreWrites } from '../services/store.ts';
+import type { Dialect } from './dialect.ts';
+import { phase, problem, texts } from './json.ts';
+import type { Tables, TenantTable } from './tables.ts';
+
+type Db = Kysely<Tables>;
+
+export const tenantOf = (row: TenantTable): TenantRecord => ({
+  tenant: row.tenant,
+  app: row.app,
+  release: row.release,
+  generation: row.generation,
+  state: row.state,
+  host: row.host,
+  pool: row.pool,
+  domains: texts(row.domains),
+  reservedMemory: row.reserved_memory,
+  reservedCpus: row.reserved_cpus,
+  surgeMemory: row.surge_memory,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+});
+
+const rowOf = (tenant: TenantRecord): TenantTable => ({
+  tenant: tenant.tenant,
+  app: tenant.app,
+  release: tenant.release,
+  generation: tenant.generation,
+  state: tenant.state,
+  host: tenant.host,
+  pool: tenant.pool,
+  domains: JSON.stringify(tenant.domains),
+  reserved_memory: tenant.reservedMemory,
+  reserved_cpus: tenant.reservedCpus,
+  surge_memory: tenant.surgeMemory,
+  created_at: tenant.createdAt,
+  updated_at: tenant.updatedAt,
+});
+
+function viewQuery(db: Db) {
+  return db
+    .selectFrom('tenants')
+    .innerJoin('hosts', 'hosts.host', 'tenants.host')
+    .leftJoin('observed', (join) =>
+      join.onRef('observed.tenant', '=', 'tenants.tenant').onRef('observed.host', '=', 'tenants.host'),
+    )
+    .selectAll('tenants')
+    .select([
+      'hosts.name as host_name',
+      'hosts.connection',
+      'hosts.ingress_address',
+      'hosts.ingress_port',
+      'observed.generation as reported_generation',
+      'observed.live',
+      'observed.phase',
+      'observed.problem',
+      'observed.at as reported_at',
+    ]);
+}
+
+type ViewRow = Awaited<ReturnType<ReturnType<typeof viewQuery>['executeTakeFirstOrThrow']>>;
+
+function viewOf(row: ViewRow): TenantView {
+  return {
+    ...tenantOf(row),
+    hostName: row.host_name,
+    connection: row.connection,
+    ingress:
+      row.ingress_address === null || row.ingress_port === null
+        ? null
+        : { address: row.ingress_address, port: row.ingress_port },
+    reported:
+      row.reported_generation === null || row.phase === null || row.reported_at === null
+        ? null
+        : {
+            generation: row.reported_generation,
+            live: row.live,
+            phase: phase(row.phase),
+            problem: problem(row.problem),
+            at: row.reported_at,
+          },
+  };
+}
+
+type TenantReads =
+  | 'tenant'
+  | 'tenantView'
+  | 'tenantViews'
+  | 'tenantReport'
+  | 'tenantCounts'
+  | 'desiredTenant'
+  | 'variables';
+
+export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
+  return {
+    async tenant(tenant) {
+      const row = await db.selectFrom('tenants').selectAll().where('tenant', '=', tenant).executeTakeFirst();
+      return row === undefined ? null : tenantOf(row);
+    },
+    async tenantView(tenant) {
+      const row = await viewQuery(db).where('tenants.tenant', '=', tenant).executeTakeFirst();
+      return row === undefined ? null : viewOf(row);
+    },
+    async tenantViews({ app, host }, { after, limit }) {
+      let query = viewQuery(db).orderBy('tenants.tenant').limit(limit);
+      if (app !== undefined) query = query.where('tenants.app', '=', app);
+      if (host !== undefined) query = query.where('tenants.host', '=', host);
+      if (after !== undefined) query = query.where('tenants.tenant', '>', after);
+      return (await query.execute()).map(viewOf);
+    },
+    async tenantReport(tenant) {
+      const row = await db
+        .selectFrom('observed')
+        .innerJoin('tenants', (join) =>
+          join.onRef('tenants.tenant', '=', 'observed.tenant').onRef('tenants.host', '=', 'observed.host'),
+        )
+        .select('observed.json')
+        .where('observed.tenant', '=', tenant)
+        .executeTakeFirst();
+      if (row === undefined) return null;
+      const parsed = TenantReport.safeParse(JSON.parse(row.json));
+      return parsed.success ? parsed.data : null;
+    },
+    async tenantCounts() {
+      const rows = await db
+        .selectFrom('tenants')
+        .leftJoin('observed', (join) =>
+          join
+            .onRef('observed.tenant', '=', 'tenants.tenant')
+            .onRef('observed.host', '=', 'tenants.host')
+            .onRef('observed.generation', '=', 'tenants.generation'),
+        )
+        .select((eb) => ['tenants.state', 'observed.phase', eb.fn.countAll<number>().as('n')])
+        .groupBy(['tenants.state', 'observed.phase'])
+        .execute();
+      const counts = { total: 0, settled: 0, moving: 0, failed: 0, blocked: 0, paused: 0 };
+      for (const row of rows) {
+        counts.total += row.n;
+        counts[bucketOf(row.state, row.phase)] += row.n;
+      }
+      return counts;
+    },
+    async desiredTenant(host, tenant) {
+      const row = await db
+        .selectFrom('desired')
+        .select(['json'])
+        .where('host', '=', host)
+        .where('tenant', '=', tenant)
+        .where('kind', '=', 'tenant')
+        .executeTakeFirst();
+      return row === undefined ? null : DesiredTenant.parse(JSON.parse(row.json));
+    },
+    async variables({ app, pool, tenant }) {
+      return await db
+        .selectFrom('variables')
+        .select(['scope', 'name', 'value'])
+        .where((eb) =>
+          eb.or([
+            eb.and([eb('scope', '=', 'app'), eb('owner', '=', app)]),
+            eb.and([eb('scope', '=', 'pool'), eb('owner', '=', pool)]),
+            eb.and([eb('scope', '=', 'tenant'), eb('owner', '=', tenant)]),
+          ]),
+        )
+        .orderBy('name')
+        .execute();
+    },
+  };
+}
+
+function bucketOf(
+  state: TenantRecord['state'],
+  reported: string | null,
+): 'settled' | 'moving' | 'failed' | 'blocked' | 'paused' {
+  if (state === 'paused') return 'paused';
+  if (reported === 'failed' || reported === 'blocked') return reported;
+  return reported === 'settled' && state === 'running' ? 'settled' : 'moving';
+}
+
+type TenantWrites =
+  | 'lockTenant'
+  | 'firstGeneration'
+  | 'insertTenant'
+  | 'updateTenant'
+  | 'claimDomains'
+  | 'setVariable';
+
+export function tenantWrites(db: Db, dialect: Dialect): Pick<StoreWrites, TenantWrites> {
+  return {
+    async lockTenant(tenant) {
+      const row = await db
+        .selectFrom('tenants')
+        .selectAll()
+        .where('tenant', '=', tenant)
+        .modifyEnd(dialect.forUpdate)
+        .executeTakeFirst();
+      return row === undefined ? null : tenantOf(row);
+    },
+    async firstGeneration(tenant) {
+      const row = await db
+        .selectFrom('generations')
+        .select('last')
+        .where('tenant', '=', tenant)
+        .executeTakeFirst();
+      return (row?.last ?? 0) + 1;
+    },
+    async insertTenant(tenant) {
+      await db.insertInto('tenants').values(rowOf(tenant)).execute();
+    },
+    async updateTenant(tenant) {
+      await db.updateTable('tenants').set(rowOf(tenant)).where('tenant', '=', tenant.tenant).execute();
+    },
+    async claimDomains(tenant, domains) {
+      const taken = await db
+        .selectFrom('domains')
+        .select('domain')
+        .where('domain', 'in', [...domains])
+        .where('tenant', '<>', tenant)
+        .orderBy('domain')
+        .executeTakeFirst();
+      if (taken !== undefined) return taken.domain;
+      await db.deleteFrom('domains').where('tenant', '=', tenant).execute();
+      await db
+        .insertInto('domains')
+        .values(domains.map((domain) => ({ domain, tenant })))
+        .execute();
+      return null;
+    },
+    async setVariable(scope, owner, name, value, at) {
+      const before = await db
+        .selectFrom('variables')
+        .select('value')
+        .where('scope', '=', scope)
+        .where('owner', '=', owner)
+        .where('name', '=', name)
+        .executeTakeFirst();
+      if ((before?.value ?? null) === value) return false;
+      if (value === null) {
+        await db
+          .deleteFrom('variables')
+          .where('scope', '=', scope)
+          .where('owner', '=', owner)
+          .where('name', '=', name)
+          .execute();
+      } else {
+        await db
+          .insertInto('variables')
+          .values({ scope, owner, name, value, updated_at: at })
+          .onConflict((oc) =>
+            oc.columns(['scope', 'owner', 'name']).doUpdateSet({ value, updated_at: at }),
+          )
+          .execute();
+      }
+      return true;
+    },
+  };
+}
