@@ -118,6 +118,9 @@ function closingBrace(text: string, open: number): number {
   return -1;
 }
 
+/** What Linux takes as one argument or environment variable; no value may grow longer, in characters. */
+export const MAX_VALUE = 128 * 1024;
+
 export type Lookup = (name: string) => string | undefined;
 
 export interface Evaluated {
@@ -126,6 +129,8 @@ export interface Evaluated {
   filled: boolean;
   /** The text depends on a variable that has no value, and no default stood in for it. */
   open: boolean;
+  /** The text grew beyond {@link MAX_VALUE} and was cut off. */
+  tooLong: boolean;
   /** Variables that had no value and no default. */
   unset: string[];
   /** Variables that must be set and are not, with the message from the file as it is written there. */
@@ -134,10 +139,14 @@ export interface Evaluated {
 
 /** Fills in the variables. `unset` ones are empty text, as in Compose. */
 export function evaluate(parts: readonly Part[], lookup: Lookup): Evaluated {
-  const result: Evaluated = { text: '', filled: false, open: false, unset: [], missing: [] };
+  const result: Evaluated = { text: '', filled: false, open: false, tooLong: false, unset: [], missing: [] };
   for (const part of parts) {
     if (part.kind === 'text') result.text += part.text;
     else evaluateVariable(part, lookup, result);
+    if (result.text.length > MAX_VALUE) {
+      result.tooLong = true;
+      break;
+    }
   }
   return result;
 }
@@ -156,6 +165,7 @@ function evaluateVariable(
     result.text += rest.text;
     result.filled ||= rest.filled;
     result.open ||= rest.open;
+    result.tooLong ||= rest.tooLong;
     result.unset.push(...rest.unset);
     result.missing.push(...rest.missing);
     return;

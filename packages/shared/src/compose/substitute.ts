@@ -1,6 +1,6 @@
 import type { Findings, Spot } from './findings.ts';
 import type { Lookup, Part } from './interpolate.ts';
-import { evaluate, parseInterpolation } from './interpolate.ts';
+import { evaluate, MAX_VALUE, parseInterpolation } from './interpolate.ts';
 import type { Tree } from './positions.ts';
 
 /** A variable that the template uses. */
@@ -15,6 +15,9 @@ export interface Variable {
 
 /** Set by the coordinator for every tenant; a template may use them, and nobody has to give them. */
 const BUILT_IN = /^BERTH_(TENANT|DOMAIN|APP|RELEASE)$/;
+
+/** All filled-in texts together, in characters: env files can name values that double from line to line. */
+const MAX_FILLED = 1024 * 1024;
 
 /** How a template is read: to check it (values not known yet) or to render it. */
 export interface Filling {
@@ -34,6 +37,17 @@ interface Use {
 export class Variables {
   readonly #met = new Map<string, Use>();
   readonly #warned = new Set<string>();
+  #filled = 0;
+
+  get roomLeft(): boolean {
+    return this.#filled <= MAX_FILLED;
+  }
+
+  /** Counts filled-in text; false once there is too much of it. */
+  grow(length: number): boolean {
+    this.#filled += length;
+    return this.roomLeft;
+  }
 
   note(parts: readonly Part[], service: string | undefined, conditional = false): void {
     for (const part of parts) {
@@ -128,7 +142,19 @@ export function fill(
     return undefined;
   }
   variables.note(parsed.parts, service);
+  if (!variables.roomLeft) return undefined;
   const done = evaluate(parsed.parts, (name) => filling.lookup(name) ?? above?.get(name));
+  if (done.tooLong) {
+    findings.error(where, `${note}is longer than ${MAX_VALUE / 1024} KB once its variables are filled in`);
+    return undefined;
+  }
+  if (!variables.grow(done.text.length)) {
+    findings.error(
+      where,
+      `${note}the file is larger than ${MAX_FILLED / 1024} KB once its variables are filled in`,
+    );
+    return undefined;
+  }
   if (mode === 'check') return { text: done.text, filled: done.filled, deferred: done.open };
   for (const { name, message } of done.missing) {
     findings.error(

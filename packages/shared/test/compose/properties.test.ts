@@ -7,6 +7,8 @@ import { REFUSED_IN_SERVICE } from '../../src/compose/refused.ts';
 import { renderTenant } from '../../src/compose/render.ts';
 import { parseTemplate } from '../../src/compose/template.ts';
 import { TenantSpec } from '../../src/domain/spec.ts';
+import { digestOf } from '../../src/domain/digest.ts';
+import { PLAUSIBLE_VARIABLES, plausibleDocument } from './plausible.ts';
 import { ENV_FILES, fixture, fixtureNames } from './support.ts';
 
 const FIXTURES = fixtureNames().map((name) => fixture(name));
@@ -152,6 +154,44 @@ describe('whatever is thrown at it', () => {
     );
   });
 
+  it('good files with single words replaced by others never throw', () => {
+    const words = [
+      '0',
+      '-1',
+      'null',
+      'true',
+      '[]',
+      '{}',
+      '""',
+      'web',
+      '/x',
+      '1g',
+      '10s',
+      'a:/b',
+      '"${NONE}"',
+      '"${NONE:-9}"',
+      '"$${"',
+      '&a b',
+      '*a',
+      '1e9',
+      '0x10',
+      '.inf',
+    ];
+    fc.assert(
+      fc.property(plausibleDocument, fc.nat(400), fc.constantFrom(...words), (document, at, word) => {
+        const text = JSON.stringify(document, null, 1);
+        const places = [...text.matchAll(/(?<=: |^ +)("[^"]*"|[0-9]+|true|null)(?=,?$)/gm)];
+        const place = places[at % places.length];
+        if (place === undefined) return;
+        survives(
+          text.slice(0, place.index) + word + text.slice(place.index + place[0].length),
+          PLAUSIBLE_VARIABLES,
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it('variables with any value never throw, and never reach a finding', () => {
     const secret = 'S3CR3T-7f1e';
     const value = fc
@@ -188,16 +228,51 @@ describe('whatever is thrown at it', () => {
     );
   });
 
-  it('a value that passes the check with its default also renders without the variable', () => {
+  it('a plausible file that is taken renders to a spec that holds, whatever the order of its keys', () => {
+    let rendered = 0;
     fc.assert(
-      fc.property(service, (body) => {
-        const result = parseTemplate({ text: JSON.stringify({ services: { web: body } }) });
-        if (!result.ok || result.template.variables.some((one) => one.default === undefined)) return;
-        const rendered = renderTenant(result.template, {});
-        expect(rendered.ok ? [] : rendered.errors).toEqual([]);
-        expect(rendered.warnings).toEqual(result.warnings);
+      fc.property(plausibleDocument, (document) => {
+        const text = JSON.stringify(document);
+        survives(text, PLAUSIBLE_VARIABLES);
+        const result = parseTemplate({ text, envFiles: ENV_FILES });
+        if (!result.ok) return;
+        const first = renderTenant(result.template, PLAUSIBLE_VARIABLES);
+        const turned = { ...document, services: reversed(document.services) };
+        const second = parseTemplate({ text: JSON.stringify(reversed(turned)), envFiles: ENV_FILES });
+        expect(second.ok).toBe(true);
+        if (!first.ok || !second.ok) return;
+        const again = renderTenant(second.template, PLAUSIBLE_VARIABLES);
+        expect(again.ok ? byName(again.spec) : again.errors).toEqual(byName(first.spec));
+        expect(digestOf(first.spec)).toBe(digestOf(JSON.parse(JSON.stringify(first.spec))));
+        rendered += 1;
       }),
       { numRuns: 400 },
     );
+    expect(rendered).toBeGreaterThan(40);
+  });
+
+  it('a file that passes the check with its defaults also renders without any variable', () => {
+    let rendered = 0;
+    fc.assert(
+      fc.property(plausibleDocument, (document) => {
+        const result = parseTemplate({ text: JSON.stringify(document), envFiles: { '.env': 'A=1' } });
+        if (!result.ok || /\$\{[A-Z]+\}/.test(result.template.text)) return;
+        const done = renderTenant(result.template, {});
+        expect(done.ok ? [] : done.errors).toEqual([]);
+        expect(done.warnings).toEqual(result.warnings);
+        rendered += 1;
+      }),
+      { numRuns: 400 },
+    );
+    expect(rendered).toBeGreaterThan(20);
   });
 });
+
+/** The same mapping with its keys the other way round. */
+function reversed(map: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(map).toReversed());
+}
+
+function byName(spec: TenantSpec): unknown {
+  return { ...spec, services: spec.services.toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
+}

@@ -205,6 +205,19 @@ describe('env files', () => {
     ]);
   });
 
+  it('cannot grow without end by naming each other', () => {
+    const lines = ['A0=xxxxxxxxxxxxxxxx', ...Array.from({ length: 40 }, (_, i) => `A${i + 1}=$A${i}$A${i}`)];
+    expect(errorsOf(web('env_file: a.env'), { 'a.env': lines.join('\n') })[0]).toBe(
+      '4:15 services.web.env_file: a.env:15 is longer than 128 KB once its variables are filled in',
+    );
+    const many = Array.from({ length: 40 }, (_, i) => `B${i}=$A`);
+    expect(
+      errorsOf(web('env_file: a.env'), { 'a.env': [`A=${'x'.repeat(100_000)}`, ...many].join('\n') }),
+    ).toEqual([
+      '4:15 services.web.env_file: a.env:11 the file is larger than 1024 KB once its variables are filled in',
+    ]);
+  });
+
   it('are taken literally in the raw format', () => {
     const text = web('env_file: { path: a.env, format: raw }');
     expect(specOf(text, {}, { 'a.env': 'A="$B" # c' }).services[0]?.environment).toEqual({ A: '"$B" # c' });
