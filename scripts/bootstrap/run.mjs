@@ -40,7 +40,12 @@ export function run(file, args, options = {}) {
 export function runAttached(file, args, { env = process.env, cwd, foreground = () => false } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { cwd, env, stdio: 'inherit' });
+    const handed = new Map();
     const hand = (signal) => {
+      // npm hands on what the whole group has got as well: the same signal at once is one signal.
+      const now = Date.now();
+      if (now - (handed.get(signal) ?? 0) < 1000) return;
+      handed.set(signal, now);
       // A terminal sends Ctrl-C to every process of its foreground group: the child has it already.
       if (signal === 'SIGINT' && foreground()) return;
       child.kill(signal);
