@@ -1,0 +1,198 @@
+import { PART_BYTES } from '@berth/shared/protocol/messages';
+import type { AgentEvent, HostReport, RemovalRequest, TenantReport } from '@berth/shared/protocol/report';
+import { clampEvent, clampHost, clampRemoval, clampTenant } from './clamp.ts';
+
+/** What waits to be told to the coordinator, at least once. Memory stays bounded however long nobody listens. */
+export interface Outbox {
+  /** The newest word on a tenant replaces the one before. */
+  tenant(report: TenantReport): void;
+  removal(request: RemovalRequest): void;
+  event(event: AgentEvent): void;
+  host(report: HostReport): void;
+  /**
+   * The next report message as text; null when there is nothing to say, or when enough is unacknowledged already. What
+   * it holds is kept until `acknowledge`.
+   */
+  next(): { seq: number; text: string } | null;
+  /** Everything up to and with `seq` is on record at the coordinator. */
+  acknowledge(seq: number): void;
+  /** The connection is gone: what was not acknowledged will be told again, unless something newer replaced it. */
+  restart(): void;
+  /** Calls back, a short moment after something began to wait, for as long as the subscription lasts. */
+  onWaiting(listener: () => void): () => void;
+  stats(): OutboxStats;
+}
+
+export interface OutboxStats {
+  waiting: number;
+  unacknowledged: number;
+  /** Events that were dropped because too many waited. */
+  dropped: number;
+}
+
+export interface OutboxOptions {
+  /** From the first change to the message that tells of it, so that changes that come together go together. */
+  flushMs?: number;
+  maxEvents?: number;
+  maxTenants?: number;
+  tenantsPerMessage?: number;
+  eventsPerMessage?: number;
+  /** Messages that may be under way without an acknowledgement. */
+  window?: number;
+}
+
+const REMOVALS_PER_MESSAGE = 20;
+
+interface Batch {
+  seq: number;
+  tenants: TenantReport[];
+  removals: RemovalRequest[];
+  events: AgentEvent[];
+  host: HostReport | null;
+}
+
+/** An empty outbox. */
+export function createOutbox(options: OutboxOptions = {}): Outbox {
+  const flushMs = options.flushMs ?? 20;
+  const maxEvents = options.maxEvents ?? 2000;
+  const maxTenants = options.maxTenants ?? 20_000;
+  const perMessage = Math.min(options.tenantsPerMessage ?? 100, 500);
+  const eventsPerMessage = Math.min(options.eventsPerMessage ?? 200, 500);
+  const window = options.window ?? 2;
+
+  let tenants = new Map<string, TenantReport>();
+  let removals = new Map<string, RemovalRequest>();
+  let events: AgentEvent[] = [];
+  let host: HostReport | null = null;
+  let underWay: Batch[] = [];
+  let seq = 0;
+  let dropped = 0;
+  let timer: NodeJS.Timeout | null = null;
+  const listeners = new Set<() => void>();
+
+  const isEmpty = (): boolean =>
+    tenants.size === 0 && removals.size === 0 && events.length === 0 && host === null;
+
+  function arm(): void {
+    if (timer !== null || listeners.size === 0 || isEmpty()) return;
+    timer = setTimeout(() => {
+      timer = null;
+      for (const listener of listeners) listener();
+    }, flushMs);
+    timer.unref();
+  }
+
+  function boundEvents(): void {
+    const surplus = events.length - maxEvents;
+    if (surplus <= 0) return;
+    events.splice(0, surplus);
+    dropped += surplus;
+  }
+
+  function boundTenants(): void {
+    for (const name of tenants.keys()) {
+      if (tenants.size <= maxTenants) return;
+      tenants.delete(name);
+      dropped += 1;
+    }
+  }
+
+  return {
+    tenant(report) {
+      tenants.delete(report.tenant);
+      tenants.set(report.tenant, clampTenant(report));
+      boundTenants();
+      arm();
+    },
+    removal(request) {
+      removals.set(request.tenant, clampRemoval(request));
+      arm();
+    },
+    event(event) {
+      events.push(clampEvent(event));
+      boundEvents();
+      arm();
+    },
+    host(report) {
+      host = clampHost(report);
+      arm();
+    },
+
+    next() {
+      if (isEmpty() || underWay.length >= window) return null;
+      seq += 1;
+      const batch: Batch = { seq, tenants: [], removals: [], events: [], host };
+      host = null;
+      let room = PART_BYTES - (batch.host === null ? 0 : Buffer.byteLength(JSON.stringify(batch.host)));
+      // The first item always fits, so that a large one cannot be stuck for ever.
+      const fits = (item: object): boolean => {
+        const size = Buffer.byteLength(JSON.stringify(item));
+        const first = batch.tenants.length + batch.removals.length + batch.events.length === 0;
+        if (!first && size > room) return false;
+        room -= size;
+        return true;
+      };
+      for (const [name, request] of removals) {
+        if (batch.removals.length >= REMOVALS_PER_MESSAGE || !fits(request)) break;
+        batch.removals.push(request);
+        removals.delete(name);
+      }
+      for (const [name, report] of tenants) {
+        if (batch.tenants.length >= perMessage || !fits(report)) break;
+        batch.tenants.push(report);
+        tenants.delete(name);
+      }
+      let taken = 0;
+      for (const event of events) {
+        if (taken >= eventsPerMessage || !fits(event)) break;
+        taken += 1;
+      }
+      batch.events = events.splice(0, taken);
+      underWay.push(batch);
+      return { seq, text: JSON.stringify({ type: 'report', ...batch }) };
+    },
+
+    acknowledge(upTo) {
+      underWay = underWay.filter((batch) => batch.seq > upTo);
+      arm();
+    },
+
+    restart() {
+      const again = underWay;
+      underWay = [];
+      const older = new Map<string, TenantReport>();
+      const asked = new Map<string, RemovalRequest>();
+      let past: HostReport | null = null;
+      for (const batch of again) {
+        for (const report of batch.tenants) older.set(report.tenant, report);
+        for (const request of batch.removals) asked.set(request.tenant, request);
+        past = batch.host ?? past;
+      }
+      tenants = new Map([...older, ...tenants]);
+      removals = new Map([...asked, ...removals]);
+      host = host ?? past;
+      events = [...again.flatMap((batch) => batch.events), ...events];
+      boundEvents();
+      boundTenants();
+      arm();
+    },
+
+    onWaiting(listener) {
+      listeners.add(listener);
+      arm();
+      return () => {
+        listeners.delete(listener);
+        if (listeners.size === 0 && timer !== null) {
+          clearTimeout(timer);
+          timer = null;
+        }
+      };
+    },
+
+    stats: () => ({
+      waiting: tenants.size + removals.size + events.length + (host === null ? 0 : 1),
+      unacknowledged: underWay.length,
+      dropped,
+    }),
+  };
+}

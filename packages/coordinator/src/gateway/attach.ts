@@ -1,0 +1,254 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type RawData, type WebSocket } from 'ws';
+import { messageOf, unreachable } from '@berth/shared/domain/errors';
+import {
+  CLOSE,
+  FromAgent,
+  HELLO_TIMEOUT_MS,
+  MAX_FRAME_BYTES,
+  PROTOCOL_VERSION,
+  SUBPROTOCOL,
+  type Hello,
+} from '@berth/shared/protocol/messages';
+import type { Clock, Fleet, Log } from '../services/fleet-types.ts';
+import { AgentSocket } from './agent-socket.ts';
+import { signedChallenge } from './signature.ts';
+
+const PATH = '/api/v1/agent/connect';
+/** An agent that lets this much pile up does not read. A desired state goes out part by part, far below it. */
+const UNREAD_BYTES = 4 * 1024 * 1024;
+const SWEEP_MS = 1000;
+/** How long closing agents may take to say goodbye. */
+const FAREWELL_MS = 2000;
+
+export interface Gateway {
+  connections(): number;
+  /** Resolves when the signal has aborted and every agent's socket is closed. */
+  closed: Promise<void>;
+}
+
+export interface GatewayOptions {
+  server: Server;
+  fleet: Fleet;
+  clock: Clock;
+  log: Log;
+  /** Aborts when the coordinator stops: agents are told to come back later (1001). */
+  signal: AbortSignal;
+  helloTimeoutMs?: number;
+  sweepMs?: number;
+}
+
+/** Opens the agents' door on an HTTP server. Everything else that asks for an upgrade is somebody else's. */
+export function attachGateway(options: GatewayOptions): Gateway {
+  const { server, fleet, clock, log, signal } = options;
+  const helloTimeoutMs = options.helloTimeoutMs ?? HELLO_TIMEOUT_MS;
+  const wss = new WebSocketServer({
+    noServer: true,
+    WebSocket: AgentSocket,
+    maxPayload: MAX_FRAME_BYTES,
+    perMessageDeflate: false,
+    skipUTF8Validation: false,
+    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+  });
+
+  // One function for all sockets each: a connection brings no closures of its own.
+  function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
+    if (!(this instanceof AgentSocket)) return;
+    this.heardAt = clock.now();
+    if (this.stage === 'closing') return;
+    const message = isBinary ? null : parse(data);
+    if (message === null) {
+      give(this, CLOSE.protocol, 'This is not a message of this protocol.');
+      return;
+    }
+    switch (this.stage) {
+      case 'opening':
+        if (message.type === 'hello') void admit(this, message);
+        else give(this, CLOSE.protocol, `The first message must be a hello, not ${message.type}.`);
+        return;
+      case 'admitting':
+        give(this, CLOSE.protocol, 'Nothing may follow the hello before the welcome.');
+        return;
+      case 'admitted': {
+        if (message.type === 'hello' || this.session === null) {
+          give(this, CLOSE.protocol, 'A second hello came.');
+          return;
+        }
+        const fault = fleet.receive(this.session, message, sizeOf(data));
+        if (fault !== null) give(this, CLOSE.protocol, fault);
+        return;
+      }
+      default:
+        unreachable(this.stage);
+    }
+  }
+
+  function onPing(this: WebSocket): void {
+    if (this instanceof AgentSocket) this.heardAt = clock.now();
+  }
+
+  function onError(this: WebSocket, thrown: Error): void {
+    const host = this instanceof AgentSocket ? (this.session?.host ?? null) : null;
+    log.warn({ host, err: thrown }, `An agent's connection failed: ${thrown.message}`);
+  }
+
+  function onClose(this: WebSocket): void {
+    if (!(this instanceof AgentSocket)) return;
+    this.stage = 'closing';
+    if (this.session !== null) fleet.left(this.session);
+    this.session = null;
+  }
+
+  function give(socket: AgentSocket, code: number, why: string): void {
+    log.warn({ host: socket.session?.host ?? null, code }, `Closed an agent's connection: ${why}`);
+    socket.stage = 'closing';
+    socket.close(code, why.slice(0, 120));
+  }
+
+  async function admit(socket: AgentSocket, hello: Hello): Promise<void> {
+    socket.stage = 'admitting';
+    const nonce = socket.nonce;
+    socket.nonce = '';
+    if (hello.protocol !== PROTOCOL_VERSION) {
+      give(
+        socket,
+        CLOSE.protocol,
+        `The agent speaks protocol ${hello.protocol}, we speak ${PROTOCOL_VERSION}.`,
+      );
+      return;
+    }
+    try {
+      const session = await fleet.admit(
+        socket,
+        hello,
+        (publicKey) =>
+          // Who has gone meanwhile is not let in: it would supersede the session that it opened since.
+          socket.readyState === socket.OPEN && signedChallenge(publicKey, hello.host, nonce, hello.signature),
+      );
+      if (session === null) {
+        if (socket.readyState === socket.OPEN)
+          give(socket, CLOSE.unauthenticated, 'This host is not enrolled here, or its key is another.');
+        return;
+      }
+      if (socket.readyState !== socket.OPEN) {
+        fleet.left(session);
+        return;
+      }
+      socket.session = session;
+      socket.stage = 'admitted';
+    } catch (thrown) {
+      log.error({ host: hello.host, err: thrown }, `Could not admit an agent: ${messageOf(thrown)}`);
+      give(socket, 1013, 'try again later');
+    }
+  }
+
+  function welcome(socket: AgentSocket): void {
+    socket.openedAt = clock.now();
+    socket.heardAt = socket.openedAt;
+    socket.nonce = randomBytes(24).toString('base64url');
+    socket.on('message', onMessage);
+    socket.on('ping', onPing);
+    socket.on('error', onError);
+    socket.on('close', onClose);
+    socket.send(`{"type":"challenge","protocol":${PROTOCOL_VERSION},"nonce":"${socket.nonce}"}`);
+  }
+
+  /** One timer looks after everyone: the silent, the slow, and those that never say hello. */
+  function sweep(): void {
+    const now = clock.now();
+    for (const socket of wss.clients) {
+      if (socket.bufferedAmount > UNREAD_BYTES) {
+        log.warn(
+          { host: socket.session?.host ?? null },
+          'An agent does not read what it is sent; cutting it off.',
+        );
+        socket.terminate();
+        continue;
+      }
+      switch (socket.stage) {
+        case 'opening':
+        case 'admitting':
+          if (now - socket.openedAt > helloTimeoutMs) give(socket, CLOSE.silent, 'No hello came in time.');
+          break;
+        case 'admitted':
+          if (socket.isPaused) {
+            // We do not read its pings while the store is behind; it must not take that for our death.
+            socket.heardAt = now;
+            socket.pong();
+          } else if (socket.session !== null && now - socket.heardAt > socket.session.timeoutMs) {
+            give(socket, CLOSE.silent, 'The agent was silent for too long.');
+          }
+          break;
+        case 'closing':
+          break;
+        default:
+          unreachable(socket.stage);
+      }
+    }
+  }
+
+  function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const path = (request.url ?? '').split('?', 1)[0];
+    if (path !== PATH) {
+      if (server.listenerCount('upgrade') === 1) refuse(socket, '404 Not Found');
+      return;
+    }
+    if (signal.aborted) {
+      refuse(socket, '503 Service Unavailable');
+      return;
+    }
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim());
+    if (!offered.includes(SUBPROTOCOL)) {
+      refuse(socket, '400 Bad Request');
+      return;
+    }
+    wss.handleUpgrade(request, socket, head, welcome);
+  }
+
+  const timer = setInterval(sweep, options.sweepMs ?? SWEEP_MS);
+  timer.unref();
+  server.on('upgrade', onUpgrade);
+
+  const closed = new Promise<void>((resolve) => {
+    const stop = (): void => {
+      clearInterval(timer);
+      for (const socket of wss.clients) {
+        socket.stage = 'closing';
+        socket.close(CLOSE.goingAway, 'the coordinator stops');
+      }
+      const hurry = setTimeout(() => {
+        for (const socket of wss.clients) socket.terminate();
+      }, FAREWELL_MS);
+      wss.close(() => {
+        clearTimeout(hurry);
+        server.off('upgrade', onUpgrade);
+        resolve();
+      });
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+
+  return { connections: () => wss.clients.size, closed };
+}
+
+function parse(data: RawData): FromAgent | null {
+  try {
+    const message = FromAgent.safeParse(JSON.parse(String(data)));
+    return message.success ? message.data : null;
+  } catch {
+    return null;
+  }
+}
+
+function sizeOf(data: RawData): number {
+  if (Array.isArray(data)) return data.reduce((sum, each) => sum + each.length, 0);
+  return data.byteLength;
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.on('error', () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}

@@ -1,0 +1,34 @@
+import type { AgentConnection, FleetSession } from './fleet-types.ts';
+
+/** One connected agent. There may be ten thousand: a few words each, no timers, no closures. */
+export class Session implements FleetSession {
+  readonly host: string;
+  readonly connection: AgentConnection;
+  readonly heartbeatMs: number;
+  readonly timeoutMs: number;
+  /** The mode this agent was told last. */
+  told: 'apply' | 'observe';
+  /** The revision that was sent last, in the fleet's epoch; null: the agent needs all of its state. */
+  cursor: number | null = null;
+  /** A state in several parts is on its way; until it has left, nothing else is sent. */
+  sending = false;
+  /** Full states refused in a row. */
+  refusals = 0;
+  paused = false;
+  closed = false;
+  /** Questions without an answer yet. */
+  asked = 0;
+
+  constructor(
+    host: string,
+    connection: AgentConnection,
+    heartbeat: { heartbeatMs: number; timeoutMs: number },
+    told: 'apply' | 'observe',
+  ) {
+    this.host = host;
+    this.connection = connection;
+    this.heartbeatMs = heartbeat.heartbeatMs;
+    this.timeoutMs = heartbeat.timeoutMs;
+    this.told = told;
+  }
+}

@@ -1,0 +1,64 @@
+import { messageOf } from '@berth/shared/domain/errors';
+import type { Log } from './fleet-types.ts';
+
+const RETRY_FIRST_MS = 100;
+const RETRY_CAP_MS = 2000;
+
+/** Gathers calls that come within a short time into one run, and tries a failed run again until it succeeds. */
+export interface Tick {
+  request(): void;
+  /** Runs once more if anything is requested, and resolves when nothing runs; then it is over. */
+  stop(): Promise<void>;
+}
+
+/** `run` is never entered twice at once; what it could not do it must still hold when it throws. */
+export function createTick(options: { ms: number; what: string; log: Log; run(): Promise<void> }): Tick {
+  let timer: NodeJS.Timeout | null = null;
+  let running: Promise<void> | null = null;
+  let again = false;
+  let stopped = false;
+  let failures = 0;
+
+  function arm(ms: number): void {
+    if (stopped || timer !== null) return;
+    timer = setTimeout(() => {
+      timer = null;
+      running = go();
+    }, ms);
+  }
+
+  async function go(): Promise<void> {
+    again = false;
+    let wait = options.ms;
+    try {
+      await options.run();
+      if (failures > 0) options.log.info({ failures }, `Could ${options.what} again.`);
+      failures = 0;
+    } catch (thrown) {
+      again = true;
+      failures += 1;
+      wait = Math.min(RETRY_CAP_MS, RETRY_FIRST_MS * 2 ** Math.min(failures - 1, 10));
+      if (failures === 1 || failures % 30 === 0)
+        options.log.error(
+          { err: thrown, failures },
+          `Could not ${options.what}; nothing is lost, it is tried again: ${messageOf(thrown)}`,
+        );
+    }
+    running = null;
+    if (again) arm(wait);
+  }
+
+  return {
+    request() {
+      again = true;
+      if (running === null) arm(options.ms);
+    },
+    async stop() {
+      stopped = true;
+      if (timer !== null) clearTimeout(timer);
+      timer = null;
+      if (running !== null) await running;
+      if (again) await go();
+    },
+  };
+}
