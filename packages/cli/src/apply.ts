@@ -1,0 +1,65 @@
+import type { ApiClient } from '@berth/shared/api/client';
+import { wantedEnvFiles } from '@berth/shared/compose/environment';
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import { readFileSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { composeNameOf } from './compose-name.ts';
+import { isMissing } from './config.ts';
+import { UsageError } from './exit-codes.ts';
+
+/**
+ * Reads a Compose file and the env files it names, and hands them over as the app's newest release. Errors: UsageError
+ * for files that cannot be read; the coordinator's refusal, with the file's name in its details.
+ */
+export async function applyApp(
+  api: ApiClient,
+  cwd: string,
+  signal: AbortSignal,
+  given: { file: string; name?: string | undefined; label: readonly string[] },
+) {
+  const path = resolve(cwd, given.file);
+  const compose = readText(path, given.file);
+  const name = given.name ?? composeNameOf(compose);
+  if (name === undefined) {
+    throw new UsageError(
+      `${given.file} does not say the app's name.`,
+      'Write `name: shop` at its top, or say --name shop.',
+    );
+  }
+  const envFiles: Record<string, string> = {};
+  for (const wanted of wantedEnvFiles(compose)) {
+    try {
+      envFiles[wanted.path] = readFileSync(resolve(dirname(path), wanted.path), 'utf8');
+    } catch (cause) {
+      if (isMissing(cause) && !wanted.required) continue;
+      throw new UsageError(
+        `${basename(path)} names the env file ${wanted.path}, which could not be read: ${messageOf(cause)}`,
+        'Its path is relative to the Compose file. Write `required: false` beside it if it may be missing.',
+      );
+    }
+  }
+  const labels = Object.fromEntries(given.label.map(parseLabel));
+  try {
+    return await api.applyApp({ params: { app: name }, body: { compose, envFiles, labels } }, signal);
+  } catch (thrown) {
+    if (!(thrown instanceof BerthError)) throw thrown;
+    throw new BerthError(thrown.code, thrown.message, {
+      cause: thrown,
+      details: { ...thrown.details, file: given.file },
+    });
+  }
+}
+
+function parseLabel(text: string): [string, string] {
+  const at = text.indexOf('=');
+  if (at <= 0) throw new UsageError(`--label ${text} is not NAME=VALUE.`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+function readText(path: string, shown: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new UsageError(`${shown} could not be read: ${messageOf(cause)}`);
+  }
+}

@@ -1,0 +1,107 @@
+import { z } from 'zod';
+import { applyApp } from '../apply.ts';
+import { confirm } from '../output/ask.ts';
+import { findingLines } from '../output/errors.ts';
+import { ago, timestamp } from '../output/format.ts';
+import { fields, table } from '../output/table.ts';
+import { argument, collect, does, examples, NoOptions, type Register } from './define.ts';
+import { allPages } from './pages.ts';
+
+export const registerApp: Register = (program, contextOf) => {
+  const app = program.command('app').description('apps: the templates tenants are made from');
+
+  const apply = app
+    .command('apply')
+    .description('create an app, or its next release, from a Compose file')
+    .requiredOption('-f, --file <compose.yaml>', 'the Compose file')
+    .option('--name <app>', "the app's name; without it the file's own `name:`")
+    .option('--label <k=v>', 'a label of the release, such as commit=abc123', collect);
+  examples(apply, [
+    ['berth app apply -f compose.yaml', ''],
+    ['berth app apply -f compose.yaml --name shop --label commit=abc123', ''],
+  ]);
+  const applyOptions = z.object({
+    file: z.string(),
+    name: z.string().optional(),
+    label: z.array(z.string()).default([]),
+  });
+  does(apply, contextOf, applyOptions, async (context, _args, options) => {
+    const applied = await applyApp(context.api(), context.cwd, context.signal, options);
+    const { output } = context;
+    output.json(applied);
+    if (applied.warnings.length > 0 && output.format === 'human') {
+      output.note(`${output.errorStyle.yellow('warning:')} these have no effect here`);
+      output.note(findingLines(options.file, applied.warnings));
+    }
+    output.print(
+      applied.result === 'created'
+        ? `${applied.app}: release ${applied.release} created`
+        : `${applied.app}: nothing new, release ${applied.release} stays the newest`,
+    );
+  });
+
+  does(app.command('list').description('all apps'), contextOf, NoOptions, async (context) => {
+    const { output, clock } = context;
+    const api = context.api();
+    const items = await allPages((query) => api.listApps({ query }, context.signal));
+    output.json({ items });
+    const rows = items.map((one) => [
+      one.app,
+      String(one.release),
+      String(one.tenants),
+      ago(one.updatedAt, clock.now()),
+    ]);
+    output.print(
+      rows.length === 0
+        ? 'No apps yet. Make one: berth app apply -f compose.yaml'
+        : table(['APP', 'RELEASE', 'TENANTS', 'CHANGED'], rows, output.style),
+    );
+  });
+
+  const show = app.command('show').description('one app and its releases').argument('<app>');
+  does(show, contextOf, NoOptions, async (context, args) => {
+    const { output } = context;
+    const api = context.api();
+    const params = { app: argument(args, 0) };
+    const one = await api.showApp({ params }, context.signal);
+    const releases = await api.listReleases({ params, query: { limit: 20 } }, context.signal);
+    output.json({ ...one, releases: releases.items });
+    output.print(
+      fields(
+        [
+          ['app', one.app],
+          ['tenants', String(one.tenants)],
+          ['created', timestamp(one.createdAt)],
+        ],
+        output.style,
+      ),
+    );
+    const rows = releases.items.map((release) => [
+      String(release.release),
+      release.services.join(', '),
+      Object.entries(release.labels)
+        .map(([name, value]) => `${name}=${value}`)
+        .join(' '),
+      release.createdBy,
+      timestamp(release.createdAt),
+    ]);
+    output.print(`\n${table(['RELEASE', 'SERVICES', 'LABELS', 'BY', 'CREATED'], rows, output.style)}`);
+  });
+
+  const remove = app
+    .command('delete')
+    .description('remove an app that has no tenants')
+    .argument('<app>')
+    .option('-y, --yes', 'do not ask');
+  does(remove, contextOf, z.object({ yes: z.boolean().default(false) }), async (context, args, options) => {
+    const name = argument(args, 0);
+    const answer = await confirm(context, `Delete the app ${name} and all its releases?`, options.yes);
+    if (answer === 'no') {
+      context.output.print('Nothing was changed.');
+      return;
+    }
+    const done = await context.api().deleteApp({ params: { app: name } }, context.signal);
+    context.output.json({ app: name, ...done });
+    context.output.print(`${name} is deleted`);
+  });
+};

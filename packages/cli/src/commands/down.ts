@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import { Ended, EXIT } from '../exit-codes.ts';
+import { homeOf } from '../local/home.ts';
+import { tearDown, whatIsThere } from '../local/teardown.ts';
+import { confirm } from '../output/ask.ts';
+import { does, examples, type Register } from './define.ts';
+
+export const registerDown: Register = (program, contextOf) => {
+  const down = program
+    .command('down')
+    .description('remove the local instance: daemons, containers, networks, volumes, images it built, state')
+    .option('-y, --yes', 'do not ask');
+  examples(down, [
+    ['berth down', 'shows what would go, and asks'],
+    ['berth down -y --json', ''],
+  ]);
+  does(down, contextOf, z.object({ yes: z.boolean().default(false) }), async (context, _args, options) => {
+    const { output } = context;
+    const home = homeOf(context.env, context.cwd);
+    if (!options.yes) {
+      const there = await whatIsThere(home);
+      if (there.length > 0) {
+        output.print(
+          `This removes, for good:\n${there.map((what) => `  ${output.style.red('-')} ${what}`).join('\n')}`,
+        );
+        if ((await confirm(context, 'Go on?', false)) === 'no') {
+          output.print('Nothing was changed.');
+          return;
+        }
+      }
+    }
+    const result = await tearDown(home, (sentence) => output.print(sentence));
+    output.json({ home: home.dir, ...result });
+    for (const what of result.remaining) output.note(`${output.errorStyle.red('remains:')} ${what}`);
+    if (result.remaining.length > 0) {
+      output.note('The state is kept, so that berth down can be run again once that is settled.');
+      throw new Ended(EXIT.failed);
+    }
+    if (result.removed.length === 0) output.print(`There is no local instance in ${home.dir}.`);
+  });
+};

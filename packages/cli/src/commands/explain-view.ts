@@ -1,0 +1,90 @@
+import type { TenantExplain } from '@berth/shared/api/schemas';
+import { unreachable } from '@berth/shared/domain/errors';
+import type { StepView } from '@berth/shared/protocol/report';
+import { ago, duration } from '../output/format.ts';
+import { logLines, type Output } from '../output/output.ts';
+import { clean, type Style } from '../output/style.ts';
+import { table } from '../output/table.ts';
+
+/** "Why isn't it running?" for a person: the verdict first, the container's last words at the end. */
+export function explainView(answer: TenantExplain, output: Pick<Output, 'style'>, now: number): string {
+  const { style } = output;
+  const blocks: string[] = [`${style.bold(answer.tenant)}: ${clean(answer.verdict)}`];
+
+  const host = `host ${clean(answer.host.name)}: ${hostText(answer, style, now)}`;
+  const generation = `generation ${answer.generation} wanted, ${answer.live ?? 'none'} live`;
+  blocks.push(
+    `${host}\n${generation}, ${answer.phase}${answer.freshness === 'stale' ? ' (last word before the host went away)' : ''}`,
+  );
+
+  const { problem } = answer;
+  if (problem !== null) {
+    const service = problem.service === null ? '' : ` (${clean(problem.service)})`;
+    const lines = [
+      `${style.red('blocked at')} ${style.bold(clean(problem.step))}${service}, ${ago(problem.at, now)}:`,
+    ];
+    lines.push(`  ${clean(problem.message)} ${style.dim(`[${problem.code}]`)}`);
+    if (answer.retryAt !== null) {
+      lines.push(
+        answer.retryAt > now ? `  tried again in ${duration(answer.retryAt - now)}` : '  being tried again',
+      );
+    }
+    blocks.push(lines.join('\n'));
+  }
+  if (answer.steps.length > 0) {
+    blocks.push(`steps\n${answer.steps.map((step) => stepLine(step, style)).join('\n')}`);
+  }
+  if (answer.containers.length > 0) {
+    const rows = answer.containers.map((one) => [
+      clean(one.name),
+      clean(one.service),
+      String(one.generation),
+      clean(one.state),
+      one.health === 'unhealthy' ? style.red(one.health) : one.health,
+      clean(one.address),
+    ]);
+    blocks.push(table(['CONTAINER', 'SERVICE', 'GENERATION', 'STATE', 'HEALTH', 'ADDRESS'], rows, style));
+  }
+  if (answer.advice.length > 0) {
+    blocks.push(`what to do\n${answer.advice.map((line) => `  - ${clean(line)}`).join('\n')}`);
+  }
+  if (problem !== null && problem.logTail.length > 0) {
+    blocks.push(`last log lines\n${logLines(problem.logTail, style)}`);
+  }
+  return blocks.join('\n\n');
+}
+
+function hostText(answer: TenantExplain, style: Style, now: number): string {
+  switch (answer.host.state) {
+    case 'online':
+      return style.green('online');
+    case 'offline':
+      return style.red(`offline, seen ${ago(answer.host.lastSeenAt, now)}`);
+    case 'never-seen':
+      return style.red('never seen');
+    default:
+      return unreachable(answer.host.state);
+  }
+}
+
+export function stepLine(step: StepView, style: Style): string {
+  const time = step.ms === null ? '' : ` ${style.dim(duration(step.ms))}`;
+  return `  ${sign(step.state, style)} ${clean(step.title)}${time}`;
+}
+
+function sign(state: StepView['state'], style: Style): string {
+  switch (state) {
+    case 'done':
+      return style.green('✓');
+    case 'failed':
+      return style.red('✗');
+    case 'running':
+      return style.cyan('▸');
+    case 'waiting':
+      return style.yellow('…');
+    case 'todo':
+      return style.dim('·');
+    default:
+      return unreachable(state);
+  }
+}

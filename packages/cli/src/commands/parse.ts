@@ -1,0 +1,76 @@
+import { parseDotenv } from '@berth/shared/compose/dotenv';
+import { messageOf } from '@berth/shared/domain/errors';
+import { VariableName } from '@berth/shared/domain/ids';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { UsageError } from '../exit-codes.ts';
+import { parseDuration } from '../output/format.ts';
+
+/** `K=V` as typed after --var. The value may be empty and may contain `=`. */
+export function parseVariable(text: string): [name: string, value: string] {
+  const at = text.indexOf('=');
+  if (at <= 0) throw new UsageError(`--var ${text} is not NAME=VALUE.`);
+  const name = text.slice(0, at);
+  const checked = VariableName.safeParse(name);
+  if (!checked.success) {
+    throw new UsageError(`--var ${name}: ${checked.error.issues[0]?.message ?? 'not a variable name'}.`);
+  }
+  return [name, text.slice(at + 1)];
+}
+
+/** Variables of --var-file and --var together; a --var wins over the file, a later one over an earlier one. */
+export function readVariables(
+  given: { var?: readonly string[] | undefined; varFile?: readonly string[] | undefined },
+  cwd: string,
+): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const file of given.varFile ?? []) Object.assign(variables, readVariableFile(file, cwd));
+  for (const text of given.var ?? []) {
+    const [name, value] = parseVariable(text);
+    variables[name] = value;
+  }
+  return variables;
+}
+
+function readVariableFile(file: string, cwd: string): Record<string, string> {
+  let text: string;
+  try {
+    text = readFileSync(resolve(cwd, file), 'utf8');
+  } catch (cause) {
+    throw new UsageError(`--var-file ${file} could not be read: ${messageOf(cause)}`);
+  }
+  // The values are taken as they stand: a `$` in a customer's setting is a dollar.
+  const parsed = parseDotenv(text, 'default');
+  const problem = parsed.problems[0];
+  if (problem !== undefined) throw new UsageError(`${file}:${problem.line}: the line ${problem.message}.`);
+  const variables: Record<string, string> = {};
+  for (const entry of parsed.entries) {
+    if (entry.value === undefined) throw new UsageError(`${file}:${entry.line}: ${entry.name} has no value.`);
+    if (!VariableName.safeParse(entry.name).success) {
+      throw new UsageError(
+        `${file}:${entry.line}: ${entry.name} is not a variable name (letters, digits and "_").`,
+      );
+    }
+    // In double quotes `\$` is written `$$` for Compose; here nothing is filled in.
+    variables[entry.name] = entry.expands ? entry.value.replaceAll('$$', '$') : entry.value;
+  }
+  return variables;
+}
+
+/** A whole number of at least `least`. */
+export function parseCount(text: string, what: string, least = 1): number {
+  const count = Number(text);
+  if (!/^\d{1,9}$/.test(text) || count < least) {
+    throw new UsageError(`${what} must be a whole number of at least ${least}, not ${JSON.stringify(text)}.`);
+  }
+  return count;
+}
+
+/** `30s`, `5m`, `2h` in milliseconds. */
+export function parseTime(text: string, what: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms < 1) {
+    throw new UsageError(`${what} must be a time such as 30s, 5m or 2h, not ${JSON.stringify(text)}.`);
+  }
+  return ms;
+}

@@ -1,0 +1,42 @@
+import type { TenantPlan } from '@berth/shared/api/schemas';
+import { unreachable } from '@berth/shared/domain/errors';
+import { findingLines } from '../output/errors.ts';
+import type { Output } from '../output/output.ts';
+import { clean } from '../output/style.ts';
+
+/** A plan for a person: what changes, before and after, and what the host would do about it. */
+export function planView(plan: TenantPlan, output: Pick<Output, 'style'>): string {
+  const { style } = output;
+  const lines: string[] = [];
+  for (const change of plan.changes) {
+    const before = change.before === null ? style.dim('(unset)') : style.red(short(change.before));
+    const after = change.after === null ? style.dim('(unset)') : style.green(short(change.after));
+    lines.push(`  ${clean(change.path)}: ${before} → ${after}`);
+  }
+  if (plan.warnings.length > 0) lines.push(style.yellow(findingLines('warning', plan.warnings)));
+  switch (plan.effect) {
+    case 'none':
+      lines.push('Nothing would change.');
+      return lines.join('\n');
+    case 'routes-only':
+      lines.push('Only its routes change; no container is touched.');
+      break;
+    case 'new-generation':
+      lines.push(
+        `Generation ${plan.fromGeneration} → ${plan.toGeneration}; what serves now goes on until the new one is healthy.`,
+      );
+      break;
+    default:
+      unreachable(plan.effect);
+  }
+  if (plan.stepsFrom === 'unavailable') {
+    lines.push(style.yellow('The host is offline, so its steps are not known; it will act once it is back.'));
+  }
+  plan.steps.forEach((step, index) => lines.push(`  ${style.dim(`${index + 1}.`)} ${clean(step.title)}`));
+  return lines.join('\n');
+}
+
+function short(value: string): string {
+  const line = JSON.stringify(value).slice(1, -1);
+  return line.length > 80 ? `${line.slice(0, 79)}…` : line;
+}

@@ -1,0 +1,66 @@
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { fields } from '../output/table.ts';
+import { argument, collect, does, examples, type ContextOf } from './define.ts';
+import { followChange } from './deploy.ts';
+import { hostIdOf } from './host-id.ts';
+import { parseCount, readVariables } from './parse.ts';
+import { addWaitOptions, WaitFlags } from './wait-options.ts';
+
+export function registerTenantCreate(tenant: Command, contextOf: ContextOf): void {
+  const create = tenant
+    .command('create')
+    .description('create a tenant, place it on a host and wait until it is live')
+    .argument('<tenant>')
+    .requiredOption('--app <app>', 'the app it is a copy of')
+    .requiredOption('--domain <domain>', 'a host name it answers to; may be said again', collect)
+    .option('--var <k=v>', 'a variable of the template; may be said again', collect)
+    .option('--var-file <file>', 'variables as NAME=value lines; keeps them out of the process list', collect)
+    .option('--pool <pool>', 'the pool of hosts to choose from')
+    .option('--host <host>', 'this host and no other')
+    .option('--release <n>', 'this release; without it the newest');
+  addWaitOptions(create);
+  examples(create, [
+    ['berth tenant create acme --app shop --domain acme.example.com', ''],
+    ['berth tenant create acme --app shop --domain acme.example.com --var GREETING=hi --pool eu-1', ''],
+  ]);
+  const options = WaitFlags.extend({
+    app: z.string(),
+    domain: z.array(z.string()),
+    var: z.array(z.string()).optional(),
+    varFile: z.array(z.string()).optional(),
+    pool: z.string().optional(),
+    host: z.string().optional(),
+    release: z.string().optional(),
+  });
+  does(create, contextOf, options, async (context, args, given) => {
+    const api = context.api();
+    const { output } = context;
+    const name = argument(args, 0);
+    const variables = readVariables(given, context.cwd);
+    const body = {
+      tenant: name,
+      app: given.app,
+      domains: given.domain,
+      variables,
+      ...(given.pool === undefined ? {} : { pool: given.pool }),
+      ...(given.host === undefined ? {} : { host: await hostIdOf(api, given.host, context.signal) }),
+      ...(given.release === undefined ? {} : { release: parseCount(given.release, '--release') }),
+    };
+    const changed = await api.createTenant({ body }, context.signal);
+    const placed = await api.showTenant({ params: { tenant: name } }, context.signal);
+    output.print(
+      fields(
+        [
+          ['tenant', output.style.bold(name)],
+          ['app', `${placed.app}, release ${placed.release}`],
+          ['host', `${placed.hostName} (pool ${placed.pool})`],
+          ['domains', placed.domains.join(', ')],
+          ['variables', Object.keys(variables).join(', ') || 'none of its own'],
+        ],
+        output.style,
+      ),
+    );
+    await followChange(context, changed, 'live', given);
+  });
+}

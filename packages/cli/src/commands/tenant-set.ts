@@ -1,0 +1,86 @@
+import type { ChangeTenant } from '@berth/shared/api/schemas';
+import { VariableName } from '@berth/shared/domain/ids';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { UsageError } from '../exit-codes.ts';
+import { argument, collect, does, examples, type ContextOf } from './define.ts';
+import { followChange } from './deploy.ts';
+import { parseCount, readVariables } from './parse.ts';
+import { planView } from './plan-view.ts';
+import { addWaitOptions, WaitFlags } from './wait-options.ts';
+
+const ChangeFlags = z.object({
+  var: z.array(z.string()).optional(),
+  varFile: z.array(z.string()).optional(),
+  unset: z.array(z.string()).optional(),
+  domain: z.array(z.string()).optional(),
+  release: z.string().optional(),
+});
+
+export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
+  const set = withChangeFlags(
+    tenant
+      .command('set')
+      .description('change variables, domains or the release; deploys without dropping a request')
+      .argument('<tenant>'),
+  );
+  addWaitOptions(set);
+  examples(set, [
+    ['berth tenant set acme --var GREETING=hi', ''],
+    ['berth tenant set acme --release 4', ''],
+    ['berth tenant set acme --domain acme.example.com --domain shop.acme.com', 'all domains, not one more'],
+  ]);
+  does(set, contextOf, ChangeFlags.extend(WaitFlags.shape), async (context, args, given) => {
+    const name = argument(args, 0);
+    const api = context.api();
+    const body = changeOf(given, context.cwd);
+    const input = { params: { tenant: name }, body };
+    const plan = await api.planTenant(input, context.signal);
+    context.output.print(planView(plan, context.output));
+    const changed = await api.changeTenant(input, context.signal);
+    await followChange(context, changed, 'live', given);
+  });
+
+  const plan = withChangeFlags(
+    tenant.command('plan').description('what a change would do, without doing it').argument('<tenant>'),
+  );
+  examples(plan, [['berth tenant plan acme --var GREETING=hi', '']]);
+  does(plan, contextOf, ChangeFlags, async (context, args, given) => {
+    const params = { tenant: argument(args, 0) };
+    const body = changesOrNothing(given, context.cwd);
+    const answer = await context.api().planTenant({ params, body }, context.signal);
+    context.output.json(answer);
+    context.output.print(planView(answer, context.output));
+  });
+}
+
+function withChangeFlags(command: Command): Command {
+  return command
+    .option('--var <k=v>', 'a variable; may be said again', collect)
+    .option('--var-file <file>', 'variables as NAME=value lines', collect)
+    .option('--unset <name>', 'take a variable away; may be said again', collect)
+    .option('--domain <domain>', 'all its domains from now on; may be said again', collect)
+    .option('--release <n>', 'move to this release');
+}
+
+function changeOf(given: z.infer<typeof ChangeFlags>, cwd: string): ChangeTenant {
+  const change = changesOrNothing(given, cwd);
+  if (Object.keys(change).length === 0) {
+    throw new UsageError('Say what to change.', 'One of --var, --var-file, --unset, --domain, --release.');
+  }
+  return change;
+}
+
+function changesOrNothing(given: z.infer<typeof ChangeFlags>, cwd: string): ChangeTenant {
+  const variables: Record<string, string | null> = readVariables(given, cwd);
+  for (const name of given.unset ?? []) {
+    if (!VariableName.safeParse(name).success)
+      throw new UsageError(`--unset ${name} is not a variable name.`);
+    variables[name] = null;
+  }
+  return {
+    ...(Object.keys(variables).length === 0 ? {} : { variables }),
+    ...(given.domain === undefined ? {} : { domains: given.domain }),
+    ...(given.release === undefined ? {} : { release: parseCount(given.release, '--release') }),
+  };
+}

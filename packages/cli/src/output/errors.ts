@@ -1,0 +1,96 @@
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import { CommanderError } from 'commander';
+import { z } from 'zod';
+import { Ended, UsageError } from '../exit-codes.ts';
+import type { Output } from './output.ts';
+import { clean } from './style.ts';
+
+const FindingList = z.array(
+  z.object({ line: z.number(), column: z.number(), path: z.string(), message: z.string() }),
+);
+
+/** Says what went wrong on stderr: `error: sentence` and what to do, or one JSON document with --json. */
+export function printError(thrown: unknown, output: Output): void {
+  if (thrown instanceof Ended) return;
+  // Commander has printed its own sentence already, through configureOutput.
+  if (thrown instanceof CommanderError) return;
+  const said = describe(thrown);
+  if (output.format === 'json') {
+    output.stderr.write(`${JSON.stringify({ error: said })}\n`);
+    return;
+  }
+  output.note(`${output.errorStyle.red('error:')} ${clean(said.message)}`);
+  if (said.hint !== undefined) output.note(said.hint);
+}
+
+interface Said {
+  code: string;
+  message: string;
+  hint?: string;
+  details?: Readonly<Record<string, unknown>>;
+}
+
+function describe(thrown: unknown): Said {
+  if (thrown instanceof UsageError) {
+    return {
+      code: 'usage',
+      message: thrown.message,
+      ...(thrown.hint === undefined ? {} : { hint: thrown.hint }),
+    };
+  }
+  if (thrown instanceof z.ZodError) {
+    return { code: 'usage', message: thrown.issues.map(issueText).join('; ') };
+  }
+  if (thrown instanceof BerthError) {
+    const hint = hintFor(thrown);
+    return {
+      code: thrown.code,
+      message: thrown.message,
+      ...(hint === undefined ? {} : { hint }),
+      details: thrown.details,
+    };
+  }
+  return { code: 'internal', message: messageOf(thrown) };
+}
+
+function issueText(issue: z.core.$ZodIssue): string {
+  const where = issue.path.map(String).join('.');
+  return where === '' ? issue.message : `${where}: ${issue.message}`;
+}
+
+function hintFor(error: BerthError): string | undefined {
+  const findings = FindingList.safeParse(error.details['findings'] ?? error.details['errors']);
+  if (findings.success && findings.data.length > 0) {
+    const file = z.string().safeParse(error.details['file']);
+    return findingLines(file.data ?? 'compose.yaml', findings.data);
+  }
+  switch (error.code) {
+    case 'unavailable':
+      return 'Check with: berth doctor. On this machine, start it with: berth up';
+    case 'unauthenticated':
+      return 'Log in again: berth login URL (the token is read from stdin).';
+    case 'forbidden':
+      return 'An admin can make a token with a wider role: berth token create NAME --role operator';
+    case 'no_capacity':
+      return 'See what each host has left: berth host list';
+    case 'no_host':
+      return 'Enrol one: berth host join-token';
+    case 'observe_only':
+      return 'Once you are sure this coordinator knows best: berth coordinator confirm-epoch';
+    default:
+      return undefined;
+  }
+}
+
+/** One `file:line:col path: message` each, as compilers write it. */
+export function findingLines(
+  file: string,
+  findings: readonly { line: number; column: number; path: string; message: string }[],
+): string {
+  return findings
+    .map((found) => {
+      const path = found.path === '' ? '' : ` ${found.path}:`;
+      return clean(`${file}:${found.line}:${found.column}:${path} ${found.message}`);
+    })
+    .join('\n');
+}

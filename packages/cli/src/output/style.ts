@@ -1,0 +1,52 @@
+import { stripVTControlCharacters } from 'node:util';
+import type { Environment } from '../config.ts';
+
+const CODES = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+} as const;
+export type Colour = keyof typeof CODES;
+export type Style = Readonly<Record<Colour, (text: string) => string>>;
+
+/** Colours when the stream is a terminal, or as NO_COLOR and FORCE_COLOR say. */
+export function wantsColour(env: Environment, isTty: boolean): boolean {
+  if (env['NO_COLOR']) return false;
+  if (env['FORCE_COLOR']) return env['FORCE_COLOR'] !== '0';
+  return isTty && env['TERM'] !== 'dumb';
+}
+
+export function styleOf(colours: 'on' | 'off'): Style {
+  const paint =
+    (name: Colour) =>
+    (text: string): string =>
+      colours === 'off' ? text : `\u001b[${CODES[name][0]}m${text}\u001b[${CODES[name][1]}m`;
+  return {
+    bold: paint('bold'),
+    dim: paint('dim'),
+    red: paint('red'),
+    green: paint('green'),
+    yellow: paint('yellow'),
+    cyan: paint('cyan'),
+  };
+}
+
+/** Columns a text takes on a terminal; good enough for names, numbers and sentences. */
+export function widthOf(text: string): number {
+  return [...stripVTControlCharacters(text)].length;
+}
+
+/** Text from elsewhere (logs, names, messages), with nothing in it that could move a cursor or hide a line. */
+export function clean(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return stripVTControlCharacters(text).replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
+}
+
+/** Cuts a line to a terminal's width. Only for lines without colours. */
+export function cut(text: string, columns: number): string {
+  const letters = [...text];
+  return letters.length <= columns ? text : `${letters.slice(0, Math.max(0, columns - 1)).join('')}…`;
+}

@@ -1,0 +1,76 @@
+import { Command } from 'commander';
+import { registerApp } from './commands/app.ts';
+import { registerAudit } from './commands/audit.ts';
+import { registerAgent, registerCoordinator } from './commands/daemons.ts';
+import type { ContextOf, Register } from './commands/define.ts';
+import { registerDoctor } from './commands/doctor.ts';
+import { registerDown } from './commands/down.ts';
+import { registerEvents } from './commands/events.ts';
+import { registerHost } from './commands/host.ts';
+import { registerLogin } from './commands/login.ts';
+import { registerStatus } from './commands/status.ts';
+import { registerTenant } from './commands/tenant.ts';
+import { registerToken } from './commands/token.ts';
+import { registerUp } from './commands/up.ts';
+import type { Output } from './output/output.ts';
+
+const REGISTER: readonly Register[] = [
+  registerUp,
+  registerDown,
+  registerStatus,
+  registerDoctor,
+  registerLogin,
+  registerApp,
+  registerTenant,
+  registerHost,
+  registerEvents,
+  registerAudit,
+  registerToken,
+  registerCoordinator,
+  registerAgent,
+];
+
+export const VERSION = '0.1.0';
+
+/** The command line's whole grammar. Nothing runs and nothing exits here: what goes wrong is thrown. */
+export function createProgram(output: Output, contextOf: ContextOf): Command {
+  const program = new Command('berth');
+  const quiet = (command: Command): void => {
+    command
+      .exitOverride()
+      .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+      .configureOutput({
+        writeOut: (text) => output.stdout.write(text),
+        writeErr: (text) => output.stderr.write(text),
+        outputError: (text, write) => {
+          if (output.format === 'json') {
+            const message = text.replace(/^error: /, '').trim();
+            write(`${JSON.stringify({ error: { code: 'usage', message } })}\n`);
+          } else {
+            write(text);
+          }
+        },
+      });
+    if (output.format === 'human') command.showHelpAfterError('Add --help to see how it is used.');
+    for (const child of command.commands) quiet(child);
+  };
+  program
+    .description('One berth for every customer: per-tenant copies of an app on plain hosts.')
+    .version(VERSION, '-V, --version')
+    .option('--json', 'answers for machines: one JSON document, or JSON lines where output is followed')
+    .option('--url <url>', 'the coordinator; without it BERTH_URL or the login')
+    .option('--token-file <file>', 'a file with the token; without it BERTH_TOKEN or the login');
+  for (const register of REGISTER) register(program, contextOf);
+  program.addHelpText(
+    'after',
+    `
+Examples:
+  berth up --example                                              one machine, with an example app
+  berth tenant create acme --app shop --domain acme.example.com   a customer, live
+  berth tenant explain acme                                       why isn't it running?
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 not allowed.`,
+  );
+  quiet(program);
+  return program;
+}

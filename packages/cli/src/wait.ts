@@ -1,0 +1,166 @@
+import type { ApiClient } from '@berth/shared/api/client';
+import type { Event } from '@berth/shared/api/schemas';
+import { BerthError } from '@berth/shared/domain/errors';
+import { Problem } from '@berth/shared/domain/step';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { followEvents } from './follow.ts';
+import type { StepList } from './output/steps.ts';
+
+/** What a mutation of a tenant should come to. */
+export type Goal = 'live' | 'paused' | 'removed';
+
+export interface StepSeen {
+  step: string;
+  title: string;
+  state: 'done' | 'failed';
+  ms: number | null;
+}
+
+export interface Outcome {
+  /** `timeout`: not over yet when we stopped waiting; `interrupted`: Ctrl-C; the work goes on in both cases. */
+  outcome: Goal | 'failed' | 'returned' | 'timeout' | 'interrupted';
+  ms: number;
+  steps: StepSeen[];
+  problem: Problem | null;
+}
+
+export interface WaitOptions {
+  api: ApiClient;
+  tenant: string;
+  generation: number;
+  afterEvent: number;
+  goal: Goal;
+  timeoutMs: number;
+  signal: AbortSignal;
+  clock: { now(): number };
+  list: StepList;
+}
+
+const StepDetails = z.object({
+  step: z.string(),
+  state: z.enum(['started', 'done', 'failed']),
+  ms: z.number().nullish(),
+});
+
+/**
+ * Follows one tenant from an event on, showing each step, until it is where it should be or has failed. The events are
+ * what it goes by; the tenant's state is asked for now and then as well, since a stream may be cut at the wrong moment.
+ */
+export async function waitForTenant(options: WaitOptions): Promise<Outcome> {
+  const { clock, list } = options;
+  const began = clock.now();
+  const over = new AbortController();
+  const deadline = AbortSignal.timeout(options.timeoutMs);
+  const signal = AbortSignal.any([options.signal, over.signal, deadline]);
+  const seen: Seen = { steps: [], problem: null, lastRemark: '' };
+
+  try {
+    const end = await Promise.race([byEvents(options, seen, signal), byState(options, seen, signal)]);
+    if (end !== undefined)
+      return { outcome: end, ms: clock.now() - began, steps: seen.steps, problem: seen.problem };
+    const why = options.signal.aborted ? 'interrupted' : 'timeout';
+    return { outcome: why, ms: clock.now() - began, steps: seen.steps, problem: seen.problem };
+  } finally {
+    over.abort();
+    list.close();
+  }
+}
+
+interface Seen {
+  steps: StepSeen[];
+  problem: Problem | null;
+  lastRemark: string;
+}
+
+type End = Exclude<Outcome['outcome'], 'timeout' | 'interrupted'>;
+
+async function byEvents(options: WaitOptions, seen: Seen, signal: AbortSignal): Promise<End | undefined> {
+  const filter = { tenant: options.tenant, after: options.afterEvent };
+  for await (const event of followEvents(options.api, filter, signal, options.clock, options.timeoutMs)) {
+    const end = take(event, options, seen);
+    if (end !== undefined) return end;
+  }
+  return undefined;
+}
+
+/** One event: shows it, and says whether it ends the wait. */
+function take(event: Event, options: WaitOptions, seen: Seen): End | undefined {
+  if (event.tenant !== options.tenant) return undefined;
+  const older = event.generation !== null && event.generation < options.generation;
+  switch (event.kind) {
+    case 'tenant.step':
+      showStep(event, options.list, seen);
+      return undefined;
+    case 'tenant.live':
+    case 'tenant.settled':
+      return !older && options.goal === 'live' ? 'live' : undefined;
+    case 'tenant.paused':
+      return options.goal === 'paused' ? 'paused' : undefined;
+    case 'tenant.removed':
+      return options.goal === 'removed' ? 'removed' : undefined;
+    case 'tenant.failed':
+    case 'tenant.returned':
+      if (older) return undefined;
+      seen.problem = problemOf(event);
+      return event.kind === 'tenant.failed' ? 'failed' : 'returned';
+    case 'tenant.blocked': {
+      seen.problem = problemOf(event);
+      const why = `waiting: ${seen.problem?.message ?? event.message}`;
+      // It is tried again and again; saying it once is enough.
+      if (why !== seen.lastRemark) options.list.remark(why);
+      seen.lastRemark = why;
+      return undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+function showStep(event: Event, list: StepList, seen: Seen): void {
+  const details = StepDetails.safeParse(event.details);
+  if (!details.success) return;
+  const { step, state, ms } = details.data;
+  const title = event.message === '' ? step : event.message;
+  if (state === 'started') {
+    list.started(step, title);
+    return;
+  }
+  list.ended(step, title, state, ms ?? null);
+  seen.steps.push({ step, title, state, ms: ms ?? null });
+}
+
+export function problemOf(event: Event): Problem | null {
+  const problem = Problem.safeParse(event.details['problem']);
+  return problem.success ? problem.data : null;
+}
+
+/** Asks every few seconds. The first answers may still be from before the change, so only newer reports count. */
+async function byState(options: WaitOptions, seen: Seen, signal: AbortSignal): Promise<End | undefined> {
+  const params = { params: { tenant: options.tenant } };
+  let changedAt: number | undefined;
+  for (;;) {
+    try {
+      await sleep(changedAt === undefined ? 1000 : 3000, undefined, { signal });
+      const now = await options.api.showTenant(params, signal);
+      changedAt ??= now.updatedAt;
+      const fresh = now.reportedAt !== null && now.reportedAt > changedAt;
+      if (!fresh || now.freshness === 'stale' || now.generation !== options.generation) continue;
+      const arrived =
+        options.goal === 'live'
+          ? (now.phase === 'settled' || now.phase === 'baking') && now.live === options.generation
+          : options.goal === 'paused' && now.phase === 'paused';
+      if (!arrived && now.phase !== 'failed') continue;
+      // The events that tell the last steps are on their way: let them come first.
+      await sleep(700, undefined, { signal });
+      if (arrived) return options.goal;
+      seen.problem = now.problem;
+      return 'failed';
+    } catch (thrown) {
+      if (signal.aborted) return undefined;
+      if (!(thrown instanceof BerthError)) throw thrown;
+      if (thrown.code === 'not_found' && options.goal === 'removed') return 'removed';
+      if (thrown.code !== 'unavailable') throw thrown;
+    }
+  }
+}
