@@ -30,7 +30,8 @@ const ownSocket = join(runDir, 'docker.sock');
 
 /**
  * A Docker daemon that answers: DOCKER_HOST, the one we started before, the system's, or a new one of our own.
- * @returns {Promise<{dockerHost: string, socketPath: string, started: boolean}>} `started` says we started it just now
+ * @returns {Promise<{dockerHost: string, socketPath: string, started: boolean, fresh?: boolean}>} `started` says we
+ *   started it just now, `fresh` that it had no data yet
  */
 export async function ensureDocker() {
   const named = process.env.DOCKER_HOST;
@@ -62,6 +63,7 @@ async function startOwn() {
     if (before && isSame(before.process) && (await answersWithin(ownSocket, 30_000)))
       return { ...result, started: false };
     say('starting a Docker daemon of our own, because none answers');
+    const fresh = !existsSync(join(dataDir, 'data'));
     mkdirSync(dataDir, { recursive: true });
     mkdirSync(runDir, { recursive: true, mode: 0o711 });
     if (before) await end(before.process, 15_000);
@@ -93,7 +95,7 @@ async function startOwn() {
       throw new Sentence(`dockerd did not come up; its log (${log}) ends with:\n${logTail()}`);
     }
     say(`Docker answers at ${result.dockerHost}`);
-    return { ...result, started: true };
+    return { ...result, started: true, fresh };
   });
 }
 
