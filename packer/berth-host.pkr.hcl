@@ -32,7 +32,7 @@ variable "dist_dir" {
 variable "coordinator_url" {
   type        = string
   default     = ""
-  description = "Written to /etc/berth/agent.env. Empty: user data writes that file."
+  description = "Written into /etc/berth/agent.example.json, of which user data makes agent.json."
 }
 
 locals {
@@ -90,7 +90,12 @@ build {
   }
 
   provisioner "file" {
-    sources     = ["../systemd/berth-agent.service", "../systemd/berth-network.service", "../systemd/berth-nginx.service"]
+    sources = [
+      "../systemd/agent.example.json",
+      "../systemd/berth-agent.service",
+      "../systemd/berth-network.service",
+      "../systemd/berth-nginx.service",
+    ]
     destination = "/tmp/berth/systemd/"
   }
 

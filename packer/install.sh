@@ -17,10 +17,11 @@ install -m 0644 /tmp/berth/dist/* /opt/berth/dist/
 install -m 0644 /tmp/berth/systemd/*.service /etc/systemd/system/
 /opt/berth/node/bin/node --version
 
-# What is secret (a join token) comes with user data at first boot, never with the image.
-install -m 0600 /dev/null /etc/berth/agent.env
+# The agent starts once user data has made /etc/berth/agent.json of it. A join token comes with user data too, never with
+# the image.
+install -m 0644 /tmp/berth/systemd/agent.example.json /etc/berth/agent.example.json
 if [ -n "${COORDINATOR_URL:-}" ]; then
-  printf 'BERTH_COORDINATOR_URL=%s\n' "$COORDINATOR_URL" >>/etc/berth/agent.env
+  sed -i "s|https://berth.example.com|$COORDINATOR_URL|" /etc/berth/agent.example.json
 fi
 
 # The distribution's own Nginx would hold port 80; Berth's has a unit of its own.
