@@ -45,7 +45,9 @@ export class Findings {
     return this.#warnings.toSorted(inFileOrder);
   }
 
-  #add(kind: string, list: Finding[], where: Spot, message: string): void {
+  #add(kind: string, list: Finding[], where: Spot, sentence: string): void {
+    // A message may quote the file; it stays one line and cannot steer a terminal.
+    const message = sentence.replaceAll(/\p{Cc}+/gu, ' ');
     // An anchor brings the same line into several services; saying it once, for the first of them, is enough.
     const key = `${kind} ${where.line}:${where.column} ${message}`;
     if (list.length >= MOST || this.#seen.has(key)) return;

@@ -4,7 +4,7 @@ import { fields } from './fields.ts';
 import type { Findings, Spot } from './findings.ts';
 import type { Tree } from './positions.ts';
 import { parseSize } from './units.ts';
-import { boolean, choice, isDeferred, items, itemsOrOne, scalar, show, size, text } from './values.ts';
+import { boolean, isDeferred, items, itemsOrOne, scalar, show, size, text } from './values.ts';
 
 export interface Mounts {
   volumes: VolumeMount[];
@@ -225,8 +225,7 @@ function checkName(f: Findings, at: Tree, name: string): boolean {
 
 /** A target as Docker would see it: absolute, without `.`, `..` or a slash at the end. */
 function targetOf(f: Findings, at: Tree, raw: string): string | undefined {
-  // eslint-disable-next-line no-control-regex
-  if (!raw.startsWith('/') || raw.length > 1000 || /[\u0000-\u001f\u007f:]/.test(raw)) {
+  if (!raw.startsWith('/') || raw.length > 1000 || /[\p{Cc}:]/u.test(raw)) {
     f.error(at, `the target must be an absolute path in the container, not as in ${show(at)}`);
     return undefined;
   }

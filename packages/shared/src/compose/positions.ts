@@ -267,5 +267,7 @@ function textOf(node: YamlScalar): string {
     /^[-+]?[0-9]+$|^0[xo]/.test(node.source)
   )
     return node.source;
-  return String(value);
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? String(value)
+    : '';
 }

@@ -19,20 +19,24 @@ function wellFormed(findings: readonly Finding[]): boolean {
   );
 }
 
-/** Parses and renders; whatever comes in, what comes out is a spec that holds or findings that name a place. */
-function survives(text: string, variables: Record<string, string> = {}): void {
+/** Parses and renders, and returns what is wrong with the answers: a spec that holds or findings that name a place. */
+function problems(text: string, variables: Record<string, string> = {}): string[] {
   wantedEnvFiles(text);
   const result = parseTemplate({ text, envFiles: ENV_FILES });
-  expect(wellFormed([...result.warnings, ...(result.ok ? [] : result.errors)])).toBe(true);
-  if (!result.ok) {
-    expect(result.errors.length).toBeGreaterThan(0);
-    return;
-  }
+  if (!wellFormed(result.warnings)) return ['a warning of the check has no place'];
+  if (!result.ok)
+    return result.errors.length > 0 && wellFormed(result.errors) ? [] : ['refused without a reason'];
   const rendered = renderTenant(result.template, variables);
-  expect(wellFormed([...rendered.warnings, ...(rendered.ok ? [] : rendered.errors)])).toBe(true);
-  if (rendered.ok) expect(TenantSpec.safeParse(rendered.spec).success).toBe(true);
-  else expect(rendered.errors.length).toBeGreaterThan(0);
-  expect(renderTenant(result.template, variables)).toEqual(rendered);
+  const found: string[] = [];
+  if (!wellFormed(rendered.warnings)) found.push('a warning of the rendering has no place');
+  if (rendered.ok) {
+    if (!TenantSpec.safeParse(rendered.spec).success) found.push('the spec does not hold');
+  } else if (rendered.errors.length === 0 || !wellFormed(rendered.errors)) {
+    found.push('not rendered without a reason');
+  }
+  if (digestOf(renderTenant(result.template, variables)) !== digestOf(rendered))
+    found.push('rendered differently the second time');
+  return found;
 }
 
 const KEYS = [
@@ -91,7 +95,9 @@ describe('whatever is thrown at it', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom(...'ab:-[]{}&*!|>\'"#%@`,? \n\t$<0.~'), maxLength: 300 }),
-        (text) => survives(text),
+        (text) => {
+          expect(problems(text)).toEqual([]);
+        },
       ),
     );
   });
@@ -103,7 +109,7 @@ describe('whatever is thrown at it', () => {
         anyValue,
         anyValue,
         (services, volumes, berth) => {
-          survives(JSON.stringify({ services, volumes, 'x-berth': berth }), { A: '1' });
+          expect(problems(JSON.stringify({ services, volumes, 'x-berth': berth }), { A: '1' })).toEqual([]);
         },
       ),
       { numRuns: 500 },
@@ -147,7 +153,7 @@ describe('whatever is thrown at it', () => {
             const from = at % (mutated.length + 1);
             mutated = mutated.slice(0, from) + insert + mutated.slice(from + length);
           }
-          survives(mutated, { DB_PASSWORD: 'x', RELEASE: '1' });
+          expect(problems(mutated, { DB_PASSWORD: 'x', RELEASE: '1' })).toEqual([]);
         },
       ),
       { numRuns: 600 },
@@ -183,10 +189,8 @@ describe('whatever is thrown at it', () => {
         const places = [...text.matchAll(/(?<=: |^ +)("[^"]*"|[0-9]+|true|null)(?=,?$)/gm)];
         const place = places[at % places.length];
         if (place === undefined) return;
-        survives(
-          text.slice(0, place.index) + word + text.slice(place.index + place[0].length),
-          PLAUSIBLE_VARIABLES,
-        );
+        const changed = text.slice(0, place.index) + word + text.slice(place.index + place[0].length);
+        expect(problems(changed, PLAUSIBLE_VARIABLES)).toEqual([]);
       }),
       { numRuns: 500 },
     );
@@ -214,11 +218,11 @@ describe('whatever is thrown at it', () => {
             }
             const name = `V${names}`;
             names += 1;
-            variables[name] = values.next().value ?? '';
+            variables[name] = String(values.next().value);
             return `"\${${name}}"`;
           },
         );
-        survives(filled, variables);
+        expect(problems(filled, variables)).toEqual([]);
         const result = parseTemplate({ text: filled, envFiles: ENV_FILES });
         if (!result.ok) return;
         const rendered = renderTenant(result.template, variables);
@@ -233,7 +237,7 @@ describe('whatever is thrown at it', () => {
     fc.assert(
       fc.property(plausibleDocument, (document) => {
         const text = JSON.stringify(document);
-        survives(text, PLAUSIBLE_VARIABLES);
+        expect(problems(text, PLAUSIBLE_VARIABLES)).toEqual([]);
         const result = parseTemplate({ text, envFiles: ENV_FILES });
         if (!result.ok) return;
         const first = renderTenant(result.template, PLAUSIBLE_VARIABLES);
@@ -244,6 +248,32 @@ describe('whatever is thrown at it', () => {
         const again = renderTenant(second.template, PLAUSIBLE_VARIABLES);
         expect(again.ok ? byName(again.spec) : again.errors).toEqual(byName(first.spec));
         expect(digestOf(first.spec)).toBe(digestOf(JSON.parse(JSON.stringify(first.spec))));
+        rendered += 1;
+      }),
+      { numRuns: 400 },
+    );
+    expect(rendered).toBeGreaterThan(40);
+  });
+
+  it('any value may come from a variable instead, and gives the same spec', () => {
+    let rendered = 0;
+    fc.assert(
+      fc.property(plausibleDocument, fc.infiniteStream(fc.boolean()), (document, choose) => {
+        const plain = parseTemplate({ text: JSON.stringify(document), envFiles: ENV_FILES });
+        const before = plain.ok ? renderTenant(plain.template, PLAUSIBLE_VARIABLES) : undefined;
+        if (before?.ok !== true) return;
+        const variables: Record<string, string> = { ...PLAUSIBLE_VARIABLES };
+        const swapped = swap(document, (leaf) => {
+          if (choose.next().value !== true) return leaf;
+          const name = `V${Object.keys(variables).length}`;
+          variables[name] = String(leaf);
+          return `\${${name}}`;
+        });
+        const result = parseTemplate({ text: JSON.stringify(swapped), envFiles: ENV_FILES });
+        expect(result.ok ? [] : result.errors).toEqual([]);
+        if (!result.ok) return;
+        const after = renderTenant(result.template, variables);
+        expect(after.ok ? after.spec : after.errors).toEqual(before.spec);
         rendered += 1;
       }),
       { numRuns: 400 },
@@ -267,6 +297,21 @@ describe('whatever is thrown at it', () => {
     expect(rendered).toBeGreaterThan(20);
   });
 });
+
+/** Changes the leaves of a document that may hold variables and do not hold one already. */
+function swap(value: unknown, change: (leaf: string | number | boolean) => unknown): unknown {
+  if (Array.isArray(value)) return value.map((item: unknown) => swap(item, change));
+  if (typeof value === 'string') return value.includes('$') ? value : change(value);
+  if (typeof value === 'number') return change(value);
+  // `restart: no` is read as the word only where YAML itself reads false.
+  if (typeof value === 'boolean' || typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]: [string, unknown]) => [
+      key,
+      key === 'env_file' || key === 'x-note' ? item : swap(item, change),
+    ]),
+  );
+}
 
 /** The same mapping with its keys the other way round. */
 function reversed(map: object): Record<string, unknown> {

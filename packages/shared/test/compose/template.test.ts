@@ -26,6 +26,12 @@ describe('a template is checked when a release is made', () => {
     );
   });
 
+  it('quotes the file in one line that cannot steer a terminal', () => {
+    expect(errorsOf(web('user: "a\\n\\e[31mb"'))).toEqual([
+      '4:11 services.web.user: must be a user such as 1000, app or 1000:1000, not `a [31mb`',
+    ]);
+  });
+
   it('takes a value on trust when a variable without default is in it, and checks it when it is rendered', () => {
     const text = web(
       'mem_limit: ${MEM}\ncpus: ${CPUS:-2}\nports: ["${P}:${Q}"]\nx-berth: { profile: "${PROFILE}" }\nread_only: false',
