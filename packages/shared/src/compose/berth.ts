@@ -73,8 +73,8 @@ function readRoute(f: Findings, node: Tree): Route {
       : text(
           f,
           pathNode,
-          'a path that begins with / and holds letters, digits and /_.~-',
-          /^\/[A-Za-z0-9/_.~-]{0,199}$/,
+          'a path that begins with / and holds letters, digits and /_.~-, but no empty part, . or ..',
+          /^(?!.*\/(\/|\.\.?(\/|$)))\/[A-Za-z0-9/_.~-]{0,199}$/,
         );
   const subdomain =
     subdomainNode === undefined

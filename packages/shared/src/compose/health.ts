@@ -11,6 +11,9 @@ export type HealthRead =
   /** Wrong, or not known yet. */
   | { kind: 'unknown' };
 
+/** Each probe starts a process in the container; more often than this it is the load, not the check. */
+const LEAST_INTERVAL_MS = 100;
+
 /**
  * A health check with Compose's defaults, except that a starting container is asked every half second at least, so
  * that a deploy does not wait for a whole interval.
@@ -25,13 +28,14 @@ export function readHealthcheck(f: Findings, node: Tree): HealthRead {
     return value === undefined ? undefined : reader(value);
   };
   const disabled = read('disable', (value) => boolean(f, value));
-  const intervalMs = read('interval', (value) => duration(f, value, 1)) ?? 30_000;
+  const intervalMs = read('interval', (value) => duration(f, value, LEAST_INTERVAL_MS)) ?? 30_000;
   const timing = {
     intervalMs,
     timeoutMs: read('timeout', (value) => duration(f, value, 1)) ?? 30_000,
     retries: read('retries', (value) => integer(f, value, 1, 1000)) ?? 3,
     startPeriodMs: read('start_period', (value) => duration(f, value)) ?? 0,
-    startIntervalMs: read('start_interval', (value) => duration(f, value, 1)) ?? Math.min(intervalMs, 500),
+    startIntervalMs:
+      read('start_interval', (value) => duration(f, value, LEAST_INTERVAL_MS)) ?? Math.min(intervalMs, 500),
   };
   if (disabled === true) return { kind: 'none' };
   const testNode = given.get('test');

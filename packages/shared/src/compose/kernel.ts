@@ -7,10 +7,9 @@ import type { Tree } from './positions.ts';
 import { nearest } from './suggest.ts';
 import { boolean, integer, isDeferred, mapping, pairs, scalar, show, size, text, items } from './values.ts';
 
-const ULIMITS =
-  'core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(
-    ' ',
-  );
+const ULIMITS = 'core cpu data fsize locks memlock msgqueue nofile nproc rss rttime sigpending stack'.split(
+  ' ',
+);
 
 /** What the `compatible` profile gives: Docker's default set without NET_RAW and MKNOD. */
 const COMPATIBLE_CAPABILITIES =
@@ -38,6 +37,13 @@ export function readKernel(f: Findings, given: Fields): Pick<ServiceSpec, Kernel
 function readUlimits(f: Findings, node: Tree): ServiceSpec['ulimits'] {
   const result: ServiceSpec['ulimits'] = {};
   for (const entry of mapping(f, node)?.entries ?? []) {
+    if (entry.key === 'nice' || entry.key === 'rtprio') {
+      f.error(
+        entry,
+        'refused because it lets a tenant take the processor from others, whatever cpus says; remove it',
+      );
+      continue;
+    }
     if (!ULIMITS.includes(entry.key)) {
       const near = nearest(entry.key, ULIMITS);
       f.error(

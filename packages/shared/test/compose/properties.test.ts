@@ -112,7 +112,7 @@ describe('whatever is thrown at it', () => {
           expect(problems(JSON.stringify({ services, volumes, 'x-berth': berth }), { A: '1' })).toEqual([]);
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 250 },
     );
   });
 
@@ -156,7 +156,7 @@ describe('whatever is thrown at it', () => {
           expect(problems(mutated, { DB_PASSWORD: 'x', RELEASE: '1' })).toEqual([]);
         },
       ),
-      { numRuns: 600 },
+      { numRuns: 300 },
     );
   });
 
@@ -192,7 +192,7 @@ describe('whatever is thrown at it', () => {
         const changed = text.slice(0, place.index) + word + text.slice(place.index + place[0].length);
         expect(problems(changed, PLAUSIBLE_VARIABLES)).toEqual([]);
       }),
-      { numRuns: 500 },
+      { numRuns: 250 },
     );
   });
 
@@ -228,7 +228,7 @@ describe('whatever is thrown at it', () => {
         const rendered = renderTenant(result.template, variables);
         expect(JSON.stringify([rendered.warnings, rendered.ok ? [] : rendered.errors])).not.toContain(secret);
       }),
-      { numRuns: 200 },
+      { numRuns: 120 },
     );
   });
 
@@ -250,7 +250,7 @@ describe('whatever is thrown at it', () => {
         expect(digestOf(first.spec)).toBe(digestOf(JSON.parse(JSON.stringify(first.spec))));
         rendered += 1;
       }),
-      { numRuns: 400 },
+      { numRuns: 250 },
     );
     expect(rendered).toBeGreaterThan(40);
   });
@@ -276,7 +276,7 @@ describe('whatever is thrown at it', () => {
         expect(after.ok ? after.spec : after.errors).toEqual(before.spec);
         rendered += 1;
       }),
-      { numRuns: 400 },
+      { numRuns: 250 },
     );
     expect(rendered).toBeGreaterThan(40);
   });
@@ -292,7 +292,7 @@ describe('whatever is thrown at it', () => {
         expect(done.warnings).toEqual(result.warnings);
         rendered += 1;
       }),
-      { numRuns: 400 },
+      { numRuns: 250 },
     );
     expect(rendered).toBeGreaterThan(20);
   });
