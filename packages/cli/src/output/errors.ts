@@ -43,9 +43,11 @@ function describe(thrown: unknown): Said {
   }
   if (thrown instanceof BerthError) {
     const hint = hintFor(thrown);
+    // The findings follow with the file's own name, so the server's rendering of them is left out.
+    const message = findingsOf(thrown).length > 0 ? thrown.message.replace(/:\n[^]*$/, '.') : thrown.message;
     return {
       code: thrown.code,
-      message: thrown.message,
+      message,
       ...(hint === undefined ? {} : { hint }),
       details: thrown.details,
     };
@@ -59,10 +61,10 @@ function issueText(issue: z.core.$ZodIssue): string {
 }
 
 function hintFor(error: BerthError): string | undefined {
-  const findings = FindingList.safeParse(error.details['findings'] ?? error.details['errors']);
-  if (findings.success && findings.data.length > 0) {
+  const findings = findingsOf(error);
+  if (findings.length > 0) {
     const file = z.string().safeParse(error.details['file']);
-    return findingLines(file.data ?? 'compose.yaml', findings.data);
+    return findingLines(file.data ?? 'compose.yaml', findings);
   }
   switch (error.code) {
     case 'unavailable':
@@ -80,6 +82,10 @@ function hintFor(error: BerthError): string | undefined {
     default:
       return undefined;
   }
+}
+
+function findingsOf(error: BerthError): z.infer<typeof FindingList> {
+  return FindingList.safeParse(error.details['findings']).data ?? [];
 }
 
 /** One `file:line:col path: message` each, as compilers write it. */

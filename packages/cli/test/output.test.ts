@@ -1,0 +1,152 @@
+import { BerthError } from '@berth/shared/domain/errors';
+import { stripVTControlCharacters } from 'node:util';
+import { afterEach, expect, test, vi } from 'vitest';
+import { UsageError } from '../src/exit-codes.ts';
+import { printError } from '../src/output/errors.ts';
+import { ago, bytes, duration, parseDuration } from '../src/output/format.ts';
+import { createStepList } from '../src/output/steps.ts';
+import { clean, cut, styleOf, wantsColour } from '../src/output/style.ts';
+import { fields, table } from '../src/output/table.ts';
+import { keptOutput } from './support/sink.ts';
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test('colours are on for a terminal, and NO_COLOR, FORCE_COLOR and a dumb terminal are heeded', () => {
+  expect(wantsColour({}, true)).toBe(true);
+  expect(wantsColour({}, false)).toBe(false);
+  expect(wantsColour({ NO_COLOR: '1', FORCE_COLOR: '1' }, true)).toBe(false);
+  expect(wantsColour({ FORCE_COLOR: '1' }, false)).toBe(true);
+  expect(wantsColour({ TERM: 'dumb' }, true)).toBe(false);
+});
+
+test('columns line up whatever the colours', () => {
+  const style = styleOf('on');
+  const text = table(
+    ['A', 'LONGER'],
+    [
+      [style.red('x'), 'y'],
+      ['wide cell', 'z'],
+    ],
+    style,
+  );
+  expect(stripVTControlCharacters(text)).toBe(
+    ['A          LONGER', 'x          y', 'wide cell  z'].join('\n'),
+  );
+  expect(
+    stripVTControlCharacters(
+      fields(
+        [
+          ['a', '1\n2'],
+          ['bc', '3'],
+        ],
+        style,
+      ),
+    ),
+  ).toBe('a   1\n    2\nbc  3');
+});
+
+test('text from containers cannot move the cursor or colour the screen', () => {
+  expect(clean('a\u001b[2J\u001b]0;title\u0007b\rc\u0000\u009bd')).not.toMatch(
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/,
+  );
+  expect(clean('tab\tand\nline')).toBe('tab\tand\nline');
+  expect(cut('abcdef', 4)).toBe('abc…');
+});
+
+test('durations and sizes read as people say them', () => {
+  expect([400, 9_900, 12_300, 180_000, 7_200_000, 200_000_000].map(duration)).toEqual([
+    '0.4 s',
+    '9.9 s',
+    '12 s',
+    '3 min',
+    '2 h',
+    '2 d',
+  ]);
+  expect(ago(null, 5)).toBe('never');
+  expect([512, 268_435_456, 1_610_612_736].map(bytes)).toEqual(['512 B', '256 MiB', '1.5 GiB']);
+  expect(['30s', '5m', '2h', '1d', '250ms', '5', 'm', '-5m'].map(parseDuration)).toEqual([
+    30_000,
+    300_000,
+    7_200_000,
+    86_400_000,
+    250,
+    undefined,
+    undefined,
+    undefined,
+  ]);
+});
+
+test('without a terminal each ended step is one line with its time', () => {
+  const { output, written } = keptOutput('human');
+  const list = createStepList(output, { now: () => 0 });
+  list.started('image.ensure', 'image shop:1');
+  list.ended('image.ensure', 'ignored', 'done', 1200);
+  list.remark('waiting: memory is short');
+  list.started('containers.probe', 'wait until web is healthy');
+  list.ended('containers.probe', '', 'failed', 3000);
+  list.close();
+  expect(written.out).toBe(
+    '  ✓ image shop:1 1.2 s\n  waiting: memory is short\n  ✗ wait until web is healthy 3.0 s\n',
+  );
+});
+
+test('on a terminal the running step is redrawn in its line and never wider than the screen', () => {
+  vi.useFakeTimers();
+  const { output, written } = keptOutput('human', 'terminal');
+  let now = 0;
+  const list = createStepList(output, { now: () => now });
+  list.started('a', 'x'.repeat(200));
+  now = 1000;
+  vi.advanceTimersByTime(250);
+  const lines = written.out.split('\r\u001b[K').filter((line) => line !== '');
+  expect(lines.length).toBeGreaterThanOrEqual(3);
+  for (const line of lines) expect(stripVTControlCharacters(line).length).toBeLessThanOrEqual(60);
+  expect(written.out).toContain('1.0 s');
+  list.ended('a', '', 'done', 1100);
+  list.close();
+  const after = written.out;
+  vi.advanceTimersByTime(1000);
+  expect(written.out).toBe(after);
+  expect(after.endsWith('\n\r\u001b[K') || after.endsWith('\n')).toBe(true);
+});
+
+test('with --json steps say nothing: the document at the end has them', () => {
+  const { output, written } = keptOutput('json');
+  const list = createStepList(output, { now: () => 0 });
+  list.started('a', 'x');
+  list.ended('a', 'x', 'done', 1);
+  list.close();
+  expect(written).toEqual({ out: '', err: '' });
+});
+
+test('an error is one sentence and what to do, on stderr', () => {
+  const { output, written } = keptOutput('human');
+  printError(new BerthError('forbidden', 'A viewer cannot do this.'), output);
+  expect(written.out).toBe('');
+  expect(written.err).toBe(
+    'error: A viewer cannot do this.\nAn admin can make a token with a wider role: berth token create NAME --role operator\n',
+  );
+});
+
+test('findings come as file:line:column with the name of the file that was given', () => {
+  const { output, written } = keptOutput('human');
+  const findings = [{ line: 3, column: 5, path: 'services.web.privileged', message: 'is refused' }];
+  const error = new BerthError('invalid_compose', 'The Compose file cannot be used:\ncompose.yaml:3:5 …', {
+    details: { findings, file: 'deploy/shop.yaml' },
+  });
+  printError(error, output);
+  expect(written.err).toBe(
+    'error: The Compose file cannot be used.\ndeploy/shop.yaml:3:5: services.web.privileged: is refused\n',
+  );
+});
+
+test('errors are one JSON document with --json', () => {
+  const { output, written } = keptOutput('json');
+  printError(new UsageError('Say what to change.', 'One of --var.'), output);
+  expect(JSON.parse(written.err)).toEqual({
+    error: { code: 'usage', message: 'Say what to change.', hint: 'One of --var.' },
+  });
+  expect(written.out).toBe('');
+});

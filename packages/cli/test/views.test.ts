@@ -1,0 +1,114 @@
+import type { TenantExplain, TenantPlan } from '@berth/shared/api/schemas';
+import { expect, test } from 'vitest';
+import { explainView } from '../src/commands/explain-view.ts';
+import { phaseText } from '../src/commands/phase.ts';
+import { planView } from '../src/commands/plan-view.ts';
+import { statusLines } from '../src/local/live.ts';
+import { styleOf } from '../src/output/style.ts';
+import { tenantView } from './support/fake-coordinator.ts';
+
+const output = { style: styleOf('off') };
+
+const explained: TenantExplain = {
+  tenant: 'acme',
+  verdict: 'Generation 2 of acme failed.',
+  phase: 'failed',
+  host: { host: 'h_0123456789abcdef', name: 'box', state: 'online', lastSeenAt: 1 },
+  generation: 2,
+  live: 1,
+  freshness: 'current',
+  steps: [
+    { kind: 'image.ensure', title: 'image shop:2', state: 'done', startedAt: 1, ms: 300 },
+    { kind: 'containers.probe', title: 'wait until web is healthy', state: 'failed', startedAt: 2, ms: 9000 },
+    { kind: 'route.switch', title: 'switch the route', state: 'todo', startedAt: null, ms: null },
+  ],
+  problem: {
+    code: 'health_failed',
+    message: 'web never became healthy: exit code 1',
+    step: 'containers.probe',
+    service: 'web',
+    logTail: ['first', 'last \u001b[2J'],
+    at: 0,
+  },
+  retryAt: null,
+  containers: [],
+  advice: ['Look at its log.'],
+};
+
+test('an explanation says the verdict first, the blocked step and its reason, and ends with the last log lines', () => {
+  const text = explainView(explained, output, 5000);
+  const lines = text.split('\n');
+  expect(lines[0]).toBe('acme: Generation 2 of acme failed.');
+  expect(text).toContain('blocked at containers.probe (web), 5.0 s ago:');
+  expect(text).toContain('web never became healthy: exit code 1 [health_failed]');
+  expect(text).toContain('  ✓ image shop:2 0.3 s\n  ✗ wait until web is healthy 9.0 s\n  · switch the route');
+  expect(text).toContain('  - Look at its log.');
+  expect(lines.slice(-3)).toEqual(['last log lines', '  │ first', '  │ last ']);
+});
+
+test('an offline host and a retry are said', () => {
+  const text = explainView(
+    {
+      ...explained,
+      freshness: 'stale',
+      retryAt: 65_000,
+      host: { ...explained.host, state: 'offline', lastSeenAt: 0 },
+    },
+    output,
+    5000,
+  );
+  expect(text).toContain('host box: offline, seen 5.0 s ago');
+  expect(text).toContain('last word before the host went away');
+  expect(text).toContain('tried again in 60 s');
+});
+
+const plan: TenantPlan = {
+  tenant: 'acme',
+  effect: 'new-generation',
+  fromGeneration: 1,
+  toGeneration: 2,
+  changes: [{ path: 'services.web.environment.GREETING', before: null, after: 'hi\nthere' }],
+  warnings: [],
+  steps: [{ kind: 'image.ensure', title: 'image shop:1', state: 'todo', startedAt: null, ms: null }],
+  stepsFrom: 'agent',
+};
+
+test('a plan shows each change before and after, and the steps in order', () => {
+  const text = planView(plan, output);
+  expect(text).toContain('  services.web.environment.GREETING: (unset) → hi\\nthere');
+  expect(text).toContain('Generation 1 → 2');
+  expect(text).toContain('  1. image shop:1');
+});
+
+test('a plan without effect and one of an offline host say so', () => {
+  expect(planView({ ...plan, effect: 'none', changes: [], steps: [] }, output)).toBe('Nothing would change.');
+  expect(planView({ ...plan, steps: [], stepsFrom: 'unavailable' }, output)).toContain('The host is offline');
+  expect(planView({ ...plan, effect: 'routes-only' }, output)).toContain('no container is touched');
+});
+
+test('a tenant of an offline host is never shown as if it were known to run', () => {
+  expect(phaseText(tenantView({ phase: 'settled' }), output.style)).toBe('settled');
+  expect(phaseText(tenantView({ phase: 'settled', freshness: 'stale' }), output.style)).toBe(
+    'settled (host offline)',
+  );
+});
+
+test('the live status names each tenant with its problem', () => {
+  const status = {
+    version: '1',
+    epoch: 1,
+    mode: 'apply' as const,
+    modeReason: null,
+    store: 'sqlite' as const,
+    startedAt: 0,
+    apps: 1,
+    hosts: { total: 1, online: 1 },
+    tenants: { total: 1, settled: 0, moving: 0, failed: 1, blocked: 0, paused: 0 },
+    lastEvent: 1,
+  };
+  const lines = statusLines(status, [tenantView({ phase: 'failed', problem: explained.problem })]);
+  expect(lines).toEqual([
+    '1/1 hosts online, 1 tenants, 0 settled, 1 failed',
+    'acme g2 failed: web never became healthy: exit code 1',
+  ]);
+});
