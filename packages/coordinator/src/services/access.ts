@@ -19,8 +19,11 @@ export interface Access {
   revoke(by: Actor, id: string): Promise<void>;
   /** Who calls, by the `Authorization` header. Errors: `unauthenticated`. */
   authenticate(authorization: string | undefined): Promise<Caller>;
-  /** The first admin token, when there is no token at all; null otherwise. */
-  bootstrap(): Promise<string | null>;
+  /**
+   * Makes the first admin token when there is no token at all. `keep` is called before the commit: a crash between the
+   * two leaves a token that is not valid yet and is replaced, never a valid one that nobody has seen.
+   */
+  bootstrap(keep: (token: string) => void): Promise<'made' | 'present'>;
 }
 
 /** A token's last use is only kept to within this time, so that reading does not mean writing. */
@@ -28,10 +31,7 @@ const LAST_USE_MS = 5 * 60_000;
 const ID_ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
 
 export function createAccess({ store, clock, random }: ServiceContext): Access {
-  function fresh(
-    given: z.output<typeof CreateToken>,
-    at: number,
-  ): { token: string; record: TokenRecord } {
+  function fresh(given: z.output<typeof CreateToken>, at: number): { token: string; record: TokenRecord } {
     const record: TokenRecord = {
       id: `t_${randomText(12, ID_ALPHABET, random)}`,
       name: given.name,
@@ -82,23 +82,31 @@ export function createAccess({ store, clock, random }: ServiceContext): Access {
       }
       const now = clock.now();
       if (record.expiresAt !== null && record.expiresAt <= now) {
-        throw new BerthError('unauthenticated', `The API token "${record.name}" has run out. Ask an admin for a new one.`);
+        throw new BerthError(
+          'unauthenticated',
+          `The API token "${record.name}" has run out. Ask an admin for a new one.`,
+        );
       }
       if (record.lastUsedAt === null || now - record.lastUsedAt > LAST_USE_MS)
         await store.touchToken(record.id, now);
       return { actor: `token:${record.id}`, role: record.role };
     },
-    async bootstrap() {
+    async bootstrap(keep) {
       const at = clock.now();
       const { token, record } = fresh({ name: 'first admin', role: 'admin' }, at);
-      return await store.mutate<string | null>({ actor: 'coordinator', requestId: '' }, at, async (tx) => {
-        if ((await tx.tokens()).length > 0) return { result: null, audit: null };
-        await tx.insertToken(record, tokenHash(token));
-        return {
-          result: token,
-          audit: { action: 'token.created', subject: record.id, before: null, after: record },
-        };
-      });
+      return await store.mutate<'made' | 'present'>(
+        { actor: 'coordinator', requestId: '' },
+        at,
+        async (tx) => {
+          if ((await tx.tokens()).length > 0) return { result: 'present', audit: null };
+          await tx.insertToken(record, tokenHash(token));
+          keep(token);
+          return {
+            result: 'made',
+            audit: { action: 'token.created', subject: record.id, before: null, after: record },
+          };
+        },
+      );
     },
   };
 }

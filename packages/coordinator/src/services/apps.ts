@@ -101,11 +101,9 @@ export function createApps({ store, clock }: ServiceContext): Apps {
       const source = await store.release(app, release);
       if (source === null) {
         const { release: newest } = found(await store.app(app), app);
-        throw new BerthError(
-          'not_found',
-          `App ${app} has no release ${release}; its newest is ${newest}.`,
-          { details: { newest } },
-        );
+        throw new BerthError('not_found', `App ${app} has no release ${release}; its newest is ${newest}.`, {
+          details: { newest },
+        });
       }
       // Env files often hold what nobody should read back: their size tells that they are there.
       const envFiles = Object.fromEntries(

@@ -44,5 +44,6 @@ function collect(leaves: Map<string, string>, path: string, value: unknown): voi
     leaves.set(path, typeof value === 'string' ? value : canonicalJson(value));
     return;
   }
-  for (const [key, item] of Object.entries(value)) collect(leaves, path === '' ? key : `${path}.${key}`, item);
+  for (const [key, item] of Object.entries(value))
+    collect(leaves, path === '' ? key : `${path}.${key}`, item);
 }

@@ -71,7 +71,9 @@ function verdict(input: ExplainInput): Words {
     if (host.ackedEpoch !== epoch.epoch || host.ackedRevision < host.revision) {
       return {
         verdict: `${name} waits: host ${host.name} has not acknowledged its newest state (revision ${host.revision}, acknowledged ${host.ackedRevision}).`,
-        advice: [`If this lasts, look at the agent's log on ${host.name}: its state directory may not be writable.`],
+        advice: [
+          `If this lasts, look at the agent's log on ${host.name}: its state directory may not be writable.`,
+        ],
       };
     }
     return {
@@ -93,7 +95,10 @@ function ofReport({ tenant, host, now }: ExplainInput, report: TenantReport): Wo
         : `Generation ${report.live} still serves.`;
   switch (report.phase) {
     case 'settled':
-      return { verdict: `${name} runs: generation ${tenant.generation} serves and nothing is left to do.`, advice: [] };
+      return {
+        verdict: `${name} runs: generation ${tenant.generation} serves and nothing is left to do.`,
+        advice: [],
+      };
     case 'baking':
       return {
         verdict: `${name} runs: generation ${tenant.generation} serves; the one before is kept for instant return until its bake time has passed.`,
@@ -112,13 +117,19 @@ function ofReport({ tenant, host, now }: ExplainInput, report: TenantReport): Wo
         advice: adviceOn(report, host),
       };
     case 'failed':
-      return { verdict: `Generation ${tenant.generation} of ${name} failed${because(report)}. ${stays}`, advice: adviceOn(report, host) };
+      return {
+        verdict: `Generation ${tenant.generation} of ${name} failed${because(report)}. ${stays}`,
+        advice: adviceOn(report, host),
+      };
     case 'blocked': {
       const again =
         report.retryAt === null
           ? ''
           : ` It is tried again ${report.retryAt <= now ? 'now' : `in ${Math.ceil((report.retryAt - now) / 1000)} s`}.`;
-      return { verdict: `${name} is blocked${because(report)}. ${stays}${again}`, advice: adviceOn(report, host) };
+      return {
+        verdict: `${name} is blocked${because(report)}. ${stays}${again}`,
+        advice: adviceOn(report, host),
+      };
     }
     case 'paused':
       return {
@@ -157,7 +168,10 @@ function adviceOn(report: TenantReport, host: HostView): string[] {
       'Check the image name and tag in the Compose file and the variables in it; was it pushed to the registry?',
       again,
     ],
-    image_pull_failed: ['Check that the host may pull from the registry (its credentials), then try again.', again],
+    image_pull_failed: [
+      'Check that the host may pull from the registry (its credentials), then try again.',
+      again,
+    ],
     registry_unreachable: [`Check that ${host.name} reaches the registry; Berth tries again by itself.`],
     health_failed: [
       `Look at the log lines of ${service} below: it started but its health check never passed.`,
@@ -171,13 +185,22 @@ function adviceOn(report: TenantReport, host: HostView): string[] {
       'It is tried again by itself when memory is free.',
     ],
     disk_short: [`Free disk space on ${host.name}: old images and logs are the usual cause.`],
-    release_command_failed: ['The release command (migration) failed; its last log lines are below. Fix it and make a new release.'],
-    verify_failed: ['The new version did not answer well through Nginx; see the route health path in the Compose file.', again],
-    route_failed: [`The kernel's route map on ${host.name} could not be changed; see "berth host show ${host.host}".`],
+    release_command_failed: [
+      'The release command (migration) failed; its last log lines are below. Fix it and make a new release.',
+    ],
+    verify_failed: [
+      'The new version did not answer well through Nginx; see the route health path in the Compose file.',
+      again,
+    ],
+    route_failed: [
+      `The kernel's route map on ${host.name} could not be changed; see "berth host show ${host.host}".`,
+    ],
     ingress_invalid: [`Nginx on ${host.name} refused the new configuration; the one before still serves.`],
     docker_unavailable: [`Docker on ${host.name} does not answer; it is tried again by itself.`],
     state_unwritable: [`The agent on ${host.name} cannot write its state directory: check its disk.`],
-    address_exhausted: [`Host ${host.name} has no tenant addresses left: give its agent a larger range, or use another host.`],
+    address_exhausted: [
+      `Host ${host.name} has no tenant addresses left: give its agent a larger range, or use another host.`,
+    ],
   };
   return known[problem.code] ?? [again];
 }

@@ -49,7 +49,9 @@ export function createHosts({ store, clock, random }: ServiceContext): Hosts {
       const publicKey = canonicalKey(given.publicKey);
       const at = clock.now();
       const hash = looksLikeToken('join', given.token) ? tokenHash(given.token) : null;
-      return await store.mutate<z.infer<typeof Enrolled>>(by, at, async (tx) => {
+      // Nobody with an API token does this: what speaks is the bearer of a join token.
+      const joining = { actor: 'join-token', requestId: by.requestId };
+      return await store.mutate<z.infer<typeof Enrolled>>(joining, at, async (tx) => {
         const token = hash === null ? null : await tx.joinToken(hash);
         if (hash === null || token === null) {
           throw new BerthError(

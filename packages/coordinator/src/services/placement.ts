@@ -30,7 +30,12 @@ export interface HostNumbers {
 
 export type Placement =
   | { kind: 'placed'; host: string }
-  | { kind: 'refused'; code: 'no_host' | 'no_capacity' | 'host_offline'; reason: string; numbers: HostNumbers[] };
+  | {
+      kind: 'refused';
+      code: 'no_host' | 'no_capacity' | 'host_offline';
+      reason: string;
+      numbers: HostNumbers[];
+    };
 
 /** The operating system, Docker, Nginx and the agent need their share too. */
 export const SYSTEM_SHARE = 0.05;
@@ -61,11 +66,7 @@ export function usableMemory(memoryBytes: number): number {
  * blue/green move always has room. Reserving double for all would leave half of every host idle; several moves at once
  * are checked by the agent, which waits for memory. CPU has no surge, and may be reserved CPU_OVERCOMMIT times over.
  */
-export function place(
-  hosts: readonly PlacementHost[],
-  need: Need,
-  where: Where,
-): Placement {
+export function place(hosts: readonly PlacementHost[], need: Need, where: Where): Placement {
   let best: PlacementHost | null = null;
   let bestShare = Number.POSITIVE_INFINITY;
   for (const host of hosts) {
@@ -109,15 +110,13 @@ function shareWith(host: PlacementHost, need: Need, where: Where): number {
   );
 }
 
-function refusal(
-  hosts: readonly PlacementHost[],
-  need: Need,
-  where: Where,
-): Placement {
+function refusal(hosts: readonly PlacementHost[], need: Need, where: Where): Placement {
   const asked = hosts.filter((host) =>
     where.host === undefined ? host.pool === where.pool : host.host === where.host,
   );
-  const numbers = asked.map((host) => numbersOf(host, need, where)).sort((a, b) => (a.host < b.host ? -1 : 1));
+  const numbers = asked
+    .map((host) => numbersOf(host, need, where))
+    .sort((a, b) => (a.host < b.host ? -1 : 1));
   const place = where.host === undefined ? `pool ${where.pool}` : `host ${asked[0]?.name ?? where.host}`;
   if (asked.length === 0) {
     return {

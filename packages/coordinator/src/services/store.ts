@@ -56,6 +56,8 @@ export interface Page {
 export interface StoreReads {
   epoch(): Promise<EpochRecord>;
 
+  /** Hosts that have not acknowledged their newest desired state, and by how many revisions the furthest is behind. */
+  lag(): Promise<{ hosts: number; revisions: number }>;
   totals(): Promise<{ apps: number; hosts: { total: number; online: number } }>;
 
   app(app: string): Promise<AppRecord | null>;

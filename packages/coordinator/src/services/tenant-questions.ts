@@ -83,7 +83,8 @@ export function createTenantQuestions(
     async config(tenant) {
       const record = foundTenant(await store.tenant(tenant), tenant);
       const release = await store.release(record.app, record.release);
-      if (release === null) throw new BerthError('internal', `Release ${record.release} of ${record.app} is gone.`);
+      if (release === null)
+        throw new BerthError('internal', `Release ${record.release} of ${record.app} is gone.`);
       return configOf(record, await store.variables(record), cache.of(release).variables);
     },
     async logs(tenant, service, lines) {
@@ -111,6 +112,13 @@ function unusedWarnings(change: ChangeTenant, used: readonly { name: string }[])
   return Object.entries(change.variables ?? {}).flatMap(([name, value]) =>
     value === null || names.has(name)
       ? []
-      : [{ line: 0, column: 0, path: `variables.${name}`, message: 'the template does not use this variable' }],
+      : [
+          {
+            line: 0,
+            column: 0,
+            path: `variables.${name}`,
+            message: 'the template does not use this variable',
+          },
+        ],
   );
 }

@@ -24,7 +24,10 @@ export async function renderRecord(
 ): Promise<Rendered> {
   const release = await reads.release(record.app, record.release);
   if (release === null) {
-    throw new BerthError('not_found', `App ${record.app} has no release ${record.release}; see "berth release list ${record.app}".`);
+    throw new BerthError(
+      'not_found',
+      `App ${record.app} has no release ${record.release}; see "berth release list ${record.app}".`,
+    );
   }
   const template = cache.of(release);
   const rows = withChanges(await reads.variables(record), changes);
@@ -84,12 +87,18 @@ export async function requireApply(reads: StoreReads): Promise<void> {
 export async function claim(tx: StoreWrites, tenant: string, domains: readonly string[]): Promise<void> {
   const twice = domains.find((domain, index) => domains.indexOf(domain) !== index);
   if (twice !== undefined)
-    throw new BerthError('invalid_request', `The domain ${twice} is given twice.`, { details: { field: 'domains' } });
+    throw new BerthError('invalid_request', `The domain ${twice} is given twice.`, {
+      details: { field: 'domains' },
+    });
   const taken = await tx.claimDomains(tenant, domains);
   if (taken === null) return;
-  throw new BerthError('domain_taken', `The domain ${taken} belongs to another tenant. Choose another domain, or take it from that tenant first.`, {
-    details: { domain: taken },
-  });
+  throw new BerthError(
+    'domain_taken',
+    `The domain ${taken} belongs to another tenant. Choose another domain, or take it from that tenant first.`,
+    {
+      details: { domain: taken },
+    },
+  );
 }
 
 export function tenantEvent(kind: EventKind, record: TenantRecord, at: number, message: string): NewEvent {

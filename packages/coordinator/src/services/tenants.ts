@@ -82,7 +82,10 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
         if (app === null)
           throw new BerthError('not_found', `There is no app ${given.app}; apply its Compose file first.`);
         if ((await tx.tenant(given.tenant)) !== null)
-          throw new BerthError('already_exists', `There is a tenant ${given.tenant} already. Choose another name.`);
+          throw new BerthError(
+            'already_exists',
+            `There is a tenant ${given.tenant} already. Choose another name.`,
+          );
         const pool = given.pool ?? (await poolOf(tx, given.host)) ?? DEFAULT_POOL;
         const draft: TenantRecord = {
           tenant: given.tenant,
@@ -115,7 +118,12 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           await tx.setVariable('tenant', record.tenant, name, value, at);
         const revision = await tx.putDesired(record.host, { kind: 'tenant', entry: desired });
         await tx.addEvents([
-          tenantEvent('tenant.created', record, at, `Tenant ${record.tenant} of app ${record.app} is placed.`),
+          tenantEvent(
+            'tenant.created',
+            record,
+            at,
+            `Tenant ${record.tenant} of app ${record.app} is placed.`,
+          ),
         ]);
         return {
           record,
@@ -133,7 +141,8 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
         checkNames(Object.keys(change.variables ?? {}));
         const before = await lockChangeable(tx, tenant);
         const present = await tx.desiredTenant(before.host, tenant);
-        if (present === null) throw new BerthError('internal', `Nothing is desired of ${tenant} on its host.`);
+        if (present === null)
+          throw new BerthError('internal', `Nothing is desired of ${tenant} on its host.`);
         const draft: TenantRecord = {
           ...before,
           release: change.release ?? before.release,
@@ -150,7 +159,12 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           const audit =
             set.length === 0
               ? null
-              : { action: 'tenant.variables', before: null, after: { variables: set.sort() }, told: undefined };
+              : {
+                  action: 'tenant.variables',
+                  before: null,
+                  after: { variables: set.sort() },
+                  told: undefined,
+                };
           return { record: before, audit };
         }
         const record = withNeed(
@@ -187,12 +201,23 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
       mutate(by, async (tx, at) => {
         const before = await lockChangeable(tx, tenant);
         if (before.state === 'paused') {
-          throw new BerthError('conflict', `Tenant ${tenant} is paused; bring it back with "berth tenant resume ${tenant}".`);
+          throw new BerthError(
+            'conflict',
+            `Tenant ${tenant} is paused; bring it back with "berth tenant resume ${tenant}".`,
+          );
         }
         const draft = { ...before, generation: before.generation + 1, updatedAt: at };
         const { desired } = await renderRecord(tx, cache, draft);
         const record = withNeed(draft, desired);
-        return await put(tx, before, record, desired, 'tenant.restarted', at, `Tenant ${tenant} is to start anew as generation ${record.generation}.`);
+        return await put(
+          tx,
+          before,
+          record,
+          desired,
+          'tenant.restarted',
+          at,
+          `Tenant ${tenant} is to start anew as generation ${record.generation}.`,
+        );
       }),
 
     remove: (by, tenant) =>

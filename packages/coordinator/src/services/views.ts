@@ -63,4 +63,3 @@ export function ago(then: number, now: number): string {
   if (seconds < 172_800) return `${Math.round(seconds / 3600)} h ago`;
   return `${Math.round(seconds / 86_400)} days ago`;
 }
-

@@ -21,7 +21,9 @@ export function accessReads(
 ): Pick<StoreReads, 'tokens' | 'tokenByHash' | 'joinToken'> {
   return {
     async tokens() {
-      return (await db.selectFrom('tokens').selectAll().orderBy('created_at').orderBy('id').execute()).map(tokenOf);
+      return (await db.selectFrom('tokens').selectAll().orderBy('created_at').orderBy('id').execute()).map(
+        tokenOf,
+      );
     },
     async tokenByHash(hash) {
       const row = await db.selectFrom('tokens').selectAll().where('hash', '=', hash).executeTakeFirst();
@@ -34,9 +36,7 @@ export function accessReads(
         .where('hash', '=', hash)
         .$if(db.isTransaction, (query) => query.modifyEnd(dialect.forUpdate))
         .executeTakeFirst();
-      return row === undefined
-        ? null
-        : { pool: row.pool, expiresAt: row.expires_at, usedBy: row.used_by };
+      return row === undefined ? null : { pool: row.pool, expiresAt: row.expires_at, usedBy: row.used_by };
     },
   };
 }
@@ -65,7 +65,10 @@ export function accessWrites(db: Db): Pick<StoreWrites, AccessWrites> {
     },
     async insertJoinToken(hash, pool, at, expiresAt) {
       // Tokens that ran out a day ago are of no use to anyone, not even for a clear sentence.
-      await db.deleteFrom('join_tokens').where('expires_at', '<', at - 86_400_000).execute();
+      await db
+        .deleteFrom('join_tokens')
+        .where('expires_at', '<', at - 86_400_000)
+        .execute();
       await db
         .insertInto('join_tokens')
         .values({ hash, pool, created_at: at, expires_at: expiresAt, used_by: null })

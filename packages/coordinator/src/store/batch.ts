@@ -32,7 +32,7 @@ export function batchStatement(
     return text;
   };
   return async (db, rows) => {
-    for (let from = 0; from < rows.length; ) {
+    for (let from = 0; from < rows.length;) {
       let size = LARGEST;
       while (size > rows.length - from) size /= 2;
       const parameters = rows.slice(from, from + size).flat();

@@ -7,19 +7,17 @@ import type { ReleaseTable, Tables } from './tables.ts';
 type Db = Kysely<Tables>;
 
 function appQuery(db: Db) {
-  return db
-    .selectFrom('apps')
-    .select((eb) => [
-      'apps.app',
-      'apps.release',
-      'apps.created_at',
-      'apps.updated_at',
-      eb
-        .selectFrom('tenants')
-        .whereRef('tenants.app', '=', 'apps.app')
-        .select((inner) => inner.fn.countAll<number>().as('n'))
-        .as('tenants'),
-    ]);
+  return db.selectFrom('apps').select((eb) => [
+    'apps.app',
+    'apps.release',
+    'apps.created_at',
+    'apps.updated_at',
+    eb
+      .selectFrom('tenants')
+      .whereRef('tenants.app', '=', 'apps.app')
+      .select((inner) => inner.fn.countAll<number>().as('n'))
+      .as('tenants'),
+  ]);
 }
 
 interface AppRow {

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { Kysely, PostgresDialect, SqliteDialect, sql, type RawBuilder, type Transaction } from 'kysely';
 import Database from 'better-sqlite3';
 import pg from 'pg';
@@ -5,8 +6,7 @@ import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { Tables } from './tables.ts';
 
 export type StoreOptions =
-  | { kind: 'sqlite'; path: string }
-  | { kind: 'postgres'; url: string; connections?: number };
+  { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string; connections?: number };
 
 /** Everything in which the two databases differ. */
 export interface Dialect {
@@ -30,6 +30,8 @@ export function createDialect(options: StoreOptions): Dialect {
 function sqlite(path: string): Dialect {
   let file: Database.Database;
   try {
+    // It holds variables, so it is its owner's alone; the files beside it take over its rights.
+    if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600));
     file = new Database(path, { timeout: 5000 });
     file.pragma('journal_mode = WAL');
     // FULL: a commit is on the disk before it is acknowledged. The default of WAL may lose the last ones with the power.

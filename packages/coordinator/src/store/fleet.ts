@@ -29,17 +29,22 @@ export function createFleetStore(dialect: Dialect, committed: () => void): Fleet
   return {
     epoch: () => readEpoch(db),
 
-    enterObserveOnly: (reason, at) =>
+    enterObserveOnly: (reason, at, above = 0) =>
       write(async (tx) => {
         const before = await tx
           .selectFrom('meta')
           .select(['epoch', 'mode', 'reason'])
           .modifyEnd(dialect.forUpdate)
           .executeTakeFirstOrThrow();
-        if (before.mode === 'observe') return before;
-        const after: EpochRecord = { epoch: before.epoch + 1, mode: 'observe', reason };
+        if (before.mode === 'observe' && before.epoch > above) return before;
+        const after: EpochRecord = { epoch: Math.max(before.epoch, above) + 1, mode: 'observe', reason };
         await tx.updateTable('meta').set(after).execute();
-        await appendAudit(tx, BY_COORDINATOR, at, { action: 'epoch.observe', subject: 'coordinator', before, after });
+        await appendAudit(tx, BY_COORDINATOR, at, {
+          action: 'epoch.observe',
+          subject: 'coordinator',
+          before,
+          after,
+        });
         await appendEvents(tx, [
           {
             kind: 'coordinator.epoch',

@@ -69,8 +69,26 @@ const viewOf = (row: ViewRow): HostView => ({
   largestSurge: row.largest_surge ?? 0,
 });
 
-export function hostReads(db: Db): Pick<StoreReads, 'totals' | 'host' | 'hosts' | 'hostByKey'> {
+export function hostReads(db: Db): Pick<StoreReads, 'lag' | 'totals' | 'host' | 'hosts' | 'hostByKey'> {
   return {
+    async lag() {
+      const row = await db
+        .selectFrom('hosts')
+        .innerJoin('meta', (join) => join.onTrue())
+        .where((eb) =>
+          eb.or([
+            eb('hosts.acked_epoch', '<', eb.ref('meta.epoch')),
+            eb('hosts.acked_revision', '<', eb.ref('hosts.revision')),
+          ]),
+        )
+        .where('hosts.revision', '>', 0)
+        .select((eb) => [
+          eb.fn.countAll<number>().as('n'),
+          eb.fn.max(sql<number>`hosts.revision - hosts.acked_revision`).as('most'),
+        ])
+        .executeTakeFirstOrThrow();
+      return { hosts: row.n, revisions: Math.max(0, row.most ?? 0) };
+    },
     async totals() {
       const apps = await db
         .selectFrom('apps')
@@ -122,9 +140,10 @@ export function hostWrites(db: Db, dialect: Dialect): Pick<StoreWrites, HostWrit
       const names = (await chosen.execute()).map((row) => row.host);
       if (names.length === 0) return [];
       const query = viewQuery(db).orderBy('hosts.host');
-      const rows = await ('pool' in which
-        ? query.where('hosts.pool', '=', which.pool)
-        : query.where('hosts.host', '=', which.host)
+      const rows = await (
+        'pool' in which
+          ? query.where('hosts.pool', '=', which.pool)
+          : query.where('hosts.host', '=', which.host)
       ).execute();
       return rows.map(viewOf);
     },

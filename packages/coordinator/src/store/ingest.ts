@@ -49,7 +49,20 @@ export function createIngest(dialect: Dialect): Ingest {
   );
   const wentOnline = batchStatement(
     dialect,
-    ['text', 'bigint', 'text', 'text', 'bigint', 'bigint', 'bigint', 'double precision', 'bigint', 'text', 'bigint', 'text'],
+    [
+      'text',
+      'bigint',
+      'text',
+      'text',
+      'bigint',
+      'bigint',
+      'bigint',
+      'double precision',
+      'bigint',
+      'text',
+      'bigint',
+      'text',
+    ],
     `update hosts set connection = 'online', last_seen_at = v.column2, agent_version = v.column3, boot_id = v.column4,
        acked_epoch = v.column5, acked_revision = v.column6, memory_bytes = v.column7, cpus = v.column8,
        disk_bytes = v.column9, ingress_address = v.column10, ingress_port = v.column11, facts = v.column12 from`,
@@ -98,7 +111,11 @@ export function createIngest(dialect: Dialect): Ingest {
       const newest = new Map<string, AckRecord>();
       for (const ack of acks) {
         const known = newest.get(ack.host);
-        if (known === undefined || ack.epoch > known.epoch || (ack.epoch === known.epoch && ack.revision > known.revision))
+        if (
+          known === undefined ||
+          ack.epoch > known.epoch ||
+          (ack.epoch === known.epoch && ack.revision > known.revision)
+        )
           newest.set(ack.host, ack);
       }
       const sorted = [...newest].sort(byName).map(([, ack]) => ack);
@@ -106,7 +123,12 @@ export function createIngest(dialect: Dialect): Ingest {
         db,
         sorted.map((ack) => [ack.host, ack.epoch, ack.revision, ack.at]),
       );
-      const forgotten = await db.selectFrom('desired').select('host').where('kind', '=', 'forgotten').limit(1).execute();
+      const forgotten = await db
+        .selectFrom('desired')
+        .select('host')
+        .where('kind', '=', 'forgotten')
+        .limit(1)
+        .execute();
       if (forgotten.length === 0) return;
       const { epoch } = await db.selectFrom('meta').select('epoch').executeTakeFirstOrThrow();
       await dropForgotten(

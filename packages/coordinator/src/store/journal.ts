@@ -60,7 +60,13 @@ export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events' | 
 }
 
 export function journalWrites(db: Db): Pick<StoreWrites, 'addEvents'> {
-  return { addEvents: (events) => appendEvents(db, events.map((event) => ({ ...event, source: null }))) };
+  return {
+    addEvents: (events) =>
+      appendEvents(
+        db,
+        events.map((event) => ({ ...event, source: null })),
+      ),
+  };
 }
 
 export interface SourcedEvent extends Omit<NewEvent, 'kind'> {
@@ -94,11 +100,17 @@ export async function appendEvents(db: Db, events: readonly SourcedEvent[]): Pro
     source: event.source,
   }));
   for (let from = 0; from < rows.length; from += 500)
-    await db.insertInto('events').values(rows.slice(from, from + 500)).execute();
+    await db
+      .insertInto('events')
+      .values(rows.slice(from, from + 500))
+      .execute();
   const last = held.last_event + rows.length;
   await db.updateTable('meta').set({ last_event: last }).execute();
   if (Math.floor(last / PRUNE_EVERY) !== Math.floor(held.last_event / PRUNE_EVERY))
-    await db.deleteFrom('events').where('id', '<=', last - EVENTS_KEPT).execute();
+    await db
+      .deleteFrom('events')
+      .where('id', '<=', last - EVENTS_KEPT)
+      .execute();
 }
 
 async function dropRepeated(db: Db, events: readonly SourcedEvent[]): Promise<SourcedEvent[]> {

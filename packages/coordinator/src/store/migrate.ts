@@ -18,7 +18,9 @@ export async function migrate(dialect: Dialect, migrations: readonly Migration[]
     await sql`create table if not exists schema_versions (number bigint primary key, name text not null)`.execute(
       tx,
     );
-    const found = await sql<{ number: number | null }>`select max(number) as number from schema_versions`.execute(tx);
+    const found = await sql<{
+      number: number | null;
+    }>`select max(number) as number from schema_versions`.execute(tx);
     const present = found.rows[0]?.number ?? 0;
     const newest = migrations.at(-1)?.number ?? 0;
     if (present > newest) {
@@ -31,7 +33,9 @@ export async function migrate(dialect: Dialect, migrations: readonly Migration[]
     for (const migration of migrations) {
       if (migration.number <= present) continue;
       await migration.up(tx, { name: dialect.name });
-      await sql`insert into schema_versions (number, name) values (${migration.number}, ${migration.name})`.execute(tx);
+      await sql`insert into schema_versions (number, name) values (${migration.number}, ${migration.name})`.execute(
+        tx,
+      );
     }
   });
 }

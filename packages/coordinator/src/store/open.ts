@@ -27,7 +27,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   } catch (thrown) {
     await dialect.db.destroy();
     if (thrown instanceof BerthError) throw thrown;
-    throw new BerthError('unavailable', `The database cannot be used: ${messageOf(thrown)}.`, { cause: thrown });
+    throw new BerthError('unavailable', `The database cannot be used: ${messageOf(thrown)}.`, {
+      cause: thrown,
+    });
   }
   return storeOn(dialect);
 }
@@ -103,10 +105,7 @@ function reads(db: Kysely<Tables>, dialect: Dialect): StoreReads {
   };
 }
 
-function writes(
-  tx: Kysely<Tables>,
-  dialect: Dialect,
-): Omit<StoreWrites, keyof StoreReads> {
+function writes(tx: Kysely<Tables>, dialect: Dialect): Omit<StoreWrites, keyof StoreReads> {
   return {
     async setMode(mode, reason) {
       await tx.updateTable('meta').set({ mode, reason }).execute();

@@ -87,13 +87,7 @@ function viewOf(row: ViewRow): TenantView {
 }
 
 type TenantReads =
-  | 'tenant'
-  | 'tenantView'
-  | 'tenantViews'
-  | 'tenantReport'
-  | 'tenantCounts'
-  | 'desiredTenant'
-  | 'variables';
+  'tenant' | 'tenantView' | 'tenantViews' | 'tenantReport' | 'tenantCounts' | 'desiredTenant' | 'variables';
 
 export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
   return {
@@ -181,12 +175,7 @@ function bucketOf(
 }
 
 type TenantWrites =
-  | 'lockTenant'
-  | 'firstGeneration'
-  | 'insertTenant'
-  | 'updateTenant'
-  | 'claimDomains'
-  | 'setVariable';
+  'lockTenant' | 'firstGeneration' | 'insertTenant' | 'updateTenant' | 'claimDomains' | 'setVariable';
 
 export function tenantWrites(db: Db, dialect: Dialect): Pick<StoreWrites, TenantWrites> {
   return {
@@ -249,9 +238,7 @@ export function tenantWrites(db: Db, dialect: Dialect): Pick<StoreWrites, Tenant
         await db
           .insertInto('variables')
           .values({ scope, owner, name, value, updated_at: at })
-          .onConflict((oc) =>
-            oc.columns(['scope', 'owner', 'name']).doUpdateSet({ value, updated_at: at }),
-          )
+          .onConflict((oc) => oc.columns(['scope', 'owner', 'name']).doUpdateSet({ value, updated_at: at }))
           .execute();
       }
       return true;

@@ -97,11 +97,7 @@ async function hostTables(db: Kysely<Tables>, name: Name): Promise<void> {
     .addColumn('revision', 'bigint', (c) => c.notNull())
     .addPrimaryKeyConstraint('desired_pk', ['host', 'tenant'])
     .execute();
-  await db.schema
-    .createIndex('desired_revision')
-    .on('desired')
-    .columns(['host', 'revision'])
-    .execute();
+  await db.schema.createIndex('desired_revision').on('desired').columns(['host', 'revision']).execute();
   await sql`create index desired_forgotten on desired (host) where kind = 'forgotten'`.execute(db);
   await db.schema
     .createTable('observed')

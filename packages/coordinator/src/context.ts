@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import type { Config } from './config.ts';
+import { createEventFeed, type EventFeed } from './services/events.ts';
+import { createFleet } from './services/fleet.ts';
+import type { Fleet, Log } from './services/fleet-types.ts';
+import { createServices, type Services } from './services/index.ts';
+import type { Store } from './services/store.ts';
+import { openStore } from './store/open.ts';
+import { VERSION } from './version.ts';
+
+/** The parts of a coordinator without its doors: what `main` wires, and what tests start in one process. */
+export interface CoordinatorContext {
+  store: Store;
+  fleet: Fleet;
+  services: Services;
+  feed: EventFeed;
+  clock: { now(): number };
+  close(): Promise<void>;
+}
+
+/** How often events of other coordinators on the same PostgreSQL are looked for. */
+const POLL_MS = 500;
+
+/** Opens the store and builds fleet and services on it. `signal` ends the event feed. */
+export async function createContext(
+  config: Config,
+  log: Log,
+  signal: AbortSignal,
+): Promise<CoordinatorContext> {
+  const clock = { now: () => Date.now() };
+  const random = (count: number): Uint8Array => randomBytes(count);
+  const store = await openStore(config.store);
+  try {
+    await store.resetConnections();
+    const { heartbeatMs, pingsPerSecond, tickMs } = config.fleet;
+    const fleet = await createFleet({
+      store: store.fleet,
+      clock,
+      random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+      log,
+      heartbeat: {
+        ...(heartbeatMs === undefined ? {} : { minMs: heartbeatMs }),
+        ...(pingsPerSecond === undefined ? {} : { pingsPerSecond }),
+      },
+      ...(tickMs === undefined ? {} : { tickMs }),
+    });
+    const services = createServices(
+      { store, fleet, clock, random, cpuOvercommit: config.placement.cpuOvercommit },
+      { version: VERSION, startedAt: clock.now() },
+    );
+    const feed = createEventFeed({
+      store,
+      signal,
+      pollMs: store.kind === 'postgres' ? POLL_MS : null,
+      onError: (thrown) =>
+        log.error({ err: thrown }, 'Could not read new events; trying again with the next.'),
+    });
+    return {
+      store,
+      fleet,
+      services,
+      feed,
+      clock,
+      async close() {
+        await fleet.close();
+        await store.close();
+      },
+    };
+  } catch (thrown) {
+    await store.close();
+    throw thrown;
+  }
+}

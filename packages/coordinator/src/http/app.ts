@@ -1,0 +1,247 @@
+import { API_PREFIX, routes, type RouteName } from '@berth/shared/api/routes';
+import type { RouteDefinition } from '@berth/shared/api/route';
+import { BerthError } from '@berth/shared/domain/errors';
+import { Hono, type Context } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { mayDo } from '../services/access.ts';
+import type { EventFeed } from '../services/events.ts';
+import type { Services } from '../services/index.ts';
+import type { Actor } from '../services/records.ts';
+import type { Store } from '../services/store.ts';
+import { appHandlers } from './apps.ts';
+import { checked, type Call, type Handler, type Handlers } from './call.ts';
+import { apiError, statusOf } from './errors.ts';
+import { hostHandlers } from './hosts.ts';
+import { journalHandlers } from './journal.ts';
+import { createMetrics } from './metrics.ts';
+import { openApiDocument } from './openapi.ts';
+import { statusHandlers } from './status.ts';
+import { createStreams } from './stream.ts';
+import { tenantHandlers } from './tenants.ts';
+import { tokenHandlers } from './tokens.ts';
+
+export interface ApiOptions {
+  services: Services;
+  store: Store;
+  feed: EventFeed;
+  version: string;
+  clock: { now(): number };
+  /** A new id for a request that brings none. */
+  requestId(): string;
+  log: RequestLog;
+  agents(): number;
+  /** Ends the event streams and turns /readyz to not ready. */
+  signal: AbortSignal;
+  streamHeartbeatMs?: number;
+}
+
+export interface RequestLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+interface Variables {
+  requestId: string;
+  route: string;
+  actor: string;
+}
+
+export type Api = Hono<{ Variables: Variables }>;
+type ApiContext = Context<{ Variables: Variables }>;
+
+const MAX_BODY = 1024 * 1024;
+const MAX_STREAMS = 1_000;
+
+/** The HTTP side. Everything under the API's prefix asks for a token unless its route says `public`. */
+export function createApi(options: ApiOptions): Api {
+  const { services, store, feed, clock, log, signal } = options;
+  const app: Api = new Hono<{ Variables: Variables }>();
+  const streams = createStreams({
+    feed,
+    signal,
+    heartbeatMs: options.streamHeartbeatMs ?? 15_000,
+    most: MAX_STREAMS,
+  });
+  const metrics = createMetrics({
+    store,
+    agents: options.agents,
+    streams: streams.count,
+    epoch: async () => {
+      const { epoch, mode } = await store.epoch();
+      return { epoch, observing: mode === 'observe' };
+    },
+  });
+  const handlers: Handlers = {
+    ...statusHandlers(services),
+    ...appHandlers(services),
+    ...tenantHandlers(services),
+    ...hostHandlers(services),
+    ...journalHandlers(store),
+    ...tokenHandlers(services),
+  };
+
+  app.use(async (c, next) => {
+    const begun = performance.now();
+    const given = c.req.header('x-request-id');
+    const requestId = given !== undefined && /^[\w-]{1,64}$/.test(given) ? given : options.requestId();
+    c.set('requestId', requestId);
+    c.set('route', 'none');
+    c.set('actor', 'anonymous');
+    await next();
+    c.header('x-request-id', requestId);
+    c.header('x-content-type-options', 'nosniff');
+    c.header('x-frame-options', 'DENY');
+    c.header('referrer-policy', 'no-referrer');
+    c.header('cache-control', 'no-store');
+    c.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
+    const ms = performance.now() - begun;
+    metrics.observe(c.req.method, c.get('route'), c.res.status, ms / 1000);
+    // Neither headers nor bodies: they hold tokens and values.
+    const fields = {
+      requestId,
+      method: c.req.method,
+      route: c.get('route'),
+      path: c.req.path,
+      status: c.res.status,
+      ms: Math.round(ms * 10) / 10,
+      actor: c.get('actor'),
+    };
+    if (c.res.status >= 500) log.warn(fields, 'request');
+    else log.info(fields, 'request');
+  });
+  app.use(
+    bodyLimit({
+      maxSize: MAX_BODY,
+      onError: (c: ApiContext) =>
+        c.json(
+          apiError(
+            new BerthError(
+              'invalid_request',
+              'The request is larger than 1 MiB, which is the most that is taken.',
+            ),
+            c.get('requestId'),
+          ),
+          413,
+        ),
+    }),
+  );
+
+  app.onError((thrown, c) => {
+    const status = thrown instanceof BerthError ? statusOf(thrown.code) : 500;
+    if (status === 500) log.error({ requestId: c.get('requestId'), err: thrown }, 'request failed');
+    if (status === 401) c.header('www-authenticate', 'Bearer');
+    return c.json(apiError(thrown, c.get('requestId')), status);
+  });
+  app.notFound((c) =>
+    c.json(
+      apiError(
+        new BerthError(
+          'not_found',
+          `There is nothing at ${c.req.method} ${c.req.path}; /openapi.json lists what there is.`,
+        ),
+        c.get('requestId'),
+      ),
+      404,
+    ),
+  );
+
+  async function callerOf(c: ApiContext, needed: 'viewer' | 'operator' | 'admin'): Promise<Actor> {
+    const caller = await services.access.authenticate(c.req.header('authorization'));
+    c.set('actor', caller.actor);
+    if (!mayDo(caller.role, needed)) {
+      throw new BerthError(
+        'forbidden',
+        `This needs the role ${needed}; this token has the role ${caller.role}.`,
+        {
+          details: { needed, role: caller.role },
+        },
+      );
+    }
+    return { actor: caller.actor, requestId: c.get('requestId') };
+  }
+
+  function register<K extends RouteName>(name: K, handler: Handler<K>): void {
+    const route: RouteDefinition = routes[name];
+    const path = `${API_PREFIX}${route.path.replace(/\{(\w+)\}/g, ':$1')}`;
+    app.on(route.method, path, async (c) => {
+      c.set('route', `${API_PREFIX}${route.path}`);
+      const by: Actor =
+        route.access === 'public'
+          ? { actor: 'anonymous', requestId: c.get('requestId') }
+          : await callerOf(c, route.access);
+      const given = {
+        params: route.params === undefined ? undefined : checked('path', route.params, c.req.param()),
+        query: route.query === undefined ? undefined : checked('query', route.query, c.req.query()),
+        body: route.body === undefined ? undefined : checked('body', route.body, await jsonOf(c)),
+        by,
+      };
+      // Each part has just been parsed by the schema that its type is made from.
+      return c.json(await handler(given as unknown as Call<K>), route.status as ContentfulStatusCode);
+    });
+  }
+  for (const name of Object.keys(routes)) if (isRoute(name)) registerNamed(name);
+  function registerNamed<K extends RouteName>(name: K): void {
+    register(name, handlers[name]);
+  }
+
+  app.get(`${API_PREFIX}/events/stream`, async (c) => {
+    c.set('route', `${API_PREFIX}/events/stream`);
+    await callerOf(c, 'viewer');
+    return await streams.open(c.req.query(), c.req.header('last-event-id'));
+  });
+
+  const document = openApiDocument(options.version);
+  app.get('/openapi.json', (c) => {
+    c.set('route', '/openapi.json');
+    return c.json(document);
+  });
+  app.get('/healthz', (c) => {
+    c.set('route', '/healthz');
+    return c.json({ status: 'ok' });
+  });
+  app.get('/readyz', async (c) => {
+    c.set('route', '/readyz');
+    if (signal.aborted) return c.json({ status: 'stopping' }, 503);
+    try {
+      await store.probe(clock.now());
+      const { epoch, mode } = await store.epoch();
+      return c.json({ status: 'ready', store: store.kind, epoch, mode });
+    } catch (thrown) {
+      log.error({ err: thrown }, 'the store cannot be written');
+      return c.json({ status: 'store unwritable', store: store.kind }, 503);
+    }
+  });
+  app.get('/metrics', async (c) => {
+    c.set('route', '/metrics');
+    return c.text(await metrics.text(), 200, { 'content-type': metrics.contentType });
+  });
+  return app;
+}
+
+function isRoute(name: string): name is RouteName {
+  return name in routes;
+}
+
+async function jsonOf(c: ApiContext): Promise<unknown> {
+  const type = c.req.header('content-type') ?? '';
+  const text = await c.req.text();
+  if (text === '') return {};
+  if (!/^application\/json\b/i.test(type)) {
+    throw new BerthError(
+      'invalid_request',
+      `The body must be JSON with the header "content-type: application/json".`,
+    );
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    return value;
+  } catch (cause) {
+    throw new BerthError(
+      'invalid_request',
+      `The body is not JSON: ${cause instanceof Error ? cause.message.slice(0, 200) : 'it cannot be read'}.`,
+      { cause },
+    );
+  }
+}

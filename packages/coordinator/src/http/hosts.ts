@@ -1,0 +1,20 @@
+import type { Services } from '../services/index.ts';
+import type { Handlers } from './call.ts';
+
+type Names =
+  'listHosts' | 'showHost' | 'createJoinToken' | 'enrolHost' | 'cordonHost' | 'uncordonHost' | 'removeHost';
+
+export function hostHandlers({ hosts }: Services): Pick<Handlers, Names> {
+  return {
+    listHosts: ({ query }) => hosts.list(query),
+    showHost: ({ params }) => hosts.show(params.host),
+    createJoinToken: ({ body, by }) => hosts.joinToken(by, body),
+    enrolHost: ({ body, by }) => hosts.enrol(by, body),
+    cordonHost: ({ params, by }) => hosts.schedule(by, params.host, 'cordoned'),
+    uncordonHost: ({ params, by }) => hosts.schedule(by, params.host, 'open'),
+    async removeHost({ params, by }) {
+      await hosts.remove(by, params.host);
+      return { result: 'ok' };
+    },
+  };
+}

@@ -1,0 +1,9 @@
+import type { Services } from '../services/index.ts';
+import type { Handlers } from './call.ts';
+
+export function statusHandlers({ status }: Services): Pick<Handlers, 'status' | 'confirmEpoch'> {
+  return {
+    status: () => status.show(),
+    confirmEpoch: ({ by }) => status.confirmEpoch(by),
+  };
+}

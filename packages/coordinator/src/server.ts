@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import type { Config } from './config.ts';
+import type { CoordinatorContext } from './context.ts';
+import { attachGateway } from './gateway/attach.ts';
+import { createApi } from './http/app.ts';
+import type { Log } from './services/fleet-types.ts';
+import { VERSION } from './version.ts';
+
+export interface RunningServer {
+  /** Base address of the API. */
+  url: string;
+  /** Resolves when the signal has aborted and every connection is closed. */
+  closed: Promise<void>;
+}
+
+/** How many connections may wait to be accepted: a fleet comes back all at once. */
+const BACKLOG = 4096;
+/** How long running requests may take to end when the coordinator stops. */
+const DRAIN_MS = 5_000;
+
+/** Opens both doors, the API and the agents', on one port. Errors: `unavailable` when it cannot be listened on. */
+export async function startServer(
+  context: CoordinatorContext,
+  listen: Config['listen'],
+  log: Log,
+  signal: AbortSignal,
+): Promise<RunningServer> {
+  const api = createApi({
+    services: context.services,
+    store: context.store,
+    feed: context.feed,
+    version: VERSION,
+    clock: context.clock,
+    requestId: randomUUID,
+    log,
+    agents: () => context.fleet.stats().agents,
+    signal,
+  });
+  const listener = getRequestListener(api.fetch);
+  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
+  server.headersTimeout = 20_000;
+  server.requestTimeout = 60_000;
+  server.keepAliveTimeout = 65_000;
+  const gateway = attachGateway({ server, fleet: context.fleet, clock: context.clock, log, signal });
+  const port = await listening(server, listen);
+  const shown = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
+  const closed = new Promise<void>((resolve) => {
+    const stop = (): void => void drain(server, gateway.closed).then(resolve);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+  return { url: `http://${shown}:${port}`, closed };
+}
+
+async function listening(server: Server, { host, port }: Config['listen']): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen({ host, port, backlog: BACKLOG }, resolve);
+  try {
+    await promise;
+  } catch (cause) {
+    throw new BerthError(
+      'unavailable',
+      `Cannot listen on ${host}:${port}: ${messageOf(cause)}. Is another coordinator running?`,
+      {
+        cause,
+      },
+    );
+  } finally {
+    server.off('error', reject);
+  }
+  const address = server.address();
+  return address === null || typeof address === 'string' ? port : address.port;
+}
+
+/** Takes no new connection, lets running requests end for a while, then closes what is left. */
+async function drain(server: Server, agents: Promise<void>): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+  await Promise.all([agents, closed]);
+  clearTimeout(timer);
+}
