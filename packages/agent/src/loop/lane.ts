@@ -3,7 +3,7 @@ import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { TenantStatus } from '@berth/shared/domain/status';
 import { titleOf, type Problem, type Step, type StepOutcome } from '@berth/shared/domain/step';
 import type { StepView } from '@berth/shared/protocol/report';
-import { advance, begin, releaseRan, type Happening } from '../machine/machine.ts';
+import { advance, begin, type Happening } from '../machine/machine.ts';
 import type { TenantPlan } from '../plan/input.ts';
 import type { Gate } from './gate.ts';
 import type { Clock, Execute, Failpoint } from './ports.ts';
@@ -116,12 +116,7 @@ async function runStep(
   deps.stepped(step, outcome.kind === 'ok' ? 'done' : 'failed', view.ms, words);
 
   const before = deps.status();
-  const ran =
-    step.kind === 'release.run' &&
-    (outcome.kind === 'ok' || outcome.problem.code === 'release_command_failed')
-      ? releaseRan(before, step.key, outcome.kind === 'ok' ? 'succeeded' : 'failed')
-      : before;
-  const { status, happenings } = advance(ran, step, outcome, desired?.spec.bakeMs ?? 0, now);
+  const { status, happenings } = advance(before, step, outcome, desired?.spec.bakeMs ?? 0, now);
   if (status !== before) await deps.change(status);
   failpoint(`saved:${step.kind}`);
   for (const each of happenings) deps.happened(each);

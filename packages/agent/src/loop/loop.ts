@@ -4,7 +4,7 @@ import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/obser
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 import type { Problem, Step } from '@berth/shared/domain/step';
 import type { StepView } from '@berth/shared/protocol/report';
-import { adopt } from '../machine/adopt.ts';
+import { adopt, recover } from '../machine/adopt.ts';
 import { judge, type Complaint } from '../machine/judge.ts';
 import { condemn, rest } from '../machine/machine.ts';
 import { membersOf } from '../plan/containers.ts';
@@ -43,11 +43,15 @@ export interface Loop {
   setMode(mode: 'apply' | 'observe'): void;
   /** What would be done if the tenant were desired like this. */
   preview(tenant: DesiredTenant): StepView[];
+  /** Everything is told once more: the coordinator may have forgotten it. */
+  repeatReports(): void;
   /** Containers of a tenant as last seen. */
   containersOf(tenant: string): readonly ObservedContainer[];
 }
 
 const DOCKER_RETRY_MS = 1_000;
+const BURST_MS = 50;
+const HOST_REPORT_MS = 30_000;
 
 /** Observe, plan, run, observe again: the only room that joins the others. */
 export function createLoop(deps: LoopDeps): Loop {
@@ -56,6 +60,7 @@ export function createLoop(deps: LoopDeps): Loop {
   let desired = deps.desired;
   let mode = deps.mode;
   let observed: ObservedHost | null = null;
+  let hostSaid = { key: '', at: 0 };
   const bell = createBell();
   const voice = createVoice(deps);
   const hostLane = createHostLane({
@@ -75,7 +80,8 @@ export function createLoop(deps: LoopDeps): Loop {
   const statusOf = (tenant: string): TenantStatus => statuses.all().get(tenant) ?? newStatus(tenant);
 
   async function run(signal: AbortSignal): Promise<void> {
-    observer.watch(bell.ring, signal);
+    // Docker speaks in bursts; one look answers a whole burst.
+    observer.watch(() => bell.ringSoon(BURST_MS), signal);
     while (!signal.aborted) await bell.wait(await cycle(signal), signal);
     await Promise.allSettled([...berths.values()].map((berth) => berth.lane?.end));
     await hostLane.idle();
@@ -131,7 +137,8 @@ export function createLoop(deps: LoopDeps): Loop {
           await save(adopt(tenant, desired.tenants[tenant], containers, seen.routes));
         continue;
       }
-      const status = statusOf(tenant);
+      const status = recover(statusOf(tenant), containers, seen.routes, clock.now());
+      if (status !== statusOf(tenant)) await save(status);
       if (status.move.kind !== 'baking') continue;
       const complaint = judge(membersOf(containers, status.move.generation));
       const next =
@@ -181,7 +188,7 @@ export function createLoop(deps: LoopDeps): Loop {
         change: (status) => statuses.save(status),
         happened: (happening) => voice.happened(tenant, happening),
         stepped: (step, state, ms, message) =>
-          voice.stepped(tenant, generationIn(each), step, state, ms, message),
+          voice.stepped(tenant, generationIn(each) ?? wanted?.generation ?? null, step, state, ms, message),
         progressed: () => reportTenant(tenant, observed?.containers.filter((c) => c.tenant === tenant) ?? []),
       },
       signal,
@@ -312,10 +319,15 @@ export function createLoop(deps: LoopDeps): Loop {
     if (happening !== null) voice.happened(tenant, happening);
   }
 
+  /** The host's numbers move all the time, so they are told now and then, and at once when something is up or down. */
   async function sayHost(orphans: string[], signal: AbortSignal): Promise<void> {
+    const key = `${voice.dockerState()} ${observed?.sites === null ? 'down' : 'up'} ${orphans.join(' ')}`;
+    if (key === hostSaid.key && clock.now() - hostSaid.at < HOST_REPORT_MS) return;
+    hostSaid = { key, at: clock.now() };
     try {
       const about = await observer.host(signal);
-      reports.host({ ...about, docker: voice.dockerState(), orphans: orphans.slice(0, 1000) });
+      const containers = observed?.containers.length ?? 0;
+      reports.host({ ...about, containers, docker: voice.dockerState(), orphans: orphans.slice(0, 1000) });
     } catch (thrown) {
       if (!signal.aborted) log.warn({ err: messageOf(thrown) }, 'the host’s own numbers could not be read');
     }
@@ -400,6 +412,10 @@ export function createLoop(deps: LoopDeps): Loop {
       const host = made.host.filter((step) => touched(step, observed?.sites ?? []).has(tenant.tenant));
       const own = made.tenants.find((each) => each.tenant === tenant.tenant)?.steps ?? [];
       return [...host, ...own].map(viewOf);
+    },
+    repeatReports() {
+      for (const berth of berths.values()) berth.said = '';
+      bell.ring();
     },
     containersOf(tenant) {
       return observed?.containers.filter((each) => each.tenant === tenant) ?? [];

@@ -11,8 +11,8 @@ export interface Clock {
 
 export interface Observer {
   observe(signal: AbortSignal): Promise<ObservedHost>;
-  /** Numbers about the host; `containers` and `orphans` are the loop's to fill in. */
-  host(signal: AbortSignal): Promise<Omit<HostReport, 'orphans'>>;
+  /** Numbers about the host; what the loop knows itself is left to it. */
+  host(signal: AbortSignal): Promise<Omit<HostReport, 'orphans' | 'containers' | 'docker'>>;
   /** Calls back when something on the host may have changed, until the signal aborts. */
   watch(onChange: (why: string) => void, signal: AbortSignal): void;
   /** At most `lines` last lines of a container, control characters removed. */

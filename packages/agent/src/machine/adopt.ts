@@ -4,8 +4,8 @@ import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 
 /**
  * The status of a tenant whose file was lost, from what runs: the generation the kernel's route leads to; without a
- * route the oldest one that is up and not unhealthy, for the youngest may never have been verified. Nothing is
- * restarted by this.
+ * route the oldest one that is up and not unhealthy, for the youngest may never have been verified. When that is the
+ * desired one it is left to be proven like a new one, which starts nothing that runs already. Nothing is restarted.
  */
 export function adopt(
   tenant: string,
@@ -14,21 +14,58 @@ export function adopt(
   routes: ObservedHost['routes'],
 ): TenantStatus {
   const status = newStatus(tenant);
-  const live = routed(containers, routes) ?? oldestGood(containers) ?? keepersOnly(desired, containers);
-  if (live === null) return status;
-  return { ...status, live, known: desired?.generation === live ? [desired] : [] };
+  const route = routed(containers, routes);
+  // A keeper takes over the address of the one before, and with it the route, before it has shown its health.
+  if (route !== null && (route.through === 'colour' || route.generation !== desired?.generation)) {
+    return {
+      ...status,
+      live: route.generation,
+      known: desired?.generation === route.generation ? [desired] : [],
+    };
+  }
+  const good = oldestGood(containers);
+  return good === null || good === desired?.generation ? status : { ...status, live: good };
 }
 
-function routed(containers: readonly ObservedContainer[], routes: ObservedHost['routes']): number | null {
+/**
+ * A route that leads to the generation under way was switched by an agent that died before it could write that down:
+ * the move goes on from there.
+ */
+export function recover(
+  status: TenantStatus,
+  containers: readonly ObservedContainer[],
+  routes: ObservedHost['routes'],
+  now: number,
+): TenantStatus {
+  const { move } = status;
+  if (move.kind !== 'preparing') return status;
+  const route = routed(containers, routes);
+  if (route?.through !== 'colour' || route.generation !== move.generation) return status;
+  return {
+    ...status,
+    move: { kind: 'switched', generation: move.generation, from: status.live, since: now },
+  };
+}
+
+interface Routed {
+  generation: number;
+  /** A keeper may serve many generations; it tells no more than the one it was born in. */
+  through: 'colour' | 'keeper';
+}
+
+function routed(containers: readonly ObservedContainer[], routes: ObservedHost['routes']): Routed | null {
   const addresses = new Set<string>();
   for (const target of routes.values()) {
     if (target.kind === 'containers')
       for (const endpoint of target.endpoints) addresses.add(endpoint.address);
   }
-  const found = containers.filter(
-    (each) => each.role === 'colour' && each.state === 'running' && addresses.has(each.address),
-  );
-  return found.length === 0 ? null : Math.max(...found.map((each) => each.generation));
+  const found = containers.filter((each) => each.state === 'running' && addresses.has(each.address));
+  for (const through of ['colour', 'keeper'] as const) {
+    const telling = found.filter((each) => each.role === through);
+    if (telling.length > 0)
+      return { generation: Math.max(...telling.map((each) => each.generation)), through };
+  }
+  return null;
 }
 
 function oldestGood(containers: readonly ObservedContainer[]): number | null {
@@ -37,21 +74,11 @@ function oldestGood(containers: readonly ObservedContainer[]): number | null {
   const good = generations.find((generation) =>
     colours
       .filter((each) => each.generation === generation)
-      .every(
-        (each) =>
-          each.exitCode === 0 ||
-          (each.state === 'running' && each.health !== 'unhealthy' && each.health !== 'starting'),
-      ),
+      .every((each) => each.exitCode === 0 || isWell(each)),
   );
   return good ?? null;
 }
 
-/** A tenant of keepers alone has no colours: what is desired is taken to be what runs. */
-function keepersOnly(
-  desired: DesiredTenant | undefined,
-  containers: readonly ObservedContainer[],
-): number | null {
-  if (containers.length === 0 || containers.some((each) => each.role === 'colour')) return null;
-  const newest = Math.max(...containers.map((each) => each.generation));
-  return desired === undefined ? newest : Math.max(newest, desired.generation - 1);
+function isWell(container: ObservedContainer): boolean {
+  return container.state === 'running' && (container.health === 'none' || container.health === 'healthy');
 }

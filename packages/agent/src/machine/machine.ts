@@ -97,6 +97,8 @@ function succeeded(status: TenantStatus, step: Step, bakeMs: number, now: number
       }
       if (move.kind === 'returning' && step.generation === move.to) return returned(status, now);
       return same(status);
+    case 'release.run':
+      return same({ ...status, released: { key: step.key, outcome: 'succeeded' } });
     default:
       return same(status);
   }
@@ -120,8 +122,12 @@ const MAKING: ReadonlySet<Step['kind']> = new Set([
 function failed(status: TenantStatus, step: Step, problem: Problem, now: number): Transition {
   const { move } = status;
   if (!MAKING.has(step.kind)) return same(status);
+  // The old generation was verified once and the route leads to it again: it is the best there is.
+  if (move.kind === 'returning' && step.kind === 'route.verify') return returned(status, now);
   if (move.kind === 'preparing') return giveUp(status, move.generation, problem, now);
-  if (move.kind === 'switched' && (step.kind === 'route.verify' || step.kind === 'route.switch')) {
+  const telling =
+    step.kind === 'route.verify' || step.kind === 'route.switch' || step.kind === 'containers.probe';
+  if (move.kind === 'switched' && telling) {
     return same({
       ...status,
       move: { kind: 'returning', generation: move.generation, to: move.from, why: problem },
@@ -197,11 +203,6 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
 /** 5 s, doubling, at most 5 minutes. */
 export function backoffMs(attempts: number): number {
   return Math.min(300_000, 5_000 * 2 ** Math.min(attempts - 1, 10));
-}
-
-/** The release command ran to its end. */
-export function releaseRan(status: TenantStatus, key: string, outcome: 'succeeded' | 'failed'): TenantStatus {
-  return { ...status, released: { key, outcome } };
 }
 
 function happening(

@@ -27,7 +27,7 @@ export function membersOf(containers: readonly ObservedContainer[], generation: 
     if (best === undefined || each.generation > best.generation) keepers.set(key, each);
   }
   const colours = containers.filter((each) => each.role === 'colour' && each.generation === generation);
-  return [...colours, ...keepers.values()];
+  return [...colours, ...keepers.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** How long the slowest of them may take to let its connections go. */

@@ -17,14 +17,18 @@ export function keepSteps(
   routes: ObservedHost['routes'],
 ): Step[] {
   const tenant = view.status.tenant;
-  const steps: Step[] = [];
+  // What came after the live generation and failed goes first: it may hold a keeper's address, or be what must not run twice.
+  const steps: Step[] = clearAway(view, live, (each) => each.generation > (live ?? 0));
   if (live !== null) {
     steps.push(...(generation === null ? resumeWhatExists(view, live) : bringBack(view, live, generation)));
     const wanted = generation === null ? entriesOfExisting(view, live) : entriesOf(generation, view.virtuals);
     const changed = changedEntries(wanted, routes);
-    if (changed.length > 0) steps.push({ kind: 'route.switch', tenant, generation: live, entries: changed });
+    if (changed.length > 0) {
+      if (generation === null) steps.push(...settleRouted(view, live));
+      steps.push({ kind: 'route.switch', tenant, generation: live, entries: changed });
+    }
   }
-  steps.push(...clearAway(view, live));
+  if (live !== null) steps.push(...clearAway(view, live, (each) => each.generation <= live));
   return steps;
 }
 
@@ -71,6 +75,13 @@ function resumeWhatExists(view: TenantView, live: number): Step[] {
   ];
 }
 
+/** Nobody remembers that these were verified, so they show their health before a route leads to them. */
+function settleRouted(view: TenantView, live: number): Step[] {
+  const routed = membersOf(view.containers, live).filter((each) => each.virtual !== null);
+  const containers = refsOf(routed);
+  return [{ kind: 'containers.settle', tenant: view.status.tenant, containers, timeoutMs: SETTLE_MS }];
+}
+
 /** How long an old colour may take to answer again. */
 export const SETTLE_MS = 60_000;
 
@@ -91,12 +102,18 @@ export function entriesOfExisting(view: TenantView, generation: number): RouteEn
   return [...entries.values()];
 }
 
-/** Stops and removes every container that is no part of what serves. Volumes stay. */
-function clearAway(view: TenantView, live: number | null): Step[] {
+/** Stops and removes those of these containers that are no part of what serves. Volumes stay. */
+function clearAway(
+  view: TenantView,
+  live: number | null,
+  which: (container: ObservedContainer) => boolean,
+): Step[] {
   const tenant = view.status.tenant;
   const stay = new Set(live === null ? [] : membersOf(view.containers, live).map((each) => each.id));
   const kept = view.status.move.kind === 'baking' ? view.status.move.from : null;
-  const extra = view.containers.filter((each) => !stay.has(each.id) && each.state !== 'removing');
+  const extra = view.containers.filter(
+    (each) => which(each) && !stay.has(each.id) && each.state !== 'removing',
+  );
   const running = extra.filter(isUp);
   const steps = stopSteps(tenant, running, live === null ? 'it never served' : 'it no longer serves');
   const gone = extra.filter((each) => !isKept(each, kept));

@@ -1,11 +1,11 @@
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { TenantNetwork } from '@berth/shared/domain/network';
-import type { ObservedContainer } from '@berth/shared/domain/observed';
+import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { TenantStatus } from '@berth/shared/domain/status';
 import type { Step } from '@berth/shared/domain/step';
 import { drainOf, isUp, membersOf, refsOf } from './containers.ts';
 import { entriesOf, type Generation, type PlannedContainer } from './generation.ts';
-import { routeKey } from './routes.ts';
+import { changedEntries, routeKey } from './routes.ts';
 import { gates, levelsOf, type PlannedService } from './services.ts';
 
 export interface TenantView {
@@ -16,15 +16,18 @@ export interface TenantView {
   /** `missing` until Docker has it. */
   networkState: 'present' | 'missing';
   virtuals: ReadonlyMap<string, string>;
+  /** Addresses that some route of the host leads to now. */
+  routed: ReadonlySet<string>;
 }
 
 /** Everything that is left to do to bring a tenant to a new generation, from wherever it stands. */
-export function moveSteps(view: TenantView, generation: Generation): Step[] {
+export function moveSteps(given: TenantView, generation: Generation): Step[] {
   const { desired } = generation;
   const of = { tenant: desired.tenant, generation: desired.generation };
   const steps: Step[] = [];
 
-  const aborted = abandoned(view, desired.generation);
+  const aborted = abandoned(given, desired.generation);
+  const view = { ...given, containers: given.containers.filter((each) => !aborted.includes(each)) };
   if (aborted.length > 0) {
     steps.push({
       kind: 'containers.stop',
@@ -62,16 +65,36 @@ export function moveSteps(view: TenantView, generation: Generation): Step[] {
 }
 
 /** From a route that was switched but not verified: the rest of the way. */
-export function finishSteps(view: TenantView, generation: Generation): Step[] {
-  return [...switchSteps(view, generation), ...retireSteps(view, generation.desired)];
+export function finishSteps(
+  view: TenantView,
+  generation: Generation,
+  routes: ObservedHost['routes'],
+): Step[] {
+  const { desired } = generation;
+  const of = { tenant: desired.tenant, generation: desired.generation };
+  const steps: Step[] = [];
+  const lost = changedEntries(entriesOf(generation, view.virtuals), routes);
+  if (lost.length > 0) {
+    steps.push({
+      kind: 'containers.probe',
+      ...of,
+      containers: generation.containers.map(({ plan }) => plan),
+    });
+    steps.push({ kind: 'route.switch', ...of, entries: lost });
+  }
+  steps.push({ kind: 'route.verify', ...of, checks: checksOf(desired, view.virtuals) });
+  return [...steps, ...retireSteps(view, desired)];
 }
 
 /** Containers of generations that were begun and never served: nobody talks to them. */
 function abandoned(view: TenantView, target: number): ObservedContainer[] {
-  const { live, move } = view.status;
-  const from = move.kind === 'switched' ? move.from : null;
-  const floor = Math.max(live ?? 0, from ?? 0);
-  return view.containers.filter((each) => each.generation > floor && each.generation !== target);
+  const floor = view.status.live ?? 0;
+  const serving = new Set(
+    view.containers.filter((each) => view.routed.has(each.address)).map((each) => each.generation),
+  );
+  return view.containers.filter(
+    (each) => each.generation > floor && each.generation !== target && !serving.has(each.generation),
+  );
 }
 
 function imagesOf(
@@ -93,7 +116,10 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
     const running = new Set(
       view.containers.filter((each) => each.state === 'running').map((each) => each.name),
     );
-    const wanted = planned.filter(({ plan }) => !running.has(plan.name));
+    // One of this generation that already runs may have been started by an agent that died before it was healthy.
+    const wanted = planned.filter(
+      ({ plan }) => !running.has(plan.name) || plan.generation === desired.generation,
+    );
     if (wanted.length === 0) continue;
     const names = new Set(planned.map(({ plan }) => plan.name));
     const old = view.containers.filter(

@@ -27,6 +27,11 @@ export function plan(input: PlanInput): HostPlan {
   const networks = allotNetworks(settings, names, [...observed.networks, ...input.reserved]);
   const present = new Set(observed.networks.map((network) => network.tenant));
 
+  const routed = new Set(
+    [...observed.routes.values()].flatMap((target) =>
+      target.kind === 'containers' ? target.endpoints.map((each) => each.address) : [],
+    ),
+  );
   const viewOf = (tenant: string, generations: readonly DesiredTenant[]): TenantView | null => {
     const network = networks.get(tenant);
     if (network === undefined) return null;
@@ -37,6 +42,7 @@ export function plan(input: PlanInput): HostPlan {
       network,
       networkState: present.has(tenant) ? 'present' : 'missing',
       virtuals: allotVirtuals(settings, network, generations, own),
+      routed,
     };
   };
 

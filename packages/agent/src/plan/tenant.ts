@@ -45,18 +45,19 @@ export function planTenant(
       return {
         tenant,
         goal: { kind: 'finish', generation: move.generation },
-        steps: finishSteps(view, generation),
+        steps: finishSteps(view, generation, routes),
         nextAt: null,
         obstacle,
       };
     }
   }
-  if (move.kind === 'returning') {
+  // The way back is left only for something newer than what failed.
+  if (move.kind === 'returning' && move.generation === desired.generation) {
     const known = move.to === null ? undefined : status.known.find((each) => each.generation === move.to);
     return {
       tenant,
       goal: { kind: 'return', generation: move.generation, to: move.to },
-      steps: returnSteps(view, move.to, known ?? desired),
+      steps: returnSteps(view, move.to, known ?? null, desired),
       nextAt: null,
       obstacle,
     };
@@ -113,41 +114,40 @@ function isConverged(
 }
 
 /** Back to the old colour: start what stopped, wait, switch, verify; then the new one goes. */
-function returnSteps(view: TenantView, to: number | null, known: DesiredTenant): Step[] {
+function returnSteps(
+  view: TenantView,
+  to: number | null,
+  remembered: DesiredTenant | null,
+  desired: DesiredTenant,
+): Step[] {
   const { tenant } = view.status;
   if (to === null) {
     const entries = allTo(view, { kind: 'none' });
     return [{ kind: 'route.switch', tenant, generation: null, entries }];
   }
+  const known = remembered ?? desired;
   const steps: Step[] = [];
   const members = membersOf(view.containers, to);
-  const keepers = members.filter((each) => each.role === 'keeper' && !isUp(each));
-  if (keepers.length > 0) {
-    // The keeper of the failed generation holds the same address and the same volume, so it goes first.
-    const younger = view.containers.filter(
-      (each) => each.role === 'keeper' && each.generation > to && isUp(each),
-    );
-    if (younger.length > 0)
-      steps.push({
-        kind: 'containers.stop',
-        tenant,
-        containers: refsOf(younger),
-        why: 'the one before comes back',
-      });
-  }
+  // A younger keeper holds the same address and the same volume; what must never run twice must not do so now either.
+  // Where nobody remembers what that is, all of it is stopped.
   const once = new Set(
     known.spec.services.filter((each) => each.strategy !== 'blue-green').map((each) => each.name),
   );
   const rivals = view.containers.filter(
-    (each) => each.role === 'colour' && each.generation > to && isUp(each) && once.has(each.service),
+    (each) =>
+      each.generation > to &&
+      isUp(each) &&
+      each.role !== 'release' &&
+      (each.role === 'keeper' || remembered === null || once.has(each.service)),
   );
-  if (rivals.length > 0)
+  if (rivals.length > 0) {
     steps.push({
       kind: 'containers.stop',
       tenant,
       containers: refsOf(rivals),
-      why: 'it must never run twice',
+      why: 'the one before comes back',
     });
+  }
   const down = members.filter(
     (each) =>
       !isUp(each) &&

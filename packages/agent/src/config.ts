@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { BerthError } from '@berth/shared/domain/errors';
+import { HostConfig } from './system/config.ts';
+
+/** The agent's configuration file, JSON. Ranges are CIDR, sizes bytes. */
+export const AgentConfig = z.strictObject({
+  coordinator: z.strictObject({ url: z.url({ protocol: /^https?$/ }) }),
+  /** A file with a single-use token, for the first start; it is deleted once it was used. */
+  joinTokenFile: z.string().nullable().default(null),
+  /** What people call this host. */
+  name: z.string().min(1).max(63),
+  ...HostConfig.shape,
+  /** Tenants whose containers are started, stopped or pulled at the same time. */
+  concurrency: z.int().min(1).max(64).default(8),
+  /** Everything is looked at at least this often, in milliseconds. */
+  sweepMs: z.int().min(1000).default(60_000),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
+});
+export type AgentConfig = z.infer<typeof AgentConfig>;
+
+/** Reads `--config FILE`. Errors: `invalid_request`, naming the field. */
+export function readConfig(argv: readonly string[]): AgentConfig {
+  const { values } = parseArgs({ args: [...argv], options: { config: { type: 'string' } } });
+  const path = values.config ?? '/etc/berth/agent.json';
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new BerthError('invalid_request', `The agent’s configuration ${path} cannot be read as JSON.`, {
+      cause,
+    });
+  }
+  const config = AgentConfig.safeParse(parsed);
+  if (config.success) return config.data;
+  const wrong = config.error.issues
+    .map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`)
+    .join('; ');
+  throw new BerthError('invalid_request', `The agent’s configuration ${path} is wrong. ${wrong}`, {
+    cause: config.error,
+  });
+}
+
+/** The part that host's parts are made from. */
+export function hostConfigOf(config: AgentConfig): HostConfig {
+  const {
+    agent,
+    stateDir,
+    dockerSocket,
+    virtualCidr,
+    tenantCidr,
+    tenantPrefix,
+    bridgePrefix,
+    nginx,
+    reserve,
+  } = config;
+  return HostConfig.parse({
+    agent,
+    stateDir,
+    dockerSocket,
+    virtualCidr,
+    tenantCidr,
+    tenantPrefix,
+    bridgePrefix,
+    nginx,
+    reserve,
+  });
+}

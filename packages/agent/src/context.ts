@@ -1,0 +1,142 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, rmSync } from 'node:fs';
+import { cpus, hostname, release, totalmem } from 'node:os';
+import type { Logger } from 'pino';
+import { VERSION } from '@berth/shared/domain/version';
+import { createAnswers } from './answers.ts';
+import { hostConfigOf, type AgentConfig } from './config.ts';
+import { createExecutor } from './execute/executor.ts';
+import { enrol } from './link/enrol.ts';
+import { createLink, type Link } from './link/link.ts';
+import type { HelloFacts } from './link/handlers.ts';
+import { createGate } from './loop/gate.ts';
+import { createLoop, type Loop } from './loop/loop.ts';
+import type { Failpoint, Reports } from './loop/ports.ts';
+import { createObserver } from './observe/observer.ts';
+import { createOutbox, type Outbox } from './report/outbox.ts';
+import { openState, type AgentState } from './state/open.ts';
+import { realSleep } from './system/clock.ts';
+import { readDisk } from './system/host-facts.ts';
+import { createSystem } from './system/system.ts';
+
+const clock = { now: (): number => Date.now() };
+
+export interface Context {
+  state: AgentState;
+  loop: Loop;
+  link: Link;
+  /** Binds this host at the coordinator when it is not bound yet. */
+  enrol(signal: AbortSignal): Promise<string>;
+  /** Puts the kernel's tables in place. Errors: `conflict` when the address ranges are in use. */
+  prepare(signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+/** Everything an agent is made of, wired; nothing runs yet. Errors: `state_unwritable`. */
+export async function createContext(
+  config: AgentConfig,
+  log: Logger,
+  failpoint: Failpoint,
+): Promise<Context> {
+  const state = await openState(config.stateDir, { clock });
+  const system = createSystem(hostConfigOf(config));
+  const executor = createExecutor({ system, clock, sleep: realSleep });
+  const observer = createObserver({
+    system,
+    clock,
+    sleep: realSleep,
+    restoreBase: (signal) => executor.ensureNetworkBase(signal),
+  });
+  const outbox = createOutbox();
+  const loop = createLoop({
+    settings: config,
+    observer,
+    execute: executor.execute,
+    statuses: state.statuses,
+    reports: reportsTo(outbox),
+    gate: createGate(config.concurrency),
+    clock,
+    failpoint,
+    log,
+    desired: state.desired.current(),
+    mode: state.desired.mode(),
+    sweepMs: config.sweepMs,
+  });
+  const facts = await helloFacts(config);
+  const link = createLink({
+    url: config.coordinator.url,
+    state,
+    outbox,
+    facts: () => facts,
+    answer: createAnswers(loop, observer),
+    clock,
+    random: Math.random,
+    log,
+    onDesired: (next, changed) => loop.desire(next, changed),
+    onMode: (mode) => loop.setMode(mode),
+    onNewEpoch: () => loop.repeatReports(),
+  });
+  for (const path of state.quarantined) {
+    log.error({ path }, 'A state file could not be read and was set aside; what it held is rebuilt.');
+    outbox.event({
+      id: `${randomBytes(8).toString('hex')}`,
+      at: clock.now(),
+      tenant: null,
+      generation: null,
+      kind: 'host.state_quarantined',
+      message:
+        `The state file ${path} could not be read; it was set aside and what it held is rebuilt.`.slice(
+          0,
+          1000,
+        ),
+      details: {},
+    });
+  }
+  return {
+    state,
+    loop,
+    link,
+    async enrol(signal) {
+      const { joinTokenFile, name, coordinator } = config;
+      const token =
+        joinTokenFile === null
+          ? ({ kind: 'env', variable: 'BERTH_JOIN_TOKEN' } as const)
+          : ({ kind: 'file', path: joinTokenFile } as const);
+      const host = await enrol({ url: coordinator.url, name, token, identity: state.identity, signal });
+      if (joinTokenFile !== null) rmSync(joinTokenFile, { force: true });
+      return host;
+    },
+    prepare: (signal) => executor.ensureNetworkBase(signal),
+    close: () => system.close(),
+  };
+}
+
+/** Events get an id that no other start of this agent gives. */
+function reportsTo(outbox: Outbox): Reports {
+  const start = randomBytes(8).toString('hex');
+  let count = 0;
+  return {
+    tenant: (report) => outbox.tenant(report),
+    removal: (request) => outbox.removal(request),
+    host: (report) => outbox.host(report),
+    event(event) {
+      count += 1;
+      outbox.event({ ...event, id: `${start}-${count}` });
+    },
+  };
+}
+
+async function helloFacts(config: AgentConfig): Promise<HelloFacts> {
+  const disk = await readDisk(config.stateDir);
+  return {
+    agentVersion: VERSION,
+    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    capacity: {
+      memoryBytes: Math.max(0, totalmem() - config.reserve.memoryBytes),
+      cpus: cpus().length,
+      diskBytes: disk.totalBytes,
+    },
+    facts: { kernel: release(), node: process.version, hostname: hostname().slice(0, 200) },
+    ingress: { address: config.nginx.listenAddress, port: config.nginx.httpPort },
+  };
+}

@@ -1,0 +1,78 @@
+import type { DesiredState, DesiredTenant } from '@berth/shared/domain/desired';
+import type { ServiceSpec } from '@berth/shared/domain/spec';
+
+/** A service as the compose room would give it, with only what a test cares about said. */
+export function serviceSpec(name: string, change: Partial<ServiceSpec> = {}): ServiceSpec {
+  return {
+    name,
+    image: `registry.test/${name}:1`,
+    pullPolicy: 'missing',
+    environment: {},
+    groupAdd: [],
+    init: false,
+    tty: false,
+    stdinOpen: false,
+    stopGraceMs: 10_000,
+    volumes: [],
+    tmpfs: [],
+    limits: { memoryBytes: 64 * 1024 * 1024, cpus: 0.5, pids: 100 },
+    reservation: { memoryBytes: 64 * 1024 * 1024, cpus: 0.5 },
+    ulimits: {},
+    sysctls: {},
+    extraHosts: {},
+    logging: { driver: 'json-file', options: {} },
+    labels: {},
+    dependsOn: [],
+    replicas: 1,
+    restart: 'always',
+    strategy: 'blue-green',
+    profile: 'restricted',
+    drainMs: 30_000,
+    ...change,
+  };
+}
+
+export const webRoute = { port: 8080, path: '/', health: '/' };
+
+export function desiredTenant(
+  tenant: string,
+  generation: number,
+  change: Partial<DesiredTenant> & { services?: ServiceSpec[] } = {},
+): DesiredTenant {
+  const { services, ...rest } = change;
+  return {
+    tenant,
+    app: 'shop',
+    release: 1,
+    generation,
+    state: 'running',
+    domains: [`${tenant}.example.com`],
+    spec: {
+      services: services ?? [serviceSpec('web', { route: webRoute }), serviceSpec('worker')],
+      volumes: [],
+      bakeMs: 60_000,
+    },
+    ...rest,
+  };
+}
+
+export function desiredState(
+  tenants: readonly DesiredTenant[],
+  change: Partial<DesiredState> = {},
+): DesiredState {
+  return {
+    epoch: 1,
+    revision: 1,
+    tenants: Object.fromEntries(tenants.map((each) => [each.tenant, each])),
+    tombstones: {},
+    ...change,
+  };
+}
+
+export const settings = {
+  agent: 'a1',
+  virtualCidr: '198.18.0.0/20',
+  tenantCidr: '198.19.0.0/20',
+  tenantPrefix: 26,
+  bridgePrefix: 'bt-',
+};
