@@ -35,7 +35,16 @@ export async function ensureBridge(name, wanted) {
   return address;
 }
 
+/** Removes the bridge, and the rules about it that dockerd leaves behind when it ends. */
 export async function removeBridge(name) {
+  for (const table of ['nat', 'filter']) {
+    const { stdout } = await run('iptables', ['-w', '-t', table, '-S'], { allowFailure: true });
+    for (const line of stdout.split('\n')) {
+      const words = line.split(' ');
+      if (words[0] !== '-A' || !words.includes(name)) continue;
+      await run('iptables', ['-w', '-t', table, '-D', ...words.slice(1)], { allowFailure: true });
+    }
+  }
   await run('ip', ['link', 'delete', name], { allowFailure: true });
 }
 

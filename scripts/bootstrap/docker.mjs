@@ -56,7 +56,8 @@ export async function ensureOwnDocker() {
   return existsSync(record) ? startOwn() : undefined;
 }
 
-async function startOwn() {
+/** Starts a daemon of our own, or finds the one that runs. */
+export async function startOwn() {
   return withLock(`${dataDir}.lock`, async () => {
     const result = { dockerHost: `unix://${ownSocket}`, socketPath: ownSocket };
     const before = readRecord();
@@ -137,7 +138,11 @@ function launch(argv) {
  */
 export async function stopDocker({ purge }) {
   const before = readRecord();
-  if (!before) return false;
+  if (!before) {
+    // What a test's daemon has left for the next test.
+    if (purge) rmSync(dataDir, { recursive: true, force: true });
+    return false;
+  }
   await end(before.process, 30_000);
   await endStray(before.runDir);
   await unmountUnder([before.dataRoot, before.runDir]);

@@ -63,6 +63,11 @@ async function bundle(programs) {
         format: 'esm',
         platform: 'node',
         target: 'node24',
+        // Node keeps a program's text in memory: without blanks and comments it is 3 MB less, on every host. Names
+        // stay as they are, so a stack says where it was; the map says which line.
+        minifyWhitespace: true,
+        minifySyntax: true,
+        lineLimit: 160,
         sourcemap: 'linked',
         sourcesContent: false,
         legalComments: 'none',
