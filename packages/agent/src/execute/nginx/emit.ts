@@ -1,0 +1,184 @@
+import { BerthError } from '@berth/shared/domain/errors';
+import { Domain } from '@berth/shared/domain/ids';
+import { Ipv4, type Site } from '@berth/shared/domain/network';
+import { Route } from '@berth/shared/domain/spec';
+import { CONFIG_HOST, MAINTENANCE_ADDRESS, VERIFY_ADDRESS } from '../../system/nginx.ts';
+
+export interface EmitSettings {
+  listenAddress: string;
+  httpPort: number;
+  internalPort: number;
+  /** Workers' user; null for Nginx's own default. */
+  user: string | null;
+  /** Told on the verify listener, so that a reload can be seen to have happened. */
+  digest: string;
+}
+
+/** One line of a map: exactly this host (and path) leads to this virtual address. */
+interface Way {
+  path: string;
+  virtual: string;
+}
+
+/**
+ * The whole configuration from typed parts. Every string that came from outside is checked again here, so that nothing
+ * a person typed can end a directive. Throws `ingress_invalid`.
+ */
+export function emitNginx(sites: readonly Site[], settings: EmitSettings): string {
+  const hosts = waysByHost(sites);
+  const virtuals = [...new Set(sites.map((site) => site.virtual))].sort();
+  return [
+    ...head(settings),
+    ...hostMap(hosts),
+    ...virtuals.flatMap(upstream),
+    ...servers(settings),
+    '}',
+    '',
+  ].join('\n');
+}
+
+/** Hosts in order, each with its paths, the longest first. Two owners of one place are an error. */
+export function waysByHost(sites: readonly Site[]): ReadonlyMap<string, readonly Way[]> {
+  const found = new Map<string, Map<string, string>>();
+  for (const site of sites) {
+    const virtual = checked(Ipv4.safeParse(site.virtual), 'virtual address', site.virtual, site.tenant);
+    const path = checked(Route.shape.path.safeParse(site.path), 'path', site.path, site.tenant);
+    for (const raw of site.hosts) {
+      const host = checked(Domain.safeParse(raw), 'domain', raw, site.tenant);
+      if (host === CONFIG_HOST) throw invalid(`The domain ${host} is kept for Berth itself.`);
+      const ways = found.get(host) ?? new Map<string, string>();
+      const key = path === '/' ? '/' : path.replace(/\/+$/, '');
+      const before = ways.get(key);
+      if (before !== undefined && before !== virtual)
+        throw invalid(`Two services claim ${host}${key}; the second belongs to tenant ${site.tenant}.`);
+      ways.set(key, virtual);
+      found.set(host, ways);
+    }
+  }
+  const sorted = new Map<string, readonly Way[]>();
+  for (const host of [...found.keys()].sort()) {
+    const ways = [...(found.get(host) ?? [])].map(([path, virtual]) => ({ path, virtual }));
+    ways.sort((a, b) => b.path.length - a.path.length || (a.path < b.path ? -1 : 1));
+    sorted.set(host, ways);
+  }
+  return sorted;
+}
+
+function head(settings: EmitSettings): string[] {
+  return [
+    '# Written by Berth; changes made here are lost.',
+    ...(settings.user === null
+      ? []
+      : [`user ${settings.user}${settings.user === 'nobody' ? ' nogroup' : ''};`]),
+    'worker_processes auto;',
+    'worker_rlimit_nofile 65536;',
+    // WebSockets of old workers are cut after this long; until then a reload costs nobody a connection.
+    'worker_shutdown_timeout 60s;',
+    'pid nginx.pid;',
+    'error_log error.log warn;',
+    'events { worker_connections 16384; }',
+    'http {',
+    'access_log off;',
+    'server_tokens off;',
+    'default_type text/plain;',
+    'client_max_body_size 100m;',
+    'client_body_temp_path tmp/body;',
+    'proxy_temp_path tmp/proxy;',
+    'fastcgi_temp_path tmp/fastcgi;',
+    'uwsgi_temp_path tmp/uwsgi;',
+    'scgi_temp_path tmp/scgi;',
+    'keepalive_timeout 65s;',
+    'keepalive_requests 100000;',
+    'reset_timedout_connection on;',
+    'tcp_nodelay on;',
+    'map_hash_bucket_size 512;',
+    'map_hash_max_size 32768;',
+    'server_names_hash_bucket_size 512;',
+    'proxy_http_version 1.1;',
+    'proxy_connect_timeout 5s;',
+    'proxy_send_timeout 300s;',
+    'proxy_read_timeout 300s;',
+    'proxy_set_header Host $http_host;',
+    'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;',
+    'proxy_set_header X-Forwarded-Proto $scheme;',
+    'proxy_set_header X-Forwarded-Host $http_host;',
+    'proxy_set_header X-Request-Id $request_id;',
+    'proxy_set_header Upgrade $http_upgrade;',
+    'proxy_set_header Connection $berth_connection;',
+    'map $http_upgrade $berth_connection { default upgrade; "" ""; }',
+  ];
+}
+
+function hostMap(hosts: ReadonlyMap<string, readonly Way[]>): string[] {
+  const lines = ['map $host $berth_site {', 'default "";'];
+  const pathMaps: string[] = [];
+  let count = 0;
+  for (const [host, ways] of hosts) {
+    const [only] = ways;
+    if (ways.length === 1 && only?.path === '/') {
+      lines.push(`${host} ${only.virtual};`);
+      continue;
+    }
+    count += 1;
+    lines.push(`${host} $berth_path_${count};`);
+    pathMaps.push(`map $uri $berth_path_${count} {`, 'default "";', ...ways.map(pathLine), '}');
+  }
+  return [...lines, '}', ...pathMaps];
+}
+
+/** A prefix ends at a slash: `/api` is `/api` and `/api/x`, not `/apix`. The first match wins, so the longest come first. */
+function pathLine(way: Way): string {
+  if (way.path === '/') return `~^/ ${way.virtual};`;
+  return `"~^${way.path.replace(/[.~-]/g, (character) => `\\${character}`)}(?:/|$)" ${way.virtual};`;
+}
+
+/**
+ * An upstream is named as its address: `proxy_pass http://$berth_site` finds it and with it the pooled connections, while
+ * `http://$berth_site:80` is the bare address and a new connection each time.
+ */
+function upstream(virtual: string): string[] {
+  return [
+    `upstream ${virtual} { server ${virtual}:80 max_fails=0; keepalive 64; keepalive_time 2s; keepalive_timeout 2s; }`,
+  ];
+}
+
+function servers(settings: EmitSettings): string[] {
+  const listen = settings.listenAddress.includes(':')
+    ? `[${settings.listenAddress}]`
+    : settings.listenAddress;
+  const site = (target: string): string[] => [
+    'if ($berth_site = "") { return 421 "This host name is not served here.\\n"; }',
+    `location / { proxy_pass http://${target}; error_page 502 504 @away; }`,
+    'location @away { add_header Retry-After 5 always; return 502 "This service is not available at the moment.\\n"; }',
+  ];
+  return [
+    `server { listen ${listen}:${settings.httpPort} default_server backlog=4096; server_name _;`,
+    ...site('$berth_site'),
+    '}',
+    `server { listen ${VERIFY_ADDRESS}:${settings.internalPort} default_server; server_name _;`,
+    ...site('$berth_site:80'),
+    '}',
+    `server { listen ${VERIFY_ADDRESS}:${settings.internalPort}; server_name ${CONFIG_HOST};`,
+    `location / { return 200 "${settings.digest}"; }`,
+    '}',
+    `server { listen ${MAINTENANCE_ADDRESS}:${settings.internalPort} default_server; server_name _;`,
+    'location / { add_header Retry-After 60 always; add_header Cache-Control no-store always; return 503 "This service is paused for maintenance. Please come back soon.\\n"; }',
+    '}',
+  ];
+}
+
+function checked(
+  result: { success: true; data: string } | { success: false },
+  what: string,
+  value: string,
+  tenant: string,
+): string {
+  if (result.success) return result.data;
+  throw invalid(
+    `Tenant ${tenant} has a ${what} that Nginx must not be given: ${JSON.stringify(value.slice(0, 80))}.`,
+  );
+}
+
+function invalid(message: string): BerthError {
+  return new BerthError('ingress_invalid', message);
+}

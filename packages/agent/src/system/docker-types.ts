@@ -1,0 +1,124 @@
+import { z } from 'zod';
+
+/** The parts of Docker's answers that Berth reads; everything else is ignored. */
+const Labels = z
+  .record(z.string(), z.string())
+  .nullish()
+  .transform((labels) => labels ?? {});
+
+export const ContainerState = z.enum([
+  'created',
+  'running',
+  'restarting',
+  'paused',
+  'exited',
+  'dead',
+  'removing',
+]);
+export type ContainerState = z.infer<typeof ContainerState>;
+
+/** One entry of the container list. Read by hand in `labels.ts`: 1,000 of them must cost next to nothing. */
+export interface ListEntry {
+  id: string;
+  names: readonly string[];
+  labels: Readonly<Record<string, string>>;
+  state: string;
+  status: string;
+}
+
+export const ContainerDetails = z
+  .object({
+    Id: z.string(),
+    Name: z.string(),
+    Image: z.string(),
+    RestartCount: z.number(),
+    State: z.object({
+      Status: ContainerState,
+      Running: z.boolean(),
+      OOMKilled: z.boolean(),
+      ExitCode: z.number(),
+      Error: z.string(),
+      StartedAt: z.string(),
+      Health: z.object({ Status: z.string() }).nullish(),
+    }),
+    Config: z.object({
+      Tty: z.boolean(),
+      Labels,
+      Healthcheck: z
+        .object({
+          Test: z.array(z.string()).nullish(),
+          Interval: z.number().optional(),
+          Timeout: z.number().optional(),
+          StartPeriod: z.number().optional(),
+        })
+        .nullish(),
+    }),
+  })
+  .transform((raw) => ({
+    id: raw.Id,
+    name: raw.Name.replace(/^\//, ''),
+    labels: raw.Config.Labels,
+    tty: raw.Config.Tty,
+    state: raw.State.Status,
+    oomKilled: raw.State.OOMKilled,
+    exitCode: raw.State.ExitCode,
+    error: raw.State.Error,
+    /** Docker's zero time until the first start. */
+    everStarted: !raw.State.StartedAt.startsWith('0001-'),
+    startedAt: raw.State.StartedAt,
+    restartCount: raw.RestartCount,
+    health: raw.State.Health?.Status ?? 'none',
+    healthTest: raw.Config.Healthcheck?.Test ?? null,
+    healthTimeoutMs: (raw.Config.Healthcheck?.Timeout ?? 0) / 1e6,
+  }));
+export type ContainerDetails = z.infer<typeof ContainerDetails>;
+
+export const NetworkDetails = z
+  .object({
+    Id: z.string(),
+    Name: z.string(),
+    Driver: z.string(),
+    Labels,
+    IPAM: z.object({
+      Config: z.array(z.object({ Subnet: z.string().optional(), Gateway: z.string().optional() })).nullish(),
+    }),
+    Options: z
+      .record(z.string(), z.string())
+      .nullish()
+      .transform((options) => options ?? {}),
+  })
+  .transform((raw) => ({
+    id: raw.Id,
+    name: raw.Name,
+    driver: raw.Driver,
+    labels: raw.Labels,
+    subnet: raw.IPAM.Config?.[0]?.Subnet ?? '',
+    gateway: raw.IPAM.Config?.[0]?.Gateway ?? '',
+    bridge: raw.Options['com.docker.network.bridge.name'] ?? '',
+  }));
+export type NetworkDetails = z.infer<typeof NetworkDetails>;
+
+export const VolumeDetails = z
+  .object({ Name: z.string(), Labels })
+  .transform((raw) => ({ name: raw.Name, labels: raw.Labels }));
+export type VolumeDetails = z.infer<typeof VolumeDetails>;
+
+export const DockerEvent = z
+  .object({
+    Type: z.string(),
+    Action: z.string(),
+    Actor: z.object({
+      ID: z.string(),
+      Attributes: z.record(z.string(), z.string()).nullish(),
+    }),
+    timeNano: z.number().optional(),
+  })
+  .transform((raw) => ({
+    type: raw.Type,
+    action: raw.Action,
+    id: raw.Actor.ID,
+    attributes: raw.Actor.Attributes ?? {},
+    /** Nanoseconds since the epoch, as exact as a double is. */
+    at: raw.timeNano ?? 0,
+  }));
+export type DockerEvent = z.infer<typeof DockerEvent>;

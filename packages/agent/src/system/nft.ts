@@ -1,0 +1,49 @@
+import { BerthError } from '@berth/shared/domain/errors';
+import { runCommand } from './command.ts';
+import { routeStateFrom, type KernelRoutes } from './nft-routes.ts';
+import { tableName } from './names.ts';
+import { cleanLine } from './text.ts';
+
+/** The `nft` program, for the one table that this agent owns. */
+export class Nft {
+  readonly table: string;
+
+  constructor(agent: string) {
+    this.table = tableName(agent);
+  }
+
+  /** Loads a script as one transaction: all of it or nothing. Throws `route_failed` with nft's words. */
+  async load(script: string, signal?: AbortSignal): Promise<void> {
+    const result = await runCommand('nft', ['-f', '-'], { input: script, signal });
+    if (result.code !== 0)
+      throw new BerthError('route_failed', `nft refused the change: ${cleanLine(result.stderr, 600)}`);
+  }
+
+  /** What the kernel's route maps hold. */
+  async readRoutes(signal?: AbortSignal): Promise<KernelRoutes> {
+    const result = await runCommand('nft', ['-j', 'list', 'table', 'inet', this.table], { signal });
+    if (result.code !== 0) {
+      if (isMissing(result.stderr)) return { present: false, single: new Map(), spread: new Map() };
+      throw new BerthError('route_failed', `nft cannot list its table: ${cleanLine(result.stderr, 600)}`);
+    }
+    const parsed: unknown = JSON.parse(result.stdout);
+    return routeStateFrom(parsed);
+  }
+
+  /** The table's chains and rules as nft prints them, without elements and counters; null when there is no table. */
+  async rules(signal?: AbortSignal): Promise<string | null> {
+    const result = await runCommand('nft', ['-s', '-t', 'list', 'table', 'inet', this.table], { signal });
+    if (result.code === 0) return result.stdout;
+    if (isMissing(result.stderr)) return null;
+    throw new BerthError('route_failed', `nft cannot list its table: ${cleanLine(result.stderr, 600)}`);
+  }
+
+  /** Removes the table and all in it. No error when there is none. */
+  async drop(signal?: AbortSignal): Promise<void> {
+    await this.load(`add table inet ${this.table}\ndelete table inet ${this.table}\n`, signal);
+  }
+}
+
+function isMissing(words: string): boolean {
+  return words.includes('No such file or directory');
+}
