@@ -6,6 +6,8 @@ const minute = 60_000;
 /** Made once before the tests with real parts, when there is one: images, a registry. */
 const globalSetup = existsSync(new URL('./test/setup.ts', import.meta.url)) ? ['./test/setup.ts'] : [];
 
+const withRealParts = { globalSetup, testTimeout: 2 * minute, hookTimeout: 3 * minute };
+
 export default defineConfig({
   test: {
     teardownTimeout: minute,
@@ -23,14 +25,23 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          include: ['test/{integration,faults,e2e}/**/*.test.ts'],
-          globalSetup,
+          include: ['test/integration/**/*.test.ts'],
           // Most of such a file's time is waiting for containers: two at a time keep two cores busy, more only
           // stretch the times that are asserted.
           maxWorkers: 2,
-          testTimeout: 2 * minute,
-          hookTimeout: 3 * minute,
           sequence: { groupOrder: 2 },
+          ...withRealParts,
+        },
+      },
+      {
+        test: {
+          name: 'alone',
+          // These stop and start daemons, and a dockerd that starts makes its chains in the host's tables anew: one at
+          // a time.
+          include: ['test/{faults,e2e}/**/*.test.ts'],
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
+          ...withRealParts,
         },
       },
     ],
