@@ -61,7 +61,7 @@ export async function webImage(docker: Docker): Promise<string> {
 const SERVE = `#!/bin/sh
 mkdir -p /tmp/n
 cat > /tmp/n/nginx.conf <<END
-daemon off; master_process off; pid /tmp/n/pid; error_log stderr warn;
+user root root; daemon off; master_process off; pid /tmp/n/pid; error_log stderr warn;
 events { worker_connections 4096; }
 http { access_log off; client_body_temp_path /tmp/n/b; proxy_temp_path /tmp/n/p; fastcgi_temp_path /tmp/n/f;
 uwsgi_temp_path /tmp/n/u; scgi_temp_path /tmp/n/s; keepalive_requests 1000000;
