@@ -106,7 +106,7 @@ describe('imports point one way', () => {
       `export * from '${specifier}';`,
       `export const later = () => import('${specifier}');`,
     ];
-    const files = forms.map((line, i) => [`packages/${path.replace('.ts', `${i}.ts`)}`, line]);
+    const files = forms.map((line, i) => [`packages/${path.replace('.ts', `${i}.ts`)}`, line] as const);
     const found = await lint(Object.fromEntries(files));
     expect(found.filter((text) => text.startsWith('berth(rooms)') && text.includes(expected))).toHaveLength(
       4,
