@@ -47,11 +47,11 @@ export interface PlanOptions {
   spec?: Partial<ServiceSpec>;
 }
 
-export async function createTestHost(): Promise<TestHost> {
+export async function createTestHost(changes: Partial<HostConfig> = {}): Promise<TestHost> {
   const slice = await claimSlice();
   const docker = testDocker();
   const stateDir = await mkdtemp(join(tmpdir(), 'berth-agent-'));
-  const config = configOf(slice.number, stateDir);
+  const config = { ...configOf(slice.number, stateDir), ...changes };
   await wipe(docker, config);
   const make = (): { system: System; executor: Executor; observer: Observer } => {
     const system = createSystem(config);

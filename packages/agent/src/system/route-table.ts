@@ -12,6 +12,7 @@ export class RouteTable {
   readonly #nft: Nft;
   #known: KernelRoutes | null = null;
   #targets: ReadonlyMap<string, RouteTarget> | null = null;
+  #pending: KernelRoutes | null = null;
   #version = 0;
 
   constructor(nft: Nft, maintenance: Endpoint) {
@@ -38,23 +39,32 @@ export class RouteTable {
     return targets;
   }
 
+  /** What we are about to put there: its echo may come back before `nft` has ended. */
+  announce(next: KernelRoutes): void {
+    this.#pending = next;
+  }
+
   /** What we ourselves have just put there; asking the kernel again would only cost time. */
   remember(kernel: KernelRoutes): void {
     this.#version += 1;
+    this.#pending = null;
     this.#known = kernel;
     this.#targets = null;
   }
 
   /** Whether a change that was announced is already in what we know: usually our own, coming back. */
   agrees(change: Extract<NftChange, { kind: 'element' }>): boolean {
-    if (this.#known === null) return false;
-    const holds = elementOf(this.#known, change.map, change.key) === change.value;
-    return change.verb === 'add' ? holds : !holds;
+    return [this.#known, this.#pending].some((state) => {
+      if (state === null) return false;
+      const holds = elementOf(state, change.map, change.key) === change.value;
+      return change.verb === 'add' ? holds : !holds;
+    });
   }
 
   /** Forgets what is known; the next question asks the kernel. */
   invalidate(): void {
     this.#version += 1;
+    this.#pending = null;
     this.#known = null;
     this.#targets = null;
   }

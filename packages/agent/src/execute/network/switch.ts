@@ -30,6 +30,7 @@ export function createSwitch(deps: ExecuteDeps, base: NetworkBase) {
       entries.map((entry) => entry.virtual),
     );
     const staged = await stageFile(paths.routesNft, routesFile(nft.table, next));
+    routes.announce(next);
     try {
       if (script !== '') await nft.load(script);
     } catch (error) {

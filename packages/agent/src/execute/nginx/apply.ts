@@ -1,4 +1,4 @@
-import { digestOf } from '@berth/shared/domain/digest';
+import { createHash } from 'node:crypto';
 import type { Site } from '@berth/shared/domain/network';
 import type { StepOf } from '@berth/shared/domain/step';
 import { readIfThere, stageFile } from '../../system/durable-file.ts';
@@ -9,6 +9,8 @@ import type { ExecuteDeps, Note } from '../context.ts';
 import { StepFailure } from '../failure.ts';
 import { emitNginx } from './emit.ts';
 
+/** Stands in the text for its own digest while that is made. */
+const DIGEST_PLACE = '@digest@';
 const RELOAD_DEADLINE_MS = 10_000;
 
 /**
@@ -26,8 +28,9 @@ async function applyIngress(deps: ExecuteDeps, sites: readonly Site[], signal: A
   const user = await workerUser();
   const { listenAddress, httpPort, internalPort } = config.nginx;
   const settings = { listenAddress, httpPort, internalPort, user };
-  const digest = digestOf({ ...settings, format: 1, text: emitNginx(sites, { ...settings, digest: '' }) });
-  const text = emitNginx(sites, { ...settings, digest });
+  const template = emitNginx(sites, { ...settings, digest: DIGEST_PLACE });
+  const digest = createHash('sha256').update(template).digest('hex');
+  const text = template.replace(DIGEST_PLACE, digest);
 
   const pid = await nginx.alive();
   const before = await readIfThere(paths.nginxConf);
