@@ -28,9 +28,9 @@ export interface ApiOptions {
   version: string;
   clock: { now(): number };
   /** A new id for a request that brings none. */
-  requestId(): string;
+  requestId: () => string;
   log: RequestLog;
-  agents(): number;
+  agents: () => number;
   /** Ends the event streams and turns /readyz to not ready. */
   signal: AbortSignal;
   streamHeartbeatMs?: number;

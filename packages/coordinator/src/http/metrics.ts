@@ -10,9 +10,9 @@ export interface Metrics {
 
 export interface MetricSources {
   store: Store;
-  agents(): number;
-  streams(): number;
-  epoch(): Promise<{ epoch: number; observing: boolean }>;
+  agents: () => number;
+  streams: () => number;
+  epoch: () => Promise<{ epoch: number; observing: boolean }>;
 }
 
 export function createMetrics({ store, agents, streams, epoch }: MetricSources): Metrics {

@@ -21,7 +21,7 @@ export interface StreamOptions {
  */
 export function createStreams({ feed, signal, heartbeatMs, most }: StreamOptions): {
   open(query: Record<string, string>, lastEventId: string | undefined): Promise<Response>;
-  count(): number;
+  count: () => number;
 } {
   let open = 0;
   return {

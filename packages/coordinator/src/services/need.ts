@@ -1,12 +1,5 @@
 import type { TenantSpec } from '@berth/shared/domain/spec';
-
-/** What a tenant takes of a host. Bytes and whole CPUs (0.5 is half of one). */
-export interface Need {
-  memoryBytes: number;
-  cpus: number;
-  /** Memory that a second colour takes while the tenant moves to a new generation. */
-  surgeBytes: number;
-}
+import type { Need } from './placement.ts';
 
 /** Sums the reservations of all replicas; only services that run in two colours at once have a surge. */
 export function needOf(spec: TenantSpec): Need {

@@ -1,21 +1,28 @@
 import { showSize } from '@berth/shared/compose/units';
-import type { Need } from './need.ts';
-import type { HostView } from './records.ts';
+
+/** What a tenant takes of a host. Bytes and whole CPUs (0.5 is half of one). */
+export interface Need {
+  memoryBytes: number;
+  cpus: number;
+  /** Memory that a second colour takes while the tenant moves to a new generation. */
+  surgeBytes: number;
+}
 
 /** What placement looks at; nothing in it grows with the number of tenants. */
-export type PlacementHost = Pick<
-  HostView,
-  | 'host'
-  | 'name'
-  | 'pool'
-  | 'scheduling'
-  | 'connection'
-  | 'memoryBytes'
-  | 'cpus'
-  | 'reservedMemory'
-  | 'reservedCpus'
-  | 'largestSurge'
->;
+export interface PlacementHost {
+  host: string;
+  name: string;
+  pool: string;
+  scheduling: 'open' | 'cordoned';
+  connection: 'online' | 'offline' | 'never-seen';
+  memoryBytes: number;
+  cpus: number;
+  /** Sums over the tenants here. */
+  reservedMemory: number;
+  reservedCpus: number;
+  /** The largest surge of any one tenant here. */
+  largestSurge: number;
+}
 
 export interface HostNumbers {
   host: string;

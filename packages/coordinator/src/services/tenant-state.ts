@@ -1,6 +1,6 @@
 import type { Finding } from '@berth/shared/compose/findings';
 import type { Template } from '@berth/shared/compose/template';
-import { DesiredTenant } from '@berth/shared/domain/desired';
+import type { DesiredTenant } from '@berth/shared/domain/desired';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { EventKind } from '@berth/shared/domain/events';
 import { needOf } from './need.ts';

@@ -108,18 +108,24 @@ function postgres(url: string, connections: number): Dialect {
     application_name: 'berth',
     types: {
       // Counters and times stay far below 2^53, so they are numbers here as they are in SQLite.
-      getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-        oid === INT8 || oid === NUMERIC ? Number : pg.types.getTypeParser(oid, format),
+      getTypeParser: (oid: number, format?: 'text' | 'binary') => {
+        const parser: (value: string) => unknown =
+          oid === INT8 || oid === NUMERIC ? Number : pg.types.getTypeParser(oid, format);
+        return parser;
+      },
     },
   });
-  // Without a listener a connection that breaks while idle would end the process; the pool replaces it by itself.
+  // Without a listener a connection that breaks would end the process, idle or in use. The pool replaces it by itself,
+  // and whoever uses it has the error from the query.
   pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   return {
     kind: 'postgres',
     db,
     name: sql`text collate "C"`,
-    forUpdate: sql`for update`,
+    // The weaker lock leaves room for foreign keys that point at the row; with `for update` two inserts would deadlock.
+    forUpdate: sql`for no key update`,
     placeholder: (index) => `$${index + 1}`,
     exclusively: (work) =>
       db.transaction().execute(async (tx) => {

@@ -4,6 +4,7 @@ import type { EpochRecord, FleetStore } from '../services/fleet-store.ts';
 import { desiredAll, desiredSince, putDesired } from './desired.ts';
 import type { Dialect } from './dialect.ts';
 import { createIngest } from './ingest.ts';
+import { texts } from './json.ts';
 import { appendAudit, appendEvents } from './journal.ts';
 import type { Tables } from './tables.ts';
 
@@ -116,7 +117,7 @@ export function createFleetStore(dialect: Dialect, committed: () => void): Fleet
         await appendAudit(tx, byAgent(host), at, {
           action: 'tenant.removed',
           subject: tenant,
-          before: { generation, host, domains: row === undefined ? [] : JSON.parse(row.domains) },
+          before: { generation, host, domains: row === undefined ? [] : texts(row.domains) },
           after: null,
         });
         await appendEvents(tx, [

@@ -190,7 +190,7 @@ function oncePerTenant(
   const rounds: Map<string, (string | number | null)[]>[] = [];
   for (const { host, report } of reports) {
     let round = rounds.find((candidate) => !candidate.has(report.tenant));
-    if (round === undefined) rounds.push((round = new Map()));
+    if (round === undefined) rounds.push((round = new Map<string, (string | number | null)[]>()));
     round.set(report.tenant, [
       report.tenant,
       host,

@@ -1,7 +1,7 @@
 import { sql, type Kysely } from 'kysely';
 import type { AuditEntry, Actor, EventRecord, NewEvent } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
-import { details } from './json.ts';
+import { anyJson, details } from './json.ts';
 import type { EventTable, Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
@@ -52,8 +52,8 @@ export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events' | 
         action: row.action,
         subject: row.subject,
         requestId: row.request_id,
-        before: JSON.parse(row.before),
-        after: JSON.parse(row.after),
+        before: anyJson(row.before),
+        after: anyJson(row.after),
       }));
     },
   };

@@ -8,6 +8,7 @@ const Texts = z.array(z.string());
 const TextMap = z.record(z.string(), z.string());
 const Details = z.record(z.string(), z.unknown());
 
+export const anyJson = (json: string): unknown => JSON.parse(json);
 export const texts = (json: string): string[] => Texts.parse(JSON.parse(json));
 export const textMap = (json: string): Record<string, string> => TextMap.parse(JSON.parse(json));
 export const details = (json: string): Record<string, unknown> => Details.parse(JSON.parse(json));

@@ -1,0 +1,51 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openStore } from '../../src/store/open.ts';
+import { recordsContract } from './contract-records.ts';
+import { fleetContract } from './contract-fleet.ts';
+
+let dir = '';
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'berth-store-'));
+});
+afterEach(() => {
+  rmSync(dir, { recursive: true, force: true });
+});
+const open = () => openStore({ kind: 'sqlite', path: join(dir, 'berth.db') });
+
+describe('SQLite keeps the records', () => recordsContract(open));
+describe('SQLite keeps what the fleet needs', () => fleetContract(open));
+
+describe('the SQLite file', () => {
+  test('is opened again with all that was written', async () => {
+    const first = await open();
+    await first.fleet.enterObserveOnly('because', 1);
+    await first.close();
+    const second = await open();
+    expect(await second.epoch()).toMatchObject({ mode: 'observe', reason: 'because' });
+    await second.close();
+  });
+
+  test('can be read by its owner only', async () => {
+    const store = await open();
+    expect(statSync(join(dir, 'berth.db')).mode & 0o777).toBe(0o600);
+    expect(statSync(join(dir, 'berth.db-wal')).mode & 0o077).toBe(0);
+    await store.close();
+  });
+
+  test('of a newer Berth is refused with a sentence and left as it was', async () => {
+    await (await open()).close();
+    const file = new Database(join(dir, 'berth.db'));
+    file.prepare("insert into schema_versions (number, name) values (99, 'future')").run();
+    file.close();
+    await expect(open()).rejects.toThrow(/version 99.*newer Berth.*up to 1/);
+  });
+
+  test('in a folder that does not exist is refused with its path', async () => {
+    const path = join(dir, 'nowhere', 'berth.db');
+    await expect(openStore({ kind: 'sqlite', path })).rejects.toThrow(path);
+  });
+});

@@ -1,0 +1,89 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openStore } from '@berth/coordinator/store/open';
+import { fleetContract } from '../../packages/coordinator/test/store/contract-fleet.ts';
+import { recordsContract } from '../../packages/coordinator/test/store/contract-records.ts';
+import { addApp, addHost, addTenant, write } from '../../packages/coordinator/test/store/contract.ts';
+import { startPostgres, type PostgresCluster } from './support/postgres.ts';
+
+let cluster: PostgresCluster | null = null;
+beforeAll(async () => {
+  cluster = await startPostgres();
+});
+afterAll(async () => {
+  await cluster?.stop();
+});
+
+async function emptyDatabase(): Promise<string> {
+  if (cluster === null) throw new Error('the cluster did not start');
+  return await cluster.database();
+}
+const open = async () => openStore({ kind: 'postgres', url: await emptyDatabase(), connections: 5 });
+
+describe('PostgreSQL keeps the records', () => recordsContract(open));
+describe('PostgreSQL keeps what the fleet needs', () => fleetContract(open));
+
+describe('one PostgreSQL database with several coordinators', () => {
+  test('is migrated once when they start at the same moment', async () => {
+    const url = await emptyDatabase();
+    const stores = await Promise.all(
+      [1, 2, 3].map(() => openStore({ kind: 'postgres', url, connections: 2 })),
+    );
+    try {
+      for (const store of stores) expect(await store.epoch()).toMatchObject({ epoch: 1 });
+    } finally {
+      await Promise.all(stores.map((store) => store.close()));
+    }
+  });
+
+  test('gives event numbers in the order of commits without a gap, whoever writes', async () => {
+    const url = await emptyDatabase();
+    const [one, two] = await Promise.all(
+      [1, 2].map(() => openStore({ kind: 'postgres', url, connections: 5 })),
+    );
+    if (one === undefined || two === undefined) throw new Error('two stores were asked for');
+    try {
+      await addApp(one);
+      await addHost(one);
+      const before = await one.lastEvent();
+      const writers = [one, two].flatMap((store, s) =>
+        Array.from({ length: 25 }, (_, n) => addTenant(store, `t-${s}-${n}`)),
+      );
+      await Promise.all(writers);
+      await Promise.all(
+        [one, two].map((store) =>
+          write(store, (tx) =>
+            tx.addEvents([
+              {
+                kind: 'app.applied',
+                at: 1,
+                tenant: null,
+                app: 'shop',
+                host: null,
+                generation: null,
+                message: 'applied',
+                details: {},
+              },
+            ]),
+          ),
+        ),
+      );
+      expect((await two.events({}, before, 1000)).map((event) => event.id)).toEqual([before + 1, before + 2]);
+      const audit = (await two.audit(undefined, 1000)).map((row) => row.id).reverse();
+      expect(audit).toEqual(audit.map((_, n) => n + 1));
+      expect((await one.fleet.desiredAll('h_0000000000000001')).revision).toBe(50);
+    } finally {
+      await Promise.all([one.close(), two.close()]);
+    }
+  });
+
+  test('of a newer Berth is refused with a sentence', async () => {
+    const url = await emptyDatabase();
+    await (await openStore({ kind: 'postgres', url, connections: 2 })).close();
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    await client.query("insert into schema_versions (number, name) values (99, 'future')");
+    await client.end();
+    await expect(openStore({ kind: 'postgres', url })).rejects.toThrow(/version 99.*newer Berth/);
+  });
+});

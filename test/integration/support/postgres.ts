@@ -1,0 +1,115 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
+
+const run = promisify(execFile);
+
+export interface PostgresCluster {
+  /** An empty database of its own, by its address. */
+  database(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** A PostgreSQL server of the test's own, on a unix socket in a folder of its own. It does not run as root. */
+export async function startPostgres(): Promise<PostgresCluster> {
+  const bin = binaries();
+  const dir = mkdtempSync(join(tmpdir(), 'berth-pg-'));
+  const user = otherThanRoot();
+  if (user !== null) chownSync(dir, user.uid, user.gid);
+  const as = user === null ? {} : { uid: user.uid, gid: user.gid };
+  let server: ChildProcess | null = null;
+  try {
+    const data = join(dir, 'data');
+    // `C.UTF-8` would hide what another locale does to the order of names.
+    const options = ['-D', data, '-U', 'berth', '--auth=trust', '--encoding=UTF8', '--no-sync'];
+    await run(join(bin, 'initdb'), options, {
+      ...as,
+      cwd: dir,
+      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
+    });
+    const settings = [
+      'listen_addresses=',
+      `unix_socket_directories=${dir}`,
+      'fsync=off',
+      'max_connections=60',
+    ];
+    server = spawn(join(bin, 'postgres'), ['-D', data, ...settings.flatMap((one) => ['-c', one])], {
+      ...as,
+      cwd: dir,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
+    });
+    await ready(server);
+  } catch (thrown) {
+    await end(server);
+    rmSync(dir, { recursive: true, force: true });
+    throw thrown;
+  }
+  const running = server;
+  const address = (database: string): string =>
+    `postgres://berth@localhost/${database}?host=${encodeURIComponent(dir)}`;
+  let made = 0;
+  return {
+    async database() {
+      made += 1;
+      const client = new pg.Client({ connectionString: address('postgres') });
+      await client.connect();
+      try {
+        await client.query(`create database berth_${made}`);
+      } finally {
+        await client.end();
+      }
+      return address(`berth_${made}`);
+    },
+    async stop() {
+      await end(running);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function binaries(): string {
+  const root = '/usr/lib/postgresql';
+  const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
+  for (const version of versions) {
+    const bin = join(root, version, 'bin');
+    if (existsSync(join(bin, 'initdb')) && existsSync(join(bin, 'postgres'))) return bin;
+  }
+  throw new Error(
+    'PostgreSQL is not installed (no initdb below /usr/lib/postgresql); install the package postgresql.',
+  );
+}
+
+/** PostgreSQL refuses to run as root; null when we are not root anyway. */
+function otherThanRoot(): { uid: number; gid: number } | null {
+  if (process.getuid?.() !== 0) return null;
+  const lines = readFileSync('/etc/passwd', 'utf8').split('\n');
+  for (const name of ['postgres', 'nobody']) {
+    const fields = lines.find((line) => line.startsWith(`${name}:`))?.split(':');
+    if (fields !== undefined) return { uid: Number(fields[2]), gid: Number(fields[3]) };
+  }
+  throw new Error('There is neither a user postgres nor nobody to run PostgreSQL as.');
+}
+
+async function ready(server: ChildProcess): Promise<void> {
+  let said = '';
+  await new Promise<void>((resolve, reject) => {
+    server.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+      said = `${said}${chunk}`.slice(-4000);
+      if (said.includes('ready to accept connections')) resolve();
+    });
+    server.once('error', reject);
+    server.once('exit', (code) => reject(new Error(`PostgreSQL ended with ${code}: ${said}`)));
+  });
+}
+
+/** A fast shutdown, by process id. */
+async function end(server: ChildProcess | null): Promise<void> {
+  if (server === null || server.exitCode !== null || server.signalCode !== null) return;
+  const gone = new Promise<void>((resolve) => server.once('exit', () => resolve()));
+  server.kill('SIGINT');
+  await gone;
+}
