@@ -23,9 +23,14 @@ main(async () => {
       foreground: inForeground,
     });
   }
+  if (code !== 0) {
+    say(
+      'not everything could be removed, so the Docker daemon stays up for another try: see above, then npm stop again',
+    );
+    return code;
+  }
   if (await stopDocker({ purge: true }))
     say('stopped the Docker daemon that Berth had started, and removed its data');
-  if (code === 0) say('all of it is gone; the tools in .berth/toolchain stay for the next start');
-  else say('not everything could be removed; see above, then run npm stop again');
+  say('all of it is gone; the tools in .berth/toolchain stay for the next start');
   return code;
 });
