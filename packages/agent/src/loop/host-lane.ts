@@ -1,6 +1,6 @@
 import { messageOf } from '@berth/shared/domain/errors';
 import type { Site } from '@berth/shared/domain/network';
-import type { Step } from '@berth/shared/domain/step';
+import { titleOf, type Step } from '@berth/shared/domain/step';
 import type { Clock, Execute, Failpoint } from './ports.ts';
 import type { Log, Voice } from './voice.ts';
 
@@ -40,7 +40,8 @@ export function createHostLane({
       const outcome = await execute(step, signal);
       failpoint(`after:${step.kind}`);
       const failed = outcome.kind === 'failed';
-      const message = failed ? outcome.problem.message : (outcome.note ?? 'Nginx knows its routes.');
+      const note = failed || outcome.note === undefined ? '' : ` (${outcome.note})`;
+      const message = failed ? outcome.problem.message : `${titleOf(step)}${note}`;
       for (const tenant of touched(step, before)) {
         voice.stepped(tenant, generationOf(tenant), step, failed ? 'failed' : 'done', null, message);
       }

@@ -164,9 +164,10 @@ export function titleOf(step: Step): string {
     case 'containers.remove':
       return `remove ${names(step.containers)} (${step.why})`;
     case 'route.switch':
-      return step.generation === null
-        ? 'take the route away'
-        : `switch the route to generation ${step.generation}`;
+      if (step.generation !== null) return `switch the route to generation ${step.generation}`;
+      return step.entries.some((entry) => entry.target.kind === 'maintenance')
+        ? 'show the maintenance page'
+        : 'take the route away';
     case 'route.verify':
       return 'verify through Nginx';
     case 'drain':
