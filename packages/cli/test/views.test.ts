@@ -38,7 +38,7 @@ const explained: TenantExplain = {
 test('an explanation says the verdict first, the blocked step and its reason, and ends with the last log lines', () => {
   const text = explainView(explained, output, 5000);
   const lines = text.split('\n');
-  expect(lines[0]).toBe('acme: Generation 2 of acme failed.');
+  expect(lines[0]).toBe('Generation 2 of acme failed.');
   expect(text).toContain('blocked at containers.probe (web), 5.0 s ago:');
   expect(text).toContain('web never became healthy: exit code 1 [health_failed]');
   expect(text).toContain('  ✓ image shop:2 0.3 s\n  ✗ wait until web is healthy 9.0 s\n  · switch the route');

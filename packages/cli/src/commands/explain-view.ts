@@ -9,7 +9,7 @@ import { table } from '../output/table.ts';
 /** "Why isn't it running?" for a person: the verdict first, the container's last words at the end. */
 export function explainView(answer: TenantExplain, output: Pick<Output, 'style'>, now: number): string {
   const { style } = output;
-  const blocks: string[] = [`${style.bold(answer.tenant)}: ${clean(answer.verdict)}`];
+  const blocks: string[] = [style.bold(clean(answer.verdict))];
 
   const host = `host ${clean(answer.host.name)}: ${hostText(answer, style, now)}`;
   const generation = `generation ${answer.generation} wanted, ${answer.live ?? 'none'} live`;

@@ -2,15 +2,15 @@ import type { TenantPlan } from '@berth/shared/api/schemas';
 import { unreachable } from '@berth/shared/domain/errors';
 import { findingLines } from '../output/errors.ts';
 import type { Output } from '../output/output.ts';
-import { clean } from '../output/style.ts';
+import { clean, type Style } from '../output/style.ts';
 
 /** A plan for a person: what changes, before and after, and what the host would do about it. */
 export function planView(plan: TenantPlan, output: Pick<Output, 'style'>): string {
   const { style } = output;
   const lines: string[] = [];
   for (const change of plan.changes) {
-    const before = change.before === null ? style.dim('(unset)') : style.red(short(change.before));
-    const after = change.after === null ? style.dim('(unset)') : style.green(short(change.after));
+    const before = shown(change.before, style.red, style);
+    const after = shown(change.after, style.green, style);
     lines.push(`  ${clean(change.path)}: ${before} → ${after}`);
   }
   if (plan.warnings.length > 0) lines.push(style.yellow(findingLines('warning', plan.warnings)));
@@ -34,6 +34,11 @@ export function planView(plan: TenantPlan, output: Pick<Output, 'style'>): strin
   }
   plan.steps.forEach((step, index) => lines.push(`  ${style.dim(`${index + 1}.`)} ${clean(step.title)}`));
   return lines.join('\n');
+}
+
+function shown(value: string | null, paint: (text: string) => string, style: Style): string {
+  if (value === null) return style.dim('(unset)');
+  return value === '' ? style.dim('(empty)') : paint(short(value));
 }
 
 function short(value: string): string {

@@ -61,10 +61,10 @@ function start(context: Context, flags: Flags, home: Home, say: Say): Promise<Lo
   });
 }
 
-function open(context: Context, local: Local, say: Say, registry: string | undefined): Promise<Shop> {
+function open(context: Context, local: Local, say: Say, names: 'own' | 'usual'): Promise<Shop> {
   return openShop({
     local,
-    registry,
+    names,
     cwd: context.cwd,
     signal: context.signal,
     clock: context.clock,
@@ -83,7 +83,7 @@ async function stay(context: Context, flags: Flags): Promise<void> {
   const local = await start(context, flags, home, (sentence) => say(sentence));
   let shop: Shop | undefined;
   try {
-    shop = flags.example ? await open(context, local, (sentence) => say(sentence), undefined) : undefined;
+    shop = flags.example ? await open(context, local, (sentence) => say(sentence), 'usual') : undefined;
     sayLive(context, local, shop);
     const status = liveStatus(local.api, output, 2000);
     say = (sentence) => status.say(sentence);
@@ -168,7 +168,7 @@ async function once(context: Context, flags: Flags): Promise<void> {
   try {
     local = await start(context, flags, home, say);
     if (flags.example) {
-      const shop = await open(context, local, say, 'once.localhost:5000');
+      const shop = await open(context, local, say, 'own');
       result = { ...result, tenants: shop.tenants.length };
       say('deploying version 2 to acme under load …');
       const list = createStepList(output, clock);

@@ -192,10 +192,16 @@ function startDaemon(
     args: ['--config', name === 'coordinator' ? home.coordinatorConfig : home.agentConfig],
     logFile: join(home.logsDir, `${name}.log`),
     processFile: processFile(home, name),
-    env: { ...process.env },
+    env: daemonEnv(),
     readyMs: 60_000,
     signal,
   });
+}
+
+/** Settings and tokens of this shell are not the daemons' own: their config files say it all. */
+function daemonEnv(): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('BERTH_'));
+  return Object.fromEntries(entries);
 }
 
 async function newJoinToken(api: ApiClient, home: Home, signal: AbortSignal): Promise<string> {

@@ -125,3 +125,13 @@ export async function listBuiltImages(docker: Docker, instance: string): Promise
     return tags.length > 0 ? tags : [image.Id];
   });
 }
+
+const Image = z.object({
+  Config: z.object({ Labels: z.record(z.string(), z.string()).nullish() }).nullish(),
+});
+
+/** The instance whose example build made the image of this name; undefined when there is none, or nobody's. */
+export async function builderOf(docker: Docker, image: string): Promise<string | undefined> {
+  const found = Image.safeParse((await docker.call('GET', `/images/${image}/json`)).body);
+  return found.success ? found.data.Config?.Labels?.['berth.built'] : undefined;
+}

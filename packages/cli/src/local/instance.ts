@@ -22,6 +22,8 @@ export const Instance = z.object({
   dockerSocket: z.string(),
   /** The coordinator's id of this host, once enrolled. */
   host: HostId.nullable(),
+  /** Registry part of the example's image names; null is the template's own default. */
+  registry: z.string().nullable().default(null),
   /** Tenants that `up --example` made, so that they can be checked after a stop. */
   example: z.array(z.object({ tenant: z.string(), domain: z.string() })),
 });
@@ -98,6 +100,7 @@ export async function makeInstance(docker: Docker, wishes: Wishes, random: () =>
     ...slices,
     dockerSocket: docker.socket,
     host: null,
+    registry: null,
     example: [],
   };
 }

@@ -8,6 +8,7 @@ import type { StepList } from '../output/steps.ts';
 import { waitForTenant } from '../wait.ts';
 import type { Local } from './bring-up.ts';
 import { rootDir } from './dist.ts';
+import { builderOf } from './docker.ts';
 import { writeInstance } from './instance.ts';
 import { visit, type Answer } from './probe.ts';
 
@@ -22,8 +23,8 @@ const TENANTS = [
 
 export interface ShopOptions {
   local: Local;
-  /** Registry part of the image names; its own for a trial run, so that it never takes another instance's images away. */
-  registry: string | undefined;
+  /** `own`: image names that no other instance on this Docker daemon has, so that none takes another's away. */
+  names: 'own' | 'usual';
   cwd: string;
   signal: AbortSignal;
   clock: { now(): number };
@@ -40,6 +41,7 @@ export async function openShop(options: ShopOptions): Promise<Shop> {
     began = clock.now();
     return `${(ms / 1000).toFixed(1)} s`;
   };
+  await chooseNames(options);
   await buildImages(options);
   say(`example images ready (${spent()})`);
   const applied = await applyApp(local.api, options.cwd, signal, {
@@ -63,6 +65,21 @@ export async function openShop(options: ShopOptions): Promise<Shop> {
   return { tenants };
 }
 
+/**
+ * The usual names are what a person's own tenants of the example will use. When another instance has made images of
+ * those names, this one's get names of their own: building would take the names away, and `down` the images.
+ */
+async function chooseNames({ local, names }: ShopOptions): Promise<void> {
+  const { instance } = local;
+  if (instance.registry !== null || instance.example.length > 0) return;
+  if (names === 'usual') {
+    const owner = await builderOf(local.docker, 'localhost:5000/shop-web:1');
+    if (owner === undefined || owner === instance.agent) return;
+  }
+  instance.registry = `${instance.agent}.localhost:5000`;
+  writeInstance(local.home, instance);
+}
+
 async function openTenant(options: ShopOptions, app: string, one: (typeof TENANTS)[number]): Promise<void> {
   const { local, signal } = options;
   const existing = await local.api
@@ -76,7 +93,7 @@ async function openTenant(options: ShopOptions, app: string, one: (typeof TENANT
     return;
   }
   const variables: Record<string, string> = { GREETING: one.greeting };
-  if (options.registry !== undefined) variables['REGISTRY'] = options.registry;
+  if (local.instance.registry !== null) variables['REGISTRY'] = local.instance.registry;
   const body = { tenant: one.tenant, app, domains: [one.domain], variables };
   const changed = await local.api.createTenant({ body }, signal);
   options.say(`${one.tenant}: deploying`);
@@ -132,7 +149,7 @@ function buildImages(options: ShopOptions): Promise<void> {
     throw new BerthError('not_found', `${script} is missing, so the example cannot be built.`);
   const { instance } = options.local;
   const args = [script, '--socket', instance.dockerSocket, '--instance', instance.agent, '--json'];
-  if (options.registry !== undefined) args.push('--registry', options.registry);
+  if (instance.registry !== null) args.push('--registry', instance.registry);
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'ignore', 'pipe'],

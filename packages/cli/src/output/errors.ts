@@ -66,6 +66,8 @@ function hintFor(error: BerthError): string | undefined {
     const file = z.string().safeParse(error.details['file']);
     return findingLines(file.data ?? 'compose.yaml', findings);
   }
+  // The server often names the command already; saying it twice helps nobody.
+  if (error.message.includes('"berth ')) return undefined;
   switch (error.code) {
     case 'unavailable':
       return 'Check with: berth doctor. On this machine, start it with: berth up';
