@@ -3,7 +3,7 @@ import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 import type { Problem, Step } from '@berth/shared/domain/step';
-import type { StepView } from '@berth/shared/protocol/report';
+import type { StepView, TenantPhase } from '@berth/shared/protocol/report';
 import { adopt, recover } from '../machine/adopt.ts';
 import { judge, type Complaint } from '../machine/judge.ts';
 import { condemn, rest } from '../machine/machine.ts';
@@ -16,7 +16,7 @@ import { createHostLane, touched } from './host-lane.ts';
 import { problemOf, startLane, viewOf, type LaneEnd } from './lane.ts';
 import type { Clock, Execute, Failpoint, Observer, Reports, Statuses } from './ports.ts';
 import { reportOf } from './report.ts';
-import { happeningOf, newBerth, setbackAfter, type Berth } from './tenants.ts';
+import { broughtBack, happeningOf, newBerth, setbackAfter, type Berth } from './tenants.ts';
 import { createVoice, type Log } from './voice.ts';
 
 export interface LoopDeps {
@@ -195,10 +195,11 @@ export function createLoop(deps: LoopDeps): Loop {
     );
     berth.lane = lane;
     berth.lastSteps = lane.views;
-    void lane.end.then((end) => laneEnded(tenant, each, end));
+    const before = berth.phase;
+    void lane.end.then((end) => laneEnded(tenant, each, end, before));
   }
 
-  function laneEnded(tenant: string, done: TenantPlan, end: LaneEnd): void {
+  function laneEnded(tenant: string, done: TenantPlan, end: LaneEnd, before: TenantPhase | null): void {
     const berth = berthOf(tenant);
     berth.lane = null;
     if (end.kind === 'failed') {
@@ -212,17 +213,11 @@ export function createLoop(deps: LoopDeps): Loop {
       );
     } else if (end.kind === 'clear') {
       berth.setback = null;
-      if (
-        done.goal.kind === 'keep' &&
-        done.steps.some((step) => step.kind === 'containers.start' || step.kind === 'containers.resume')
-      ) {
-        voice.happened(tenant, {
-          kind: 'tenant.healed',
-          generation: done.goal.generation,
-          message: 'What was missing was brought back.',
-          problem: null,
-        });
-      }
+      const brought = done.steps.some(
+        (step) => step.kind === 'containers.start' || step.kind === 'containers.resume',
+      );
+      if (done.goal.kind === 'keep' && brought)
+        voice.happened(tenant, broughtBack(done.goal.generation, before));
     }
     bell.ring();
   }

@@ -40,22 +40,19 @@ export function happeningOf(
   after: TenantPhase,
   generation: number,
 ): Happening | null {
-  if (before === after || before === null) return null;
-  if (after === 'paused') {
-    return {
-      kind: 'tenant.paused',
-      generation,
-      message: 'Its containers are stopped; visitors see the maintenance page.',
-      problem: null,
-    };
-  }
-  if (before === 'paused' && after === 'settled') {
-    return {
-      kind: 'tenant.live',
-      generation,
-      message: `Generation ${generation} serves again.`,
-      problem: null,
-    };
-  }
-  return null;
+  if (after !== 'paused' || before === after || before === null) return null;
+  const message = 'Its containers are stopped; visitors see the maintenance page.';
+  return { kind: 'tenant.paused', generation, message, problem: null };
+}
+
+/** Containers of the live generation were started again: after a pause, or because they had gone. */
+export function broughtBack(generation: number | null, before: TenantPhase | null): Happening {
+  return before === 'paused'
+    ? {
+        kind: 'tenant.live',
+        generation,
+        message: `Generation ${generation ?? ''} serves again.`,
+        problem: null,
+      }
+    : { kind: 'tenant.healed', generation, message: 'What was missing was brought back.', problem: null };
 }
