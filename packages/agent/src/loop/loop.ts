@@ -83,7 +83,7 @@ export function createLoop(deps: LoopDeps): Loop {
     // Docker speaks in bursts; one look answers a whole burst.
     observer.watch(() => bell.ringSoon(BURST_MS), signal);
     while (!signal.aborted) await bell.wait(await cycle(signal), signal);
-    await Promise.allSettled([...berths.values()].map((berth) => berth.lane?.end));
+    await Promise.all([...berths.values()].flatMap((berth) => (berth.lane === null ? [] : [berth.lane.end])));
     await hostLane.idle();
   }
 

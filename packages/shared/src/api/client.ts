@@ -23,9 +23,10 @@ export type ApiClient = {
   ): AsyncGenerator<Event>;
 };
 
+const Scalar = z.union([z.string(), z.number(), z.boolean()]);
 const Parts = z.object({
-  params: z.record(z.string(), z.unknown()).optional(),
-  query: z.record(z.string(), z.unknown()).optional(),
+  params: z.record(z.string(), Scalar).optional(),
+  query: z.record(z.string(), Scalar.optional()).optional(),
   body: z.unknown().optional(),
 });
 
@@ -97,9 +98,8 @@ export function createClient(options: ClientOptions): ApiClient {
     if (!response.ok) throw await errorOf(response);
     if (response.body === null) return;
     let buffered = '';
-    const decoder = new TextDecoder();
-    for await (const chunk of response.body) {
-      buffered += decoder.decode(chunk, { stream: true });
+    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+      buffered += chunk;
       for (;;) {
         const end = buffered.indexOf('\n\n');
         if (end < 0) break;
