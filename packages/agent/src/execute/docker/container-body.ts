@@ -34,7 +34,10 @@ export function containerBody(agent: string, plan: ContainerPlan): Record<string
     OpenStdin: spec.stdinOpen,
     StopTimeout: Math.ceil(spec.stopGraceMs / 1000),
     ...(spec.command === undefined ? {} : { Cmd: spec.command }),
-    ...(spec.entrypoint === undefined ? {} : { Entrypoint: spec.entrypoint }),
+    // One empty string is Docker's word for: not the image's either.
+    ...(spec.entrypoint === undefined
+      ? {}
+      : { Entrypoint: spec.entrypoint.length === 0 ? [''] : spec.entrypoint }),
     ...(spec.user === undefined ? {} : { User: spec.user }),
     ...(spec.workingDir === undefined ? {} : { WorkingDir: spec.workingDir }),
     ...(spec.hostname === undefined ? {} : { Hostname: spec.hostname }),
@@ -63,7 +66,7 @@ function hostConfig(agent: string, plan: ContainerPlan): Record<string, unknown>
     CpuQuota: Math.max(1_000, Math.round(spec.limits.cpus * 100_000)),
     PidsLimit: spec.limits.pids,
     Init: spec.init,
-    RestartPolicy: { Name: plan.role === 'release' ? 'no' : spec.restart },
+    RestartPolicy: { Name: restartPolicy(plan) },
     LogConfig: logConfig(spec),
     GroupAdd: spec.groupAdd,
     ExtraHosts: extraHosts(plan),
@@ -78,6 +81,15 @@ function hostConfig(agent: string, plan: ContainerPlan): Record<string, unknown>
     Tmpfs: Object.fromEntries(spec.tmpfs.map((mount) => [mount.target, tmpfsOptions(mount)])),
     ...(spec.shmSizeBytes === undefined ? {} : { ShmSize: spec.shmSizeBytes }),
   };
+}
+
+/**
+ * With Docker's `always`, a container that was stopped on purpose (a paused tenant, an old colour) would come back with
+ * the daemon; `unless-stopped` is what is meant.
+ */
+function restartPolicy(plan: ContainerPlan): string {
+  if (plan.role === 'release') return 'no';
+  return plan.spec.restart === 'always' ? 'unless-stopped' : plan.spec.restart;
 }
 
 function hardening(profile: Profile): Record<string, unknown> {

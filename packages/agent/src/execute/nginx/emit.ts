@@ -72,8 +72,9 @@ function head(settings: EmitSettings): string[] {
       : [`user ${settings.user}${settings.user === 'nobody' ? ' nogroup' : ''};`]),
     'worker_processes auto;',
     'worker_rlimit_nofile 65536;',
-    // WebSockets of old workers are cut after this long; until then a reload costs nobody a connection.
-    'worker_shutdown_timeout 60s;',
+    // WebSockets of old workers are cut after this long; until then a reload costs nobody a connection. A new tenant
+    // means a reload, so this is long; an old worker shares most of its memory with the new ones.
+    'worker_shutdown_timeout 1h;',
     'pid nginx.pid;',
     'error_log error.log warn;',
     'events { worker_connections 16384; }',
@@ -164,7 +165,8 @@ function servers(settings: EmitSettings): string[] {
     `server { listen ${VERIFY_ADDRESS}:${settings.internalPort}; server_name ${CONFIG_HOST};`,
     `location / { return 200 "${settings.digest}"; }`,
     '}',
-    `server { listen ${MAINTENANCE_ADDRESS}:${settings.internalPort} default_server; server_name _;`,
+    // A pooled connection to this page would go on showing it after the tenant has come back.
+    `server { listen ${MAINTENANCE_ADDRESS}:${settings.internalPort} default_server; server_name _; keepalive_timeout 0;`,
     'location / { add_header Retry-After 60 always; add_header Cache-Control no-store always; return 503 "This service is paused for maintenance. Please come back soon.\\n"; }',
     '}',
   ];
