@@ -100,7 +100,9 @@ export class NginxControl {
       const text = await readIfThere(this.#paths.nginxLive);
       const parsed: unknown = text === null ? null : JSON.parse(text);
       const checked = Live.safeParse(parsed);
-      if (checked.success) this.#live = checked.data;
+      // It counts only while the configuration on disk is the one it was written for.
+      const conf = (await readIfThere(this.#paths.nginxConf)) ?? '';
+      if (checked.success && conf.includes(`"${checked.data.digest}"`)) this.#live = checked.data;
     } catch {
       // A torn file is the same as none: the configuration is written and loaded once more.
     }
