@@ -56,7 +56,7 @@ describe('containers.start', () => {
       PidMode: '',
       IpcMode: 'private',
       Binds: null,
-      RestartPolicy: { Name: 'always' },
+      RestartPolicy: { Name: 'unless-stopped' },
     });
     expect(about.NetworkSettings.Ports).toEqual({});
     expect(about.NetworkSettings.Networks[network.name]?.IPAddress).toBe(one.address);
