@@ -47,9 +47,11 @@ export interface PlanOptions {
   spec?: Partial<ServiceSpec>;
 }
 
-export async function createTestHost(changes: Partial<HostConfig> = {}): Promise<TestHost> {
+export async function createTestHost(
+  changes: Partial<HostConfig> = {},
+  docker: Docker = testDocker(),
+): Promise<TestHost> {
   const slice = await claimSlice();
-  const docker = testDocker();
   const stateDir = await mkdtemp(join(tmpdir(), 'berth-agent-'));
   const config = { ...configOf(slice.number, stateDir), ...changes };
   await wipe(docker, config);
@@ -98,7 +100,13 @@ async function untilGone(system: System): Promise<void> {
 }
 
 async function wipe(docker: Docker, config: HostConfig): Promise<void> {
-  await removeLabelled(docker, `berth.agent=${config.agent}`);
+  // A daemon that a test has killed has nothing left to remove.
+  await removeLabelled(docker, `berth.agent=${config.agent}`).catch(() => {});
+  // Bridges of a daemon that no longer exists.
+  const { stdout } = await run('ip', ['-o', 'link', 'show', 'type', 'bridge']);
+  for (const match of stdout.matchAll(/^\d+: ([^:@\s]+)/gm))
+    if (match[1]?.startsWith(config.bridgePrefix) === true)
+      await run('ip', ['link', 'del', match[1]]).catch(() => {});
   await run('nft', ['delete', 'table', 'inet', `berth_${config.agent}`]).catch(() => {});
   await run('ip', ['route', 'del', 'local', config.virtualCidr, 'dev', 'lo']).catch(() => {});
   await run('ip', ['route', 'del', 'unreachable', config.tenantCidr, 'metric', '4096']).catch(() => {});

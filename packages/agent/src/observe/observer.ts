@@ -68,7 +68,7 @@ export function createObserver(deps: ObserverDeps): Observer {
       let dockerState: HostReport['docker'] = 'up';
       try {
         containers = (await docker.listContainers(label, { signal })).length;
-        dataRoot ??= await docker.dataRoot({ signal });
+        dataRoot = await docker.dataRoot({ signal });
       } catch {
         signal.throwIfAborted();
         dockerState = 'down';

@@ -25,6 +25,7 @@ const NEWEST_API = [1, 44] as const;
 export class DockerClient {
   readonly #http: DockerHttp;
   #prefix: string | null = null;
+  #dataRoot: string | null = null;
 
   constructor(socketPath: string) {
     this.#http = new DockerHttp(socketPath);
@@ -217,10 +218,13 @@ export class DockerClient {
     await this.#call({ method: 'POST', path: '/volumes/create', body, ...options });
   }
 
-  /** Where Docker keeps images and volumes. */
+  /** Where Docker keeps images and volumes. Asked once per daemon: it is one of its slowest answers. */
   async dataRoot(options: CallOptions = {}): Promise<string> {
+    if (this.#dataRoot !== null) return this.#dataRoot;
     const response = await this.#call({ method: 'GET', path: '/info', ...options });
-    return z.object({ DockerRootDir: z.string() }).parse(parseJson(response.body)).DockerRootDir;
+    const { DockerRootDir } = z.object({ DockerRootDir: z.string() }).parse(parseJson(response.body));
+    this.#dataRoot = DockerRootDir;
+    return DockerRootDir;
   }
 
   /** The daemon's events until it goes away or the signal aborts; `sinceSeconds` brings back what was missed. */
@@ -263,7 +267,10 @@ export class DockerClient {
       return await this.#http.send({ ...request, path });
     } catch (error) {
       // The next daemon at this socket may be another version.
-      if (error instanceof BerthError && error.code === 'docker_unavailable') this.#prefix = null;
+      if (error instanceof BerthError && error.code === 'docker_unavailable') {
+        this.#prefix = null;
+        this.#dataRoot = null;
+      }
       throw error;
     }
   }
