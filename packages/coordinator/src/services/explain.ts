@@ -49,7 +49,7 @@ function verdict(input: ExplainInput): Words {
     };
   }
   if (host.connection === 'offline') {
-    const since = host.lastSeenAt === null ? '' : ` since ${ago(host.lastSeenAt, now)}`;
+    const since = host.lastSeenAt === null ? '' : ` (last heard of ${ago(host.lastSeenAt, now)})`;
     const serving =
       report?.live === null || report === null
         ? ''

@@ -124,7 +124,7 @@ function refusal(hosts: readonly PlacementHost[], need: Need, where: Where): Pla
   const numbers = asked
     .map((host) => numbersOf(host, need, where))
     .sort((a, b) => (a.host < b.host ? -1 : 1));
-  const place = where.host === undefined ? `pool ${where.pool}` : `host ${asked[0]?.name ?? where.host}`;
+  const place = `pool ${where.pool}`;
   if (asked.length === 0) {
     return {
       kind: 'refused',
@@ -146,15 +146,19 @@ function refusal(hosts: readonly PlacementHost[], need: Need, where: Where): Pla
     return {
       kind: 'refused',
       code: asked.every((host) => host.scheduling === 'open') ? 'host_offline' : 'no_host',
-      reason: `No host of ${place} can take a tenant now: ${list}${more}.`,
+      reason:
+        where.host === undefined
+          ? `No host of ${place} can take a tenant now: ${list}${more}.`
+          : `Host ${asked[0]?.name ?? where.host} can take no tenant now: it ${numbers[0]?.why ?? 'is gone'}.`,
       numbers,
     };
   }
+  const none = where.host === undefined ? `no host of ${place} has` : 'the host does not have';
   const surge = need.surgeBytes === 0 ? '' : ` (and ${showSize(need.surgeBytes)} beside it for a new colour)`;
   return {
     kind: 'refused',
     code: 'no_capacity',
-    reason: `The tenant needs ${showSize(need.memoryBytes)} of memory${surge} and ${showCpus(need.cpus)} CPUs, and no host of ${place} has that free: ${list}${more}. Add a host, remove tenants, or lower the app's reservations.`,
+    reason: `The tenant needs ${showSize(need.memoryBytes)} of memory${surge} and ${showCpus(need.cpus)} CPUs, and ${none} that free: ${list}${more}. Add a host, remove tenants, or lower the app's reservations.`,
     numbers,
   };
 }

@@ -1,0 +1,66 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { changesBetween, effectOf } from '../../src/services/diff.ts';
+import { needOf } from '../../src/services/need.ts';
+import { desired, MIB, service, spec } from '../support/samples.ts';
+
+const environment = fc.dictionary(fc.constantFrom('A', 'B', 'C.D'), fc.string(), { maxKeys: 3 });
+
+describe('the difference between two desired states', () => {
+  test('is empty exactly when they are the same, and names each leaf that is not', () => {
+    fc.assert(
+      fc.property(environment, environment, (before, after) => {
+        const old = desired('acme', { spec: spec([service('web', { environment: before })]) });
+        const fresh = desired('acme', { spec: spec([service('web', { environment: after })]) });
+        const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+        const differing = names.filter((name) => before[name] !== after[name]).sort();
+        const changes = changesBetween(old, fresh);
+        expect(changes.map((change) => change.path)).toEqual(
+          differing.map((name) => `services.web.environment.${name}`),
+        );
+        for (const change of changes) {
+          const name = change.path.slice('services.web.environment.'.length);
+          expect(change).toMatchObject({ before: before[name] ?? null, after: after[name] ?? null });
+        }
+        expect(effectOf(old, fresh)).toBe(differing.length === 0 ? 'none' : 'new-generation');
+      }),
+    );
+  });
+
+  test('of domains alone moves routes only', () => {
+    const before = desired('acme');
+    const after = desired('acme', { domains: ['other.example.com'] });
+    expect(effectOf(before, after)).toBe('routes-only');
+    expect(changesBetween(before, after)).toEqual([
+      { path: 'domains', before: '["acme.example.com"]', after: '["other.example.com"]' },
+    ]);
+  });
+
+  test('of releases is a new generation even when the services are the same', () => {
+    expect(effectOf(desired('acme'), desired('acme', { release: 2 }))).toBe('new-generation');
+  });
+
+  test('shows a service that comes and one that goes', () => {
+    const paths = changesBetween(
+      desired('acme', { spec: spec([service('web'), service('old')]) }),
+      desired('acme', { spec: spec([service('web'), service('new')]) }),
+    ).map((change) => change.path);
+    expect(paths).toContain('services.new.image');
+    expect(paths).toContain('services.old.image');
+    expect(paths.some((path) => path.startsWith('services.web'))).toBe(false);
+  });
+});
+
+describe('what a tenant needs', () => {
+  test('counts every replica, and a second colour only where two run side by side', () => {
+    const reservation = { memoryBytes: 100 * MIB, cpus: 0.1 };
+    const need = needOf(
+      spec([
+        service('web', { reservation, replicas: 3 }),
+        service('db', { reservation, strategy: 'in-place' }),
+        service('cron', { reservation, strategy: 'recreate' }),
+      ]),
+    );
+    expect(need).toEqual({ memoryBytes: 500 * MIB, cpus: 0.5, surgeBytes: 300 * MIB });
+  });
+});

@@ -1,0 +1,158 @@
+import { createServer } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import { getRequestListener } from '@hono/node-server';
+import { createClient, type ApiClient } from '@berth/shared/api/client';
+import type { Answer, Question } from '@berth/shared/protocol/messages';
+import { BerthError } from '@berth/shared/domain/errors';
+import { createApi, type RequestLog } from '../../src/http/app.ts';
+import { createEventFeed } from '../../src/services/events.ts';
+import type { FleetPort } from '../../src/services/fleet-port.ts';
+import { createServices, type Services } from '../../src/services/index.ts';
+import type { Store } from '../../src/services/store.ts';
+import { openStore } from '../../src/store/open.ts';
+import { BY, hello } from './samples.ts';
+
+/** A fleet that only remembers what it was told, and answers as it is set to. */
+export class FakeFleet implements FleetPort {
+  readonly told: string[] = [];
+  modes = 0;
+  readonly questions: Question[] = [];
+  answer: Answer | BerthError = { kind: 'plan', steps: [] };
+  readonly connected = new Set<string>();
+
+  changed(host: string): void {
+    this.told.push(host);
+  }
+  modeChanged(): void {
+    this.modes += 1;
+  }
+  async ask(host: string, question: Question): Promise<Answer> {
+    if (!this.connected.has(host)) throw new BerthError('host_offline', `Host ${host} is offline.`);
+    this.questions.push(question);
+    if (this.answer instanceof BerthError) throw this.answer;
+    return await Promise.resolve(this.answer);
+  }
+  online(host: string): boolean {
+    return this.connected.has(host);
+  }
+}
+
+export interface TestClock {
+  time: number;
+  now(): number;
+}
+
+export interface TestServices {
+  store: Store;
+  fleet: FakeFleet;
+  services: Services;
+  clock: TestClock;
+  /** An enrolled host that is connected. */
+  host(name?: string, pool?: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** The services over an empty store in memory. */
+export async function testServices(): Promise<TestServices> {
+  const store = await openStore({ kind: 'sqlite', path: ':memory:' });
+  const fleet = new FakeFleet();
+  const clock: TestClock = {
+    time: 1_000_000,
+    now() {
+      return this.time;
+    },
+  };
+  const random = (count: number): Uint8Array => randomBytes(count);
+  const services = createServices({ store, fleet, clock, random }, { version: '0.0.0-test', startedAt: 1 });
+  return {
+    store,
+    fleet,
+    services,
+    clock,
+    async host(name = 'one', pool = 'default') {
+      const { token } = await services.hosts.joinToken(BY, { pool, ttlMs: 60_000 });
+      const enrolled = await services.hosts.enrol(BY, { token, publicKey: publicKey(), name });
+      fleet.connected.add(enrolled.host);
+      await store.fleet.noteConnections([
+        { kind: 'online', host: enrolled.host, hello: hello(enrolled.host), at: clock.now() },
+      ]);
+      return enrolled.host;
+    },
+    close: () => store.close(),
+  };
+}
+
+/** An Ed25519 key in SPKI is this prefix and any 32 bytes. */
+export function publicKey(): string {
+  const prefix = Buffer.from('302a300506032b6570032100', 'hex');
+  return Buffer.concat([prefix, randomBytes(32)]).toString('base64');
+}
+
+export interface TestCoordinator extends TestServices {
+  url: string;
+  token(role: 'viewer' | 'operator' | 'admin'): Promise<string>;
+  client(role?: 'viewer' | 'operator' | 'admin'): Promise<ApiClient>;
+  /** What was logged, one object per line. */
+  logged: object[];
+  stop: AbortController;
+}
+
+/** The API over real HTTP on a free port of the loopback interface. */
+export async function testCoordinator(
+  options: { streamHeartbeatMs?: number } = {},
+): Promise<TestCoordinator> {
+  const base = await testServices();
+  const stop = new AbortController();
+  const logged: object[] = [];
+  const keep = (fields: object, message: string): void => void logged.push({ ...fields, message });
+  const log: RequestLog = { info: keep, warn: keep, error: keep };
+  const feed = createEventFeed({ store: base.store, signal: stop.signal, pollMs: null, onError: () => {} });
+  let requests = 0;
+  const api = createApi({
+    services: base.services,
+    store: base.store,
+    feed,
+    version: '0.0.0-test',
+    clock: base.clock,
+    requestId: () => `request-${(requests += 1)}`,
+    log,
+    agents: () => base.fleet.connected.size,
+    signal: stop.signal,
+    ...options,
+  });
+  const listener = getRequestListener(api.fetch);
+  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const url = `http://127.0.0.1:${address.port}`;
+  const token = async (role: 'viewer' | 'operator' | 'admin'): Promise<string> =>
+    (await base.services.access.create(BY, { name: role, role })).token;
+  return {
+    ...base,
+    url,
+    token,
+    client: async (role = 'admin') => createClient({ url, token: await token(role) }),
+    logged,
+    stop,
+    async close() {
+      stop.abort();
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+      await base.close();
+    },
+  };
+}
+
+export const COMPOSE = `
+name: shop
+services:
+  web:
+    image: registry.test/shop-web:\${VERSION:-1}
+    environment:
+      GREETING: \${GREETING:-hello}
+      STORE: \${BERTH_TENANT}
+    healthcheck: { test: ["CMD", "/app/health"], interval: 2s }
+    deploy: { resources: { limits: { cpus: "0.50", memory: 256M } } }
+    x-berth: { route: { port: 8080 }, drain: 30s }
+`;
