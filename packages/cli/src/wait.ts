@@ -121,8 +121,7 @@ function showStep(event: Event, list: StepList, seen: Seen): void {
   const details = StepDetails.safeParse(event.details);
   if (!details.success) return;
   const { step, state, ms } = details.data;
-  // A step of the whole host (Nginx) has no beginning among a tenant's events, and its end is only a word.
-  const title = step === 'ingress.apply' ? `Nginx: ${event.message}` : event.message || step;
+  const title = event.message === '' ? step : event.message;
   if (state === 'started') {
     list.started(step, title);
     return;

@@ -31,6 +31,7 @@ export const registerDown: Register = (program, contextOf) => {
     }
     const result = await tearDown(home, (sentence) => output.print(sentence));
     output.json({ home: home.dir, ...result });
+    for (const what of result.kept) output.print(`left, others use it: ${what}`);
     for (const what of result.remaining) output.note(`${output.errorStyle.red('remains:')} ${what}`);
     if (result.remaining.length > 0) {
       output.note('The state is kept, so that berth down can be run again once that is settled.');

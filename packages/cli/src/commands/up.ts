@@ -182,6 +182,7 @@ async function once(context: Context, flags: Flags): Promise<void> {
   say('tearing down …');
   await local?.stop();
   const gone = await tearDown(home, say);
+  for (const what of gone.kept) say(`left, others use it: ${what}`);
   for (const what of gone.remaining) say(`remains: ${what}`);
   const failed = result.switch?.failed ?? 0;
   const ok = problem === null && failed === 0 && gone.remaining.length === 0;

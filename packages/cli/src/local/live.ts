@@ -3,7 +3,7 @@ import type { CoordinatorStatus, Tenant } from '@berth/shared/api/schemas';
 import { messageOf } from '@berth/shared/domain/errors';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Output } from '../output/output.ts';
-import { clean, cut } from '../output/style.ts';
+import { clean, columnsOf, cut } from '../output/style.ts';
 
 export interface LiveStatus {
   /** A sentence above the status, which stays on the screen. */
@@ -23,7 +23,7 @@ export function liveStatus(api: ApiClient, output: Output, intervalMs: number): 
   };
   const draw = (lines: readonly string[]): void => {
     erase();
-    drawn = lines.map((line) => cut(line, (output.stdout.columns ?? 80) - 1));
+    drawn = lines.map((line) => cut(line, columnsOf(output.stdout) - 1));
     output.stdout.write(drawn.map((line) => `${line}\n`).join(''));
   };
   const show = (lines: readonly string[], record: unknown): void => {

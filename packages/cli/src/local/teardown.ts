@@ -16,10 +16,12 @@ import {
 import { processFile, PROCESS_NAMES, type Home } from './home.ts';
 import { readInstance, type Instance } from './instance.ts';
 import { endProcess, identify, recordedProcess } from './process.ts';
-import { parseRange, within } from './ranges.ts';
+import { foreignUses, parseRange, usesOf, within } from './ranges.ts';
 
 export interface TearDownResult {
   removed: string[];
+  /** What stays because somebody else uses it, each with who. */
+  kept: string[];
   /** What could not be removed, each with why. */
   remaining: string[];
 }
@@ -48,7 +50,7 @@ export async function whatIsThere(home: Home): Promise<string[]> {
  * harm. The state stays while something remains, so that it can be run again.
  */
 export async function tearDown(home: Home, say: (sentence: string) => void): Promise<TearDownResult> {
-  const result: TearDownResult = { removed: [], remaining: [] };
+  const result: TearDownResult = { removed: [], kept: [], remaining: [] };
   const removed = (what: string): void => {
     result.removed.push(what);
     say(`removed ${what}`);
@@ -68,7 +70,7 @@ export async function tearDown(home: Home, say: (sentence: string) => void): Pro
       removeFromDocker(connectDocker(instance.dockerSocket), instance, removed, result),
     );
     await part('nft tables', () => removeTables(instance, removed));
-    await part('routes', () => removeRoutes(instance, removed));
+    await part('routes', () => removeRoutes(instance, removed, result));
   }
   if (result.remaining.length === 0) await part('state', async () => removeState(home, instance, removed));
   return result;
@@ -150,7 +152,11 @@ async function removeFromDocker(
     await drop(`/volumes/${encodeURIComponent(volume)}`, `volume ${volume}`);
   }
   for (const image of await listBuiltImages(docker, instance.agent)) {
-    await drop(`/images/${image}`, `image ${image}`);
+    const answer = await docker.call('DELETE', `/images/${image}`);
+    if (answer.status < 300) removed(`image ${image}`);
+    // A container of another instance runs it: it is that one's now.
+    else if (answer.status === 409) result.kept.push(`image ${image}: ${dockerMessage(answer.body)}`);
+    else if (answer.status !== 404) result.remaining.push(`image ${image}: ${dockerMessage(answer.body)}`);
   }
 }
 
@@ -186,10 +192,19 @@ const Routes = z.array(
   }),
 );
 
-/** Only the two kinds of route the agent adds, and only inside this instance's own slices. */
-async function removeRoutes(instance: Instance, removed: (what: string) => void): Promise<void> {
-  const listed = Routes.safeParse(await runJson('ip', ['-j', '-4', 'route', 'show', 'table', 'all']));
+/**
+ * Only the two kinds of route the agent adds, and only inside this instance's own slices. Where somebody else has moved
+ * into them meanwhile, the routes may be theirs, and stay.
+ */
+async function removeRoutes(
+  instance: Instance,
+  removed: (what: string) => void,
+  result: TearDownResult,
+): Promise<void> {
+  const routes = await runJson('ip', ['-j', '-4', 'route', 'show', 'table', 'all']);
+  const listed = Routes.safeParse(routes);
   if (!listed.success) throw new Error('ip could not list the routes');
+  const others = foreignUses(usesOf(routes, []), instance, instance.bridgePrefix);
   const slices = { local: parseRange(instance.virtualCidr), unreachable: parseRange(instance.tenantCidr) };
   for (const route of listed.data) {
     const type = route.type;
@@ -199,6 +214,13 @@ async function removeRoutes(instance: Instance, removed: (what: string) => void)
     if (slice === undefined || range === undefined || !within(range, slice)) continue;
     // An address of a bridge has a local route of its own, which goes with the bridge.
     if (type === 'local' && route.dev !== 'lo') continue;
+    const other = others[0];
+    if (other !== undefined) {
+      result.kept.push(
+        `route ${type} ${route.dst}: ${other.range.text} on ${other.dev ?? 'this host'} is somebody else's`,
+      );
+      continue;
+    }
     const args = ['route', 'del', type, route.dst];
     if (route.dev !== undefined) args.push('dev', route.dev);
     if (route.table !== undefined) args.push('table', route.table);

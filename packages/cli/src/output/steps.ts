@@ -1,6 +1,6 @@
 import { duration } from './format.ts';
 import type { Output } from './output.ts';
-import { clean, cut } from './style.ts';
+import { clean, columnsOf, cut } from './style.ts';
 
 export type StepState = 'done' | 'failed' | 'waiting';
 
@@ -33,7 +33,7 @@ export function createStepList(output: Output, clock: { now(): number }): StepLi
   const draw = (): void => {
     if (!live || running === undefined) return;
     const elapsed = duration(clock.now() - running.since);
-    const room = (stdout.columns ?? 80) - elapsed.length - 6;
+    const room = columnsOf(stdout) - elapsed.length - 6;
     const spinner = style.cyan(FRAMES[frame % FRAMES.length] ?? ' ');
     stdout.write(`\r\u001b[K  ${spinner} ${cut(running.title, room)} ${style.dim(elapsed)}`);
   };

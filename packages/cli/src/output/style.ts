@@ -50,3 +50,8 @@ export function cut(text: string, columns: number): string {
   const letters = [...text];
   return letters.length <= columns ? text : `${letters.slice(0, Math.max(0, columns - 1)).join('')}…`;
 }
+
+/** A terminal's width; some say 0 when they do not know. */
+export function columnsOf(sink: { columns?: number | undefined }): number {
+  return sink.columns === undefined || sink.columns < 20 ? 80 : sink.columns;
+}
