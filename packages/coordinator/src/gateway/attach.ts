@@ -123,9 +123,10 @@ export function attachGateway(options: GatewayOptions): Gateway {
       const session = await fleet.admit(
         socket,
         hello,
-        (publicKey) =>
+        async (publicKey) =>
+          (await signedChallenge(publicKey, hello.host, nonce, hello.signature)) &&
           // Who has gone meanwhile is not let in: it would supersede the session that it opened since.
-          socket.readyState === socket.OPEN && signedChallenge(publicKey, hello.host, nonce, hello.signature),
+          socket.readyState === socket.OPEN,
       );
       if (session === null) {
         if (socket.readyState === socket.OPEN)

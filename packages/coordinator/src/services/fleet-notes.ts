@@ -5,6 +5,8 @@ import type { Log } from './fleet-types.ts';
 /** While the store is away, notes beyond this are dropped, oldest first: they are told anew at the next connect. */
 const MAX_NOTES = 50_000;
 const PER_WRITE = 1000;
+/** One agent's coming is noted at once; ten thousand that come together are a few large writes. */
+const SPACING_MS = 200;
 
 export interface Notes extends Tick {
   connection(note: ConnectionNote): void;
@@ -36,6 +38,7 @@ export function createNotes(options: { store: FleetStore; log: Log; tickMs: numb
 
   const tick = createTick({
     ms: options.tickMs,
+    spacingMs: SPACING_MS,
     what: 'note which agents are connected',
     log: options.log,
     run,

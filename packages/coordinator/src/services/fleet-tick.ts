@@ -12,12 +12,28 @@ export interface Tick {
 }
 
 /** `run` is never entered twice at once; what it could not do it must still hold when it throws. */
-export function createTick(options: { ms: number; what: string; log: Log; run(): Promise<void> }): Tick {
+export function createTick(options: {
+  ms: number;
+  /** From the end of one run to the next, at least: for what nobody waits for, so that a storm is a few large writes. */
+  spacingMs?: number;
+  what: string;
+  log: Log;
+  run(): Promise<void>;
+}): Tick {
+  const spacingMs = Math.max(options.spacingMs ?? 0, options.ms);
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
   let again = false;
   let stopped = false;
   let failures = 0;
+  let resting: NodeJS.Timeout | null = null;
+
+  function rest(): void {
+    resting = setTimeout(() => {
+      resting = null;
+      if (again && running === null) arm(0);
+    }, spacingMs);
+  }
 
   function arm(ms: number): void {
     if (stopped || timer !== null) return;
@@ -29,7 +45,7 @@ export function createTick(options: { ms: number; what: string; log: Log; run():
 
   async function go(): Promise<void> {
     again = false;
-    let wait = options.ms;
+    let wait = 0;
     try {
       await options.run();
       if (failures > 0) options.log.info({ failures }, `Could ${options.what} again.`);
@@ -45,18 +61,21 @@ export function createTick(options: { ms: number; what: string; log: Log; run():
         );
     }
     running = null;
-    if (again) arm(wait);
+    if (wait > 0) arm(wait);
+    else if (!stopped) rest();
   }
 
   return {
     request() {
       again = true;
-      if (running === null) arm(options.ms);
+      if (running === null && resting === null) arm(options.ms);
     },
     async stop() {
       stopped = true;
       if (timer !== null) clearTimeout(timer);
+      if (resting !== null) clearTimeout(resting);
       timer = null;
+      resting = null;
       if (running !== null) await running;
       if (again) await go();
     },

@@ -45,7 +45,7 @@ export interface Fleet extends FleetPort {
   admit(
     connection: AgentConnection,
     hello: Hello,
-    verify: (publicKey: string) => boolean,
+    verify: (publicKey: string) => Promise<boolean>,
   ): Promise<FleetSession | null>;
   /** A message of an admitted agent, and its size on the wire. Returns why it breaks the protocol, or null. */
   receive(session: FleetSession, message: AgentMessage, bytes: number): string | null;

@@ -72,14 +72,14 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
 
   async function lookUp(
     hello: Hello,
-    verify: (publicKey: string) => boolean,
+    verify: (publicKey: string) => Promise<boolean>,
   ): Promise<{ record: HelloRecord; moved: boolean } | null> {
     const join = joining.get(hello.host) ?? { count: 0, changed: false };
     join.count += 1;
     joining.set(hello.host, join);
     try {
       const record = await store.hostForHello(hello.host);
-      if (record === null || !verify(record.publicKey)) return null;
+      if (record === null || !(await verify(record.publicKey))) return null;
       if (hello.epoch > epoch.epoch || (epoch.mode === 'observe' && hello.epoch === epoch.epoch)) {
         await observe(
           `host ${record.name} knows epoch ${hello.epoch}, later than ${epoch.epoch}`,

@@ -1,0 +1,213 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { MAX_FRAME_BYTES, Report } from '@berth/shared/protocol/messages';
+import type { AgentEvent, HostReport, TenantReport } from '@berth/shared/protocol/report';
+import type { z } from 'zod';
+import { createOutbox, type Outbox } from '../../src/report/outbox.ts';
+
+const report = (tenant: string, at: number, fields: Partial<TenantReport> = {}): TenantReport => ({
+  tenant,
+  generation: 1,
+  live: 1,
+  phase: 'settled',
+  at,
+  steps: [],
+  problem: null,
+  retryAt: null,
+  containers: [],
+  ...fields,
+});
+const event = (id: string, fields: Partial<AgentEvent> = {}): AgentEvent => ({
+  id,
+  at: 1,
+  tenant: null,
+  generation: null,
+  kind: 'host.orphan',
+  message: 'x',
+  details: {},
+  ...fields,
+});
+const host = (containers: number): HostReport => ({
+  memoryTotalBytes: 1,
+  memoryAvailableBytes: 1,
+  diskTotalBytes: 1,
+  diskAvailableBytes: 1,
+  cpus: 1,
+  docker: 'up',
+  nginx: 'up',
+  containers,
+  orphans: [],
+});
+
+function take(outbox: Outbox) {
+  const next = outbox.next();
+  if (next === null) return null;
+  expect(Buffer.byteLength(next.text)).toBeLessThanOrEqual(MAX_FRAME_BYTES);
+  return Report.parse(JSON.parse(next.text));
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test('of one tenant only the newest word is told', () => {
+  const outbox = createOutbox();
+  for (let at = 1; at <= 100; at += 1) outbox.tenant(report('acme', at));
+  outbox.tenant(report('globex', 1));
+  expect(take(outbox)?.tenants.map((each) => [each.tenant, each.at])).toEqual([
+    ['acme', 100],
+    ['globex', 1],
+  ]);
+  expect(take(outbox)).toBeNull();
+});
+
+test('what was not acknowledged is told again, unless something newer replaced it', () => {
+  const outbox = createOutbox();
+  outbox.tenant(report('acme', 1));
+  outbox.tenant(report('globex', 1));
+  outbox.event(event('e1'));
+  outbox.host(host(1));
+  expect(take(outbox)?.seq).toBe(1);
+  outbox.tenant(report('acme', 2));
+  outbox.event(event('e2'));
+  outbox.restart();
+  const again = take(outbox);
+  expect(again?.seq).toBe(2);
+  expect(again?.tenants.map((each) => [each.tenant, each.at])).toEqual([
+    ['acme', 2],
+    ['globex', 1],
+  ]);
+  expect(again?.events.map((each) => each.id)).toEqual(['e1', 'e2']);
+  expect(again?.host?.containers).toBe(1);
+  outbox.acknowledge(2);
+  outbox.restart();
+  expect(take(outbox)).toBeNull();
+});
+
+test('listeners are called a short moment after the first change, once for all that came with it', () => {
+  const outbox = createOutbox({ flushMs: 20 });
+  const calls: number[] = [];
+  const stop = outbox.onWaiting(() => {
+    calls.push(outbox.stats().waiting);
+    take(outbox);
+  });
+  outbox.tenant(report('acme', 1));
+  vi.advanceTimersByTime(19);
+  outbox.tenant(report('globex', 1));
+  expect(calls).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(calls).toEqual([2]);
+  stop();
+  outbox.tenant(report('acme', 2));
+  vi.advanceTimersByTime(1000);
+  expect(calls).toEqual([2]);
+});
+
+test('no more messages are under way than the window allows', () => {
+  const outbox = createOutbox({ window: 2, tenantsPerMessage: 1 });
+  for (const name of ['a', 'b', 'c', 'd']) outbox.tenant(report(name, 1));
+  expect([take(outbox)?.seq, take(outbox)?.seq, take(outbox)]).toEqual([1, 2, null]);
+  outbox.acknowledge(1);
+  expect(take(outbox)?.seq).toBe(3);
+});
+
+test('days without a coordinator cost bounded memory, and what was dropped is counted', () => {
+  const outbox = createOutbox({ maxEvents: 100, maxTenants: 50 });
+  for (let index = 0; index < 5000; index += 1) {
+    outbox.event(event(`e${index}`));
+    outbox.tenant(report(`t${index % 60}`, index));
+  }
+  expect(outbox.stats().waiting).toBeLessThanOrEqual(150);
+  expect(outbox.stats().dropped).toBeGreaterThanOrEqual(4900);
+  const first = take(outbox);
+  expect(first?.events[0]?.id).toBe('e4900');
+});
+
+test('a report that is too long is cut, never refused', () => {
+  const outbox = createOutbox();
+  const long = 'ä'.repeat(10_000);
+  outbox.tenant(
+    report('acme', 1, {
+      steps: Array.from({ length: 90 }, () => ({
+        kind: 'drain',
+        title: long,
+        state: 'done',
+        startedAt: 1,
+        ms: 1,
+      })),
+      problem: {
+        code: 'health_failed',
+        message: long,
+        step: 'containers.probe',
+        service: null,
+        logTail: Array.from({ length: 40 }, () => long),
+        at: 1,
+      },
+      containers: Array.from({ length: 300 }, () => ({
+        id: 'x',
+        name: 'n',
+        service: 'web',
+        replica: 1,
+        generation: 1,
+        role: 'colour',
+        state: 'running',
+        health: 'none',
+        address: '198.19.0.1',
+      })),
+    }),
+  );
+  outbox.event(event('e', { message: long, details: { long: long.repeat(10) } }));
+  const told = take(outbox);
+  expect(told?.tenants[0]?.steps).toHaveLength(60);
+  expect(told?.events[0]?.details).toEqual({ leftOut: expect.stringContaining('bytes') });
+});
+
+test('whatever is put in, lost and acknowledged, the last word on every tenant arrives', () => {
+  const moves = fc.array(
+    fc.oneof(
+      fc.record({ kind: fc.constant('put'), tenant: fc.constantFrom('a', 'b', 'c', 'd') }),
+      fc.record({ kind: fc.constantFrom('take', 'ack', 'lose'), tenant: fc.constant('') }),
+    ),
+    { maxLength: 80 },
+  );
+  fc.assert(
+    fc.property(moves, (story) => {
+      const outbox = createOutbox({ tenantsPerMessage: 2 });
+      const wanted = new Map<string, number>();
+      const arrived = new Map<string, number>();
+      const underWay: z.infer<typeof Report>[] = [];
+      const deliver = (): void => {
+        for (const message of underWay.splice(0)) {
+          for (const each of message.tenants) arrived.set(each.tenant, each.at);
+          outbox.acknowledge(message.seq);
+        }
+      };
+      let at = 0;
+      for (const move of story) {
+        at += 1;
+        if (move.kind === 'put') {
+          outbox.tenant(report(move.tenant, at));
+          wanted.set(move.tenant, at);
+        } else if (move.kind === 'take') {
+          const message = take(outbox);
+          if (message !== null) underWay.push(message);
+        } else if (move.kind === 'ack') deliver();
+        else {
+          underWay.length = 0;
+          outbox.restart();
+        }
+      }
+      underWay.length = 0;
+      outbox.restart();
+      for (let message = take(outbox); message !== null; message = take(outbox)) {
+        underWay.push(message);
+        deliver();
+      }
+      expect(arrived).toEqual(wanted);
+    }),
+    { verbose: 1 },
+  );
+});

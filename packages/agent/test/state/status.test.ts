@@ -1,0 +1,78 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { openStatuses } from '../../src/state/status.ts';
+import { Died, DyingDisk } from './dying-disk.ts';
+import { clock, status } from './samples.ts';
+
+const open = async (disk: DyingDisk) => openStatuses('/s', disk, clock);
+
+test('a crash at any step of a save leaves that save or the one before', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 5 }),
+      fc.integer({ min: 1, max: 2 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      fc.option(fc.integer({ min: 0, max: 5 }), { nil: null }),
+      async (saves, diesAt, torn, kept) => {
+        const first = new DyingDisk();
+        const { statuses: before } = await open(first);
+        for (let live = 1; live <= saves; live += 1) await before.save(status('acme', live));
+        const disk = new DyingDisk(first.afterKill());
+        const { statuses } = await open(disk);
+        disk.diesAt = diesAt;
+        disk.torn = torn;
+        const died = await statuses.save(status('acme', saves + 1)).then(
+          () => false,
+          (thrown: unknown) => thrown instanceof Died,
+        );
+        const left = new DyingDisk(kept === null ? disk.afterKill() : disk.afterPowerLoss(kept));
+        const found = await open(left);
+        expect(found.quarantined).toEqual([]);
+        const live = found.statuses.get('acme')?.live;
+        if (died) expect([saves, saves + 1]).toContain(live);
+        else expect(live).toBe(saves + 1);
+      },
+    ),
+    { numRuns: 300, verbose: 1 },
+  );
+});
+
+test('a save costs one fsync once both slots are there', async () => {
+  const disk = new DyingDisk();
+  const { statuses } = await open(disk);
+  await statuses.save(status('acme', 1));
+  await statuses.save(status('acme', 2));
+  const before = disk.syncs;
+  await statuses.save(status('acme', 3));
+  expect(disk.syncs - before).toBe(1);
+});
+
+test('saves of one tenant happen in the order of the calls, and all tenants are loaded', async () => {
+  const disk = new DyingDisk();
+  const { statuses } = await open(disk);
+  await Promise.all([1, 2, 3, 4].map((live) => statuses.save(status('acme', live))));
+  await statuses.save(status('constructor', 7));
+  expect(statuses.get('acme')?.live).toBe(4);
+  const again = await open(disk);
+  expect(again.statuses.get('acme')).toEqual(status('acme', 4));
+  expect(again.statuses.get('constructor')?.live).toBe(7);
+  expect(again.statuses.get('globex')).toBeNull();
+  await again.statuses.remove('acme');
+  expect((await open(disk)).statuses.all().size).toBe(1);
+});
+
+test('a tenant of which both slots are garbage is set aside; the others are not touched', async () => {
+  const disk = new DyingDisk();
+  const { statuses } = await open(disk);
+  for (const name of ['acme', 'globex']) {
+    await statuses.save(status(name, 1));
+    await statuses.save(status(name, 2));
+  }
+  disk.set('/s/status/acme.0.json', '{"sum":');
+  disk.set('/s/status/acme.1.json', '\u0000\u0000');
+  const found = await open(disk);
+  expect(found.quarantined).toEqual(['/s/status/acme.0.json']);
+  expect([...found.statuses.all().keys()]).toEqual(['globex']);
+  await found.statuses.save(status('acme', 3));
+  expect((await open(disk)).statuses.get('acme')?.live).toBe(3);
+});
