@@ -2,7 +2,6 @@ import { API_PREFIX, routes, type RouteName } from '@berth/shared/api/routes';
 import type { RouteDefinition } from '@berth/shared/api/route';
 import { BerthError } from '@berth/shared/domain/errors';
 import { Hono, type Context } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { mayDo } from '../services/access.ts';
 import type { EventFeed } from '../services/events.ts';
@@ -10,6 +9,7 @@ import type { Services } from '../services/index.ts';
 import type { Actor } from '../services/records.ts';
 import type { Store } from '../services/store.ts';
 import { appHandlers } from './apps.ts';
+import { jsonBody, TooLarge } from './body.ts';
 import { checked, type Call, type Handler, type Handlers } from './call.ts';
 import { apiError, statusOf } from './errors.ts';
 import { hostHandlers } from './hosts.ts';
@@ -51,7 +51,6 @@ interface Variables {
 export type Api = Hono<{ Variables: Variables }>;
 type ApiContext = Context<{ Variables: Variables }>;
 
-const MAX_BODY = 1024 * 1024;
 const MAX_STREAMS = 1_000;
 
 /** The HTTP side. Everything under the API's prefix asks for a token unless its route says `public`. */
@@ -111,25 +110,9 @@ export function createApi(options: ApiOptions): Api {
     if (c.res.status >= 500) log.warn(fields, 'request');
     else log.info(fields, 'request');
   });
-  app.use(
-    bodyLimit({
-      maxSize: MAX_BODY,
-      onError: (c: ApiContext) =>
-        c.json(
-          apiError(
-            new BerthError(
-              'invalid_request',
-              'The request is larger than 1 MiB, which is the most that is taken.',
-            ),
-            c.get('requestId'),
-          ),
-          413,
-        ),
-    }),
-  );
-
   app.onError((thrown, c) => {
-    const status = thrown instanceof BerthError ? statusOf(thrown.code) : 500;
+    const status =
+      thrown instanceof TooLarge ? 413 : thrown instanceof BerthError ? statusOf(thrown.code) : 500;
     if (status === 500) log.error({ requestId: c.get('requestId'), err: thrown }, 'request failed');
     if (status === 401) c.header('www-authenticate', 'Bearer');
     return c.json(apiError(thrown, c.get('requestId')), status);
@@ -174,7 +157,7 @@ export function createApi(options: ApiOptions): Api {
       const given = {
         params: route.params === undefined ? undefined : checked('path', route.params, c.req.param()),
         query: route.query === undefined ? undefined : checked('query', route.query, c.req.query()),
-        body: route.body === undefined ? undefined : checked('body', route.body, await jsonOf(c)),
+        body: route.body === undefined ? undefined : checked('body', route.body, await jsonBody(c.req)),
         by,
       };
       // Each part has just been parsed by the schema that its type is made from.
@@ -222,26 +205,4 @@ export function createApi(options: ApiOptions): Api {
 
 function isRoute(name: string): name is RouteName {
   return name in routes;
-}
-
-async function jsonOf(c: ApiContext): Promise<unknown> {
-  const type = c.req.header('content-type') ?? '';
-  const text = await c.req.text();
-  if (text === '') return {};
-  if (!/^application\/json\b/i.test(type)) {
-    throw new BerthError(
-      'invalid_request',
-      `The body must be JSON with the header "content-type: application/json".`,
-    );
-  }
-  try {
-    const value: unknown = JSON.parse(text);
-    return value;
-  } catch (cause) {
-    throw new BerthError(
-      'invalid_request',
-      `The body is not JSON: ${cause instanceof Error ? cause.message.slice(0, 200) : 'it cannot be read'}.`,
-      { cause },
-    );
-  }
 }

@@ -26,7 +26,8 @@ export function checked(what: 'path' | 'query' | 'body', schema: z.ZodType, valu
   if (parsed.success) return parsed.data;
   const issues = parsed.error.issues.slice(0, 10).map((issue) => ({
     field: issue.path.map(String).join('.'),
-    message: issue.message,
+    // Of a wrong key the reason is one level down.
+    message: issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message,
   }));
   const sentences = issues.map(({ field, message }) => (field === '' ? message : `${field}: ${message}`));
   throw new BerthError('invalid_request', `The ${what} is not right. ${sentences.join('; ')}.`, {

@@ -1,0 +1,56 @@
+import { BerthError } from '@berth/shared/domain/errors';
+import type { HonoRequest } from 'hono';
+
+/** The largest body that is taken. */
+export const MAX_BODY = 1024 * 1024;
+/** A larger one is read to here and thrown away, so that its sender gets to read why it was refused. */
+const MAX_DISCARDED = 8 * MAX_BODY;
+
+/** Thrown for a body that is larger than MAX_BODY; it has its own HTTP status. */
+export class TooLarge extends BerthError {
+  constructor() {
+    super('invalid_request', 'The request is larger than 1 MiB, which is the most that is taken.');
+  }
+}
+
+/** The JSON of a request's body; an empty body is `{}`. Errors: `invalid_request`, TooLarge. */
+export async function jsonBody(request: HonoRequest): Promise<unknown> {
+  const text = await textOf(request);
+  if (text === '') return {};
+  if (!/^application\/json\b/i.test(request.header('content-type') ?? '')) {
+    throw new BerthError(
+      'invalid_request',
+      'The body must be JSON with the header "content-type: application/json".',
+    );
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    return value;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message.slice(0, 200) : 'it cannot be read';
+    throw new BerthError('invalid_request', `The body is not JSON: ${why}.`, { cause });
+  }
+}
+
+async function textOf(request: HonoRequest): Promise<string> {
+  const length = Number(request.header('content-length') ?? Number.NaN);
+  // The HTTP parser lets no more through than was announced.
+  if (length <= MAX_BODY) return await request.text();
+  if (length > MAX_DISCARDED) throw new TooLarge();
+  const reader = request.raw.body?.getReader();
+  if (reader === undefined) return '';
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    size += value.byteLength;
+    if (size <= MAX_BODY) chunks.push(value);
+    if (size > MAX_DISCARDED) {
+      await reader.cancel();
+      throw new TooLarge();
+    }
+  }
+  if (size > MAX_BODY) throw new TooLarge();
+  return Buffer.concat(chunks).toString('utf8');
+}
