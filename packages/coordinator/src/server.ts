@@ -41,6 +41,7 @@ export async function startServer(
   });
   const listener = getRequestListener(api.fetch);
   const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
+  const running = countRequests(server);
   server.headersTimeout = 20_000;
   server.requestTimeout = 60_000;
   server.keepAliveTimeout = 65_000;
@@ -48,7 +49,7 @@ export async function startServer(
   const port = await listening(server, listen);
   const shown = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
   const closed = new Promise<void>((resolve) => {
-    const stop = (): void => void drain(server, gateway.closed).then(resolve);
+    const stop = (): void => void drain(server, running, gateway.closed).then(resolve);
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
   });
@@ -76,11 +77,33 @@ async function listening(server: Server, { host, port }: Config['listen']): Prom
   return address === null || typeof address === 'string' ? port : address.port;
 }
 
+interface Running {
+  /** Resolves when no request is being answered. */
+  idle(): Promise<void>;
+}
+
+/** Node closes a connection that has never sent a request only with all others, so we count requests ourselves. */
+function countRequests(server: Server): Running {
+  let count = 0;
+  let quiet = Promise.withResolvers<void>();
+  server.on('request', (_request, response) => {
+    if (count === 0) quiet = Promise.withResolvers();
+    count += 1;
+    response.once('close', () => {
+      count -= 1;
+      if (count === 0) quiet.resolve();
+    });
+  });
+  return { idle: () => (count === 0 ? Promise.resolve() : quiet.promise) };
+}
+
 /** Takes no new connection, lets running requests end for a while, then closes what is left. */
-async function drain(server: Server, agents: Promise<void>): Promise<void> {
+async function drain(server: Server, running: Running, agents: Promise<void>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
-  await Promise.all([agents, closed]);
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, DRAIN_MS);
+  await Promise.race([running.idle(), late.promise]);
   clearTimeout(timer);
+  server.closeAllConnections();
+  await Promise.all([agents, closed]);
 }

@@ -10,6 +10,8 @@ const run = promisify(execFile);
 export interface PostgresCluster {
   /** An empty database of its own, by its address. */
   database(): Promise<string>;
+  /** Stops the server, cutting all connections, and starts it again on the same data. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -20,35 +22,21 @@ export async function startPostgres(): Promise<PostgresCluster> {
   const user = otherThanRoot();
   if (user !== null) chownSync(dir, user.uid, user.gid);
   const as = user === null ? {} : { uid: user.uid, gid: user.gid };
-  let server: ChildProcess | null = null;
+  let server: ChildProcess;
   try {
     const data = join(dir, 'data');
-    // `C.UTF-8` would hide what another locale does to the order of names.
     const options = ['-D', data, '-U', 'berth', '--auth=trust', '--encoding=UTF8', '--no-sync'];
     await run(join(bin, 'initdb'), options, {
       ...as,
       cwd: dir,
       env: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
     });
-    const settings = [
-      'listen_addresses=',
-      `unix_socket_directories=${dir}`,
-      'fsync=off',
-      'max_connections=60',
-    ];
-    server = spawn(join(bin, 'postgres'), ['-D', data, ...settings.flatMap((one) => ['-c', one])], {
-      ...as,
-      cwd: dir,
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
-    });
-    await ready(server);
+    server = await serve(bin, dir, as);
   } catch (thrown) {
-    await end(server);
     rmSync(dir, { recursive: true, force: true });
     throw thrown;
   }
-  const running = server;
+  let running = server;
   const address = (database: string): string =>
     `postgres://berth@localhost/${database}?host=${encodeURIComponent(dir)}`;
   let made = 0;
@@ -64,11 +52,33 @@ export async function startPostgres(): Promise<PostgresCluster> {
       }
       return address(`berth_${made}`);
     },
+    async restart() {
+      await end(running);
+      running = await serve(bin, dir, as);
+    },
     async stop() {
       await end(running);
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+async function serve(bin: string, dir: string, as: { uid?: number; gid?: number }): Promise<ChildProcess> {
+  const settings = ['listen_addresses=', `unix_socket_directories=${dir}`, 'fsync=off', 'max_connections=60'];
+  const options = ['-D', join(dir, 'data'), ...settings.flatMap((one) => ['-c', one])];
+  const server = spawn(join(bin, 'postgres'), options, {
+    ...as,
+    cwd: dir,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
+  });
+  try {
+    await ready(server);
+  } catch (thrown) {
+    await end(server);
+    throw thrown;
+  }
+  return server;
 }
 
 function binaries(): string {
@@ -107,8 +117,8 @@ async function ready(server: ChildProcess): Promise<void> {
 }
 
 /** A fast shutdown, by process id. */
-async function end(server: ChildProcess | null): Promise<void> {
-  if (server === null || server.exitCode !== null || server.signalCode !== null) return;
+async function end(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
   const gone = new Promise<void>((resolve) => server.once('exit', () => resolve()));
   server.kill('SIGINT');
   await gone;

@@ -37,7 +37,7 @@ async function textOf(request: HonoRequest): Promise<string> {
   // The HTTP parser lets no more through than was announced.
   if (length <= MAX_BODY) return await request.text();
   if (length > MAX_DISCARDED) throw new TooLarge();
-  const reader = request.raw.body?.getReader();
+  const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = request.raw.body?.getReader();
   if (reader === undefined) return '';
   const chunks: Uint8Array[] = [];
   let size = 0;

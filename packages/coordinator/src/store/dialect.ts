@@ -102,18 +102,15 @@ const NUMERIC = 1700;
 const MIGRATION_LOCK = 7_112_019;
 
 function postgres(url: string, connections: number): Dialect {
+  // Counters and times stay far below 2^53, so they are numbers here as they are in SQLite.
+  const types = new pg.TypeOverrides();
+  types.setTypeParser(INT8, Number);
+  types.setTypeParser(NUMERIC, Number);
   const pool = new pg.Pool({
     connectionString: url,
     max: connections,
     application_name: 'berth',
-    types: {
-      // Counters and times stay far below 2^53, so they are numbers here as they are in SQLite.
-      getTypeParser: (oid: number, format?: 'text' | 'binary') => {
-        const parser: (value: string) => unknown =
-          oid === INT8 || oid === NUMERIC ? Number : pg.types.getTypeParser(oid, format);
-        return parser;
-      },
-    },
+    types,
   });
   // Without a listener a connection that breaks would end the process, idle or in use. The pool replaces it by itself,
   // and whoever uses it has the error from the query.

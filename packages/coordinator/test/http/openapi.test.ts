@@ -66,7 +66,7 @@ describe('the OpenAPI document', () => {
 
   test('declares each parameter of a path, and only those', () => {
     for (const [path, operations] of Object.entries(document.paths)) {
-      const named = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort();
+      const named = [...path.matchAll(/\{(\w+)\}/g)].map((match) => String(match[1])).sort();
       for (const operation of Object.values(operations)) {
         const declared = operation?.parameters.filter((each) => each.in === 'path') ?? [];
         expect(declared.map((each) => each.name).sort(), path).toEqual(named);

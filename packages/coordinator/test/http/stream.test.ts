@@ -45,7 +45,7 @@ const stream = (token: string, query = '', headers: Record<string, string> = {})
   });
 
 async function textUntil(response: Response, enough: (text: string) => boolean): Promise<string> {
-  const reader = response.body?.getReader();
+  const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = response.body?.getReader();
   if (reader === undefined) throw new Error('no body');
   const decoder = new TextDecoder();
   let text = '';
