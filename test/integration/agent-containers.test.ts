@@ -95,6 +95,7 @@ describe('containers.start', () => {
       Image: image,
       Cmd: ['sleep', '1000'],
       Labels: { 'berth.tenant': 'acme' },
+      HostConfig: { NetworkMode: 'none' },
     });
     try {
       await foreign.start();

@@ -130,6 +130,24 @@ describe('route.switch', () => {
     expect(await get(virtual(3))).toBe('acme-11');
   });
 
+  test('changes nothing at all when its file cannot be written', async () => {
+    await ok(point(12, to('acme', 10)));
+    const folder = join(host.config.stateDir, 'network');
+    const kept = await readFile(host.system.paths.routesNft, 'utf8');
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', folder]);
+    try {
+      await writeFile(join(folder, 'full'), Buffer.alloc(64 * 1024)).catch(() => {});
+      const outcome = await point(12, to('acme', 11));
+      expect(outcome).toMatchObject({ kind: 'failed', problem: { code: 'state_unwritable' } });
+      expect(await get(virtual(12))).toBe('acme-10');
+    } finally {
+      await run('umount', [folder]);
+    }
+    expect(await readFile(host.system.paths.routesNft, 'utf8')).toBe(kept);
+    await ok(point(12, to('acme', 11)));
+    expect(await get(virtual(12))).toBe('acme-11');
+  });
+
   test('refuses an address outside the agent’s ranges', async () => {
     const target: RouteTarget = { kind: 'containers', endpoints: [{ address: '127.0.0.1', port: 22 }] };
     const outcome = await point(4, target);

@@ -3,6 +3,7 @@ import type { Sleep } from '../system/clock.ts';
 import { textLines } from '../system/docker-streams.ts';
 import { changeFrom } from '../system/nft-changes.ts';
 import type { System } from '../system/system.ts';
+import { createRepair } from './repair.ts';
 
 export interface NftWatchDeps {
   system: System;
@@ -11,7 +12,8 @@ export interface NftWatchDeps {
   restoreBase: (signal: AbortSignal) => Promise<void>;
 }
 
-const SETTLE_MS = 100;
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
 
 /** Follows `nft monitor` until the signal aborts; a monitor that ends is started again. */
 export async function watchNft(
@@ -20,7 +22,8 @@ export async function watchNft(
   signal: AbortSignal,
 ): Promise<void> {
   const { system, sleep } = deps;
-  let pause = 200;
+  const repair = createRepair(deps, onChange, signal);
+  let pause = FIRST_PAUSE_MS;
   let first = true;
   while (!signal.aborted) {
     const child = spawn('nft', ['monitor'], { stdio: ['ignore', 'pipe', 'ignore'] });
@@ -32,23 +35,18 @@ export async function watchNft(
       child.on('error', () => resolve());
       child.on('close', () => resolve());
     });
+    // Between two monitors anything may have happened.
+    if (!first) repair('nft is watched again');
+    first = false;
     try {
-      // Between two monitors anything may have happened.
-      if (!first) await lookAgain(deps, 'nft is watched again', onChange, signal);
-      first = false;
       for await (const line of textLines(child.stdout)) {
         const change = changeFrom(system.nft.table, line);
         if (change === null) continue;
-        pause = 200;
-        if (change.kind === 'element') {
-          if (system.routes.agrees(change)) continue;
+        pause = FIRST_PAUSE_MS;
+        if (change.kind === 'loss') repair('nft rules changed');
+        else if (!system.routes.agrees(change)) {
           system.routes.invalidate();
           onChange('routes changed');
-        } else if (change.kind === 'loss') {
-          // The rest of the transaction is printed right after; one repair is enough for all of it.
-          system.routes.invalidate();
-          await sleep(SETTLE_MS, signal);
-          await lookAgain(deps, 'nft rules changed', onChange, signal);
         }
       }
     } catch {
@@ -60,18 +58,6 @@ export async function watchNft(
     }
     if (signal.aborted) return;
     await sleep(pause, signal).catch(() => {});
-    pause = Math.min(pause * 2, 5_000);
+    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   }
-}
-
-async function lookAgain(
-  deps: NftWatchDeps,
-  why: string,
-  onChange: (why: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  deps.system.routes.invalidate();
-  // A repair that fails is tried again by the next sweep's steps; what must not happen is to go unnoticed.
-  await deps.restoreBase(signal).catch(() => {});
-  onChange(why);
 }

@@ -10,12 +10,12 @@ export interface StagedFile {
   discard(): Promise<void>;
 }
 
-let counter = 0;
-
-/** Writes and fsyncs `content` next to `path` without touching `path`. Throws `state_unwritable`. */
+/**
+ * Writes and fsyncs `content` next to `path` without touching `path`. One writer per path at a time: the name beside it is
+ * always the same, so that a crash leaves at most one file behind, and that is overwritten. Throws `state_unwritable`.
+ */
 export async function stageFile(path: string, content: string, mode = 0o644): Promise<StagedFile> {
-  counter += 1;
-  const temporary = `${path}.${process.pid}.${counter}.new`;
+  const temporary = `${path}.new`;
   try {
     await mkdir(dirname(path), { recursive: true });
     const handle = await open(temporary, 'w', mode);

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { runCommand } from './command.ts';
 import type { HostConfig } from './config.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';
+import { atLeast, parseVersion, type NginxVersion } from './nginx-version.ts';
 import { masterIsOurs, orphanedWorkers } from './nginx-processes.ts';
 import type { SystemPaths } from './paths.ts';
 import { cleanLine } from './text.ts';
@@ -27,6 +28,7 @@ export class NginxControl {
   #reloads = 0;
   #pid: number | null = null;
   #live: LiveConfig | null | undefined;
+  #version: NginxVersion | null = null;
 
   constructor(config: HostConfig['nginx'], paths: SystemPaths) {
     this.#config = config;
@@ -36,6 +38,19 @@ export class NginxControl {
   /** How often it was told to reload since the agent began. */
   reloads(): number {
     return this.#reloads;
+  }
+
+  /** The binary's version; some directives came late. Throws `ingress_invalid` when it cannot be told. */
+  async version(signal?: AbortSignal): Promise<NginxVersion> {
+    if (this.#version === null) {
+      const { stderr, stdout } = await runCommand(this.#config.binary, ['-v'], { signal });
+      this.#version = parseVersion(`${stderr}${stdout}`);
+    }
+    if (this.#version !== null) return this.#version;
+    throw new BerthError(
+      'ingress_invalid',
+      `${this.#config.binary} does not tell its version as Nginx does.`,
+    );
   }
 
   /** Its master's pid, or null when it does not run. Costs one system call while nothing changes. */
@@ -60,10 +75,8 @@ export class NginxControl {
 
   /** Nginx's own verdict on a configuration file: null when it is good, otherwise its words. */
   async complaintAbout(file: string, signal?: AbortSignal): Promise<string | null> {
-    const result = await runCommand(this.#config.binary, [...this.#prefix(), '-t', '-q', '-c', file], {
-      signal,
-      timeoutMs: 30_000,
-    });
+    const args = [...(await this.#prefix()), '-t', '-q', '-c', file];
+    const result = await runCommand(this.#config.binary, args, { signal, timeoutMs: 30_000 });
     if (result.code === 0) return null;
     return cleanLine(result.stderr.replaceAll(file, 'the new configuration'), 800);
   }
@@ -80,7 +93,7 @@ export class NginxControl {
     const [file, args] =
       this.#config.start === 'systemd'
         ? ['systemctl', ['start', 'berth-nginx.service']]
-        : [this.#config.binary, [...this.#prefix(), '-c', this.#paths.nginxConf]];
+        : [this.#config.binary, [...(await this.#prefix()), '-c', this.#paths.nginxConf]];
     const result = await runCommand(file, args, { signal, timeoutMs: 30_000 });
     if (result.code !== 0)
       throw new BerthError('ingress_invalid', `Nginx did not start: ${cleanLine(result.stderr, 800)}`);
@@ -139,8 +152,11 @@ export class NginxControl {
     return getOnce({ address: VERIFY_ADDRESS, port: this.#config.internalPort, host, path, ...options });
   }
 
-  #prefix(): string[] {
-    return ['-p', `${this.#paths.nginxDir}/`, '-e', `${this.#paths.nginxDir}/error.log`];
+  /** Older ones write their first words to the distribution's error log; there is no option against it. */
+  async #prefix(): Promise<string[]> {
+    const { nginxDir } = this.#paths;
+    const log = atLeast(await this.version(), [1, 19, 5]) ? ['-e', `${nginxDir}/error.log`] : [];
+    return ['-p', `${nginxDir}/`, ...log];
   }
 }
 

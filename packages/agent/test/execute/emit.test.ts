@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Site } from '@berth/shared/domain/network';
+import { atLeast, parseVersion } from '../../src/system/nginx-version.ts';
 import { emitNginx, waysByHost } from '../../src/execute/nginx/emit.ts';
 
 const settings = {
@@ -8,6 +9,7 @@ const settings = {
   httpPort: 80,
   internalPort: 8079,
   user: 'www-data',
+  version: [1, 22, 1] as const,
   digest: 'd',
 };
 
@@ -193,6 +195,17 @@ describe('the configuration', () => {
     expect(route(config, 'a.example', '/apix')).toBe('198.18.0.1');
   });
 
+  test.each([
+    [[1, 18, 0], 'keepalive_requests 200;', /keepalive_time |keepalive_min_timeout/],
+    [[1, 22, 1], 'keepalive_time 2s;', /keepalive_min_timeout|keepalive_requests 200;/],
+    [[1, 27, 4], 'keepalive_min_timeout 2s;', /keepalive_requests 200;/],
+  ] as const)('has no directive that Nginx %j does not know', (version, has, hasNot) => {
+    const one = { tenant: 't', service: 'web', hosts: ['a.example'], path: '/', virtual: '198.18.0.1' };
+    const text = emitNginx([one], { ...settings, version });
+    expect(text).toContain(has);
+    expect(text).not.toMatch(hasNot);
+  });
+
   test('keeps pools small when there are very many of them', () => {
     const many = Array.from({ length: 1_001 }, (_, number) => ({
       tenant: 't',
@@ -204,4 +217,12 @@ describe('the configuration', () => {
     expect(emitNginx(many, settings)).toContain('keepalive 16;');
     expect(emitNginx(many.slice(0, 1_000), settings)).toContain('keepalive 64;');
   });
+});
+
+test('Nginx’s version is read from its own words only', () => {
+  expect(parseVersion('nginx version: nginx/1.18.0 (Ubuntu)\n')).toEqual([1, 18, 0]);
+  expect(parseVersion('nginx version: openresty/1.25.3.1\n')).toEqual([1, 25, 3]);
+  expect(parseVersion('Apache/2.4')).toBeNull();
+  expect(atLeast([1, 27, 4], [1, 19, 10])).toBe(true);
+  expect(atLeast([1, 19, 9], [1, 19, 10])).toBe(false);
 });

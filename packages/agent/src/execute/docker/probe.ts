@@ -6,7 +6,7 @@ import { forAll, logTailOf, StepFailure } from '../failure.ts';
 import { argvOf, lookByConnect, lookByExec, lookByHttp, type Look } from './health.ts';
 import { inspectOurs } from './ownership.ts';
 
-const FIRST_LOOK_MS = 50;
+const FIRST_LOOK_MS = 20;
 const ROUTED_DEADLINE_MS = 30_000;
 const CHECKED_DEADLINE_MIN_MS = 5_000;
 const STAYS_UP_MS = 250;

@@ -27,7 +27,8 @@ async function applyIngress(deps: ExecuteDeps, sites: readonly Site[], signal: A
   const { nginx, config, paths } = deps.system;
   const user = await workerUser();
   const { listenAddress, httpPort, internalPort } = config.nginx;
-  const settings = { listenAddress, httpPort, internalPort, user };
+  const version = await nginx.version(signal);
+  const settings = { listenAddress, httpPort, internalPort, user, version };
   const template = emitNginx(sites, { ...settings, digest: DIGEST_PLACE });
   const digest = createHash('sha256').update(template).digest('hex');
   const text = template.replace(DIGEST_PLACE, digest);

@@ -2,6 +2,7 @@ import { BerthError } from '@berth/shared/domain/errors';
 import { Domain } from '@berth/shared/domain/ids';
 import { Ipv4, type Site } from '@berth/shared/domain/network';
 import { Route } from '@berth/shared/domain/spec';
+import { atLeast, type NginxVersion } from '../../system/nginx-version.ts';
 import { CONFIG_HOST, MAINTENANCE_ADDRESS, VERIFY_ADDRESS } from '../../system/nginx.ts';
 
 export interface EmitSettings {
@@ -10,6 +11,7 @@ export interface EmitSettings {
   internalPort: number;
   /** Workers' user; null for Nginx's own default. */
   user: string | null;
+  version: NginxVersion;
   /** Told on the verify listener, so that a reload can be seen to have happened. */
   digest: string;
 }
@@ -30,7 +32,7 @@ export function emitNginx(sites: readonly Site[], settings: EmitSettings): strin
   return [
     ...head(settings),
     ...hostMap(hosts),
-    ...virtuals.map((virtual) => upstream(virtual, poolSize(virtuals.length))),
+    ...virtuals.map((virtual) => upstream(virtual, poolSize(virtuals.length), settings.version)),
     ...servers(settings),
     '}',
     '',
@@ -90,6 +92,8 @@ function head(settings: EmitSettings): string[] {
     'scgi_temp_path tmp/scgi;',
     'keepalive_timeout 65s;',
     'keepalive_requests 100000;',
+    // An old worker that is told to go gives its idle clients this long to send what is on its way.
+    ...(atLeast(settings.version, [1, 27, 4]) ? ['keepalive_min_timeout 2s;'] : []),
     'reset_timedout_connection on;',
     'tcp_nodelay on;',
     'map_hash_bucket_size 512;',
@@ -137,8 +141,10 @@ function pathLine(way: Way): string {
  * An upstream is named as its address: `proxy_pass http://$berth_site` finds it and with it the pooled connections, while
  * `http://$berth_site:80` is the bare address and a new connection each time.
  */
-function upstream(virtual: string, pool: number): string {
-  return `upstream ${virtual} { server ${virtual}:80 max_fails=0; keepalive ${pool}; keepalive_time 2s; keepalive_timeout 2s; }`;
+function upstream(virtual: string, pool: number, version: NginxVersion): string {
+  // Without an age a busy connection would stay with the old colour for ever; then its number of requests must do.
+  const age = atLeast(version, [1, 19, 10]) ? 'keepalive_time 2s;' : 'keepalive_requests 200;';
+  return `upstream ${virtual} { server ${virtual}:80 max_fails=0; keepalive ${pool}; ${age} keepalive_timeout 2s; }`;
 }
 
 /** Each place in a pool costs 330 bytes whether it is used or not: 100 MB with 5,000 tenants and 64 places each. */
