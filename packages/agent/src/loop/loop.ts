@@ -81,7 +81,10 @@ export function createLoop(deps: LoopDeps): Loop {
 
   async function run(signal: AbortSignal): Promise<void> {
     // Docker speaks in bursts; one look answers a whole burst.
-    observer.watch(() => bell.ringSoon(BURST_MS), signal);
+    observer.watch((why) => {
+      voice.noticed(why);
+      bell.ringSoon(BURST_MS);
+    }, signal);
     while (!signal.aborted) await bell.wait(await cycle(signal), signal);
     await Promise.all([...berths.values()].flatMap((berth) => (berth.lane === null ? [] : [berth.lane.end])));
     await hostLane.idle();
@@ -92,6 +95,7 @@ export function createLoop(deps: LoopDeps): Loop {
     try {
       observed = await observer.observe(signal);
       voice.docker('up');
+      voice.nginx(observed.sites === null ? 'down' : 'up');
     } catch (thrown) {
       if (signal.aborted) return 0;
       voice.docker('down', thrown);

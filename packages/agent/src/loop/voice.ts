@@ -27,13 +27,22 @@ export interface Voice {
   /** Said only when it changes. */
   docker(now: 'up' | 'down', thrown?: unknown): void;
   dockerState(): 'up' | 'down';
+  /** What the watchers saw; somebody else's doing is told to people. */
+  noticed(why: string): void;
+  /** Nginx as it is now; said only when it is back after it had gone. */
+  nginx(now: 'up' | 'down'): void;
   /** Said only when the list changes. */
   orphans(tenants: readonly string[]): void;
 }
 
+/** A repair makes changes of its own, which are seen as well. */
+const REPAIR_ECHO_MS = 5_000;
+
 export function createVoice({ reports, clock, log }: { reports: Reports; clock: Clock; log: Log }): Voice {
   let docker: 'up' | 'down' = 'up';
   let orphansSaid = '';
+  let nginx: 'unknown' | 'up' | 'gone' = 'unknown';
+  let repairedAt = Number.NEGATIVE_INFINITY;
 
   function host(kind: HostEventKind, message: string): void {
     log.warn({ kind }, message);
@@ -72,6 +81,20 @@ export function createVoice({ reports, clock, log }: { reports: Reports; clock: 
       else host('host.docker_down', `Docker does not answer: ${messageOf(thrown)}`);
     },
     dockerState: () => docker,
+    noticed(why) {
+      if (why === 'nginx went away' || why === 'nginx is another process') {
+        if (nginx === 'up') nginx = 'gone';
+      } else if (why === 'nft rules changed') {
+        if (clock.now() - repairedAt > REPAIR_ECHO_MS)
+          host('host.rules_restored', 'Somebody changed or flushed the nft rules; they were put back.');
+        repairedAt = clock.now();
+      }
+    },
+    nginx(now) {
+      if (now === 'down') return;
+      if (nginx === 'gone') host('host.nginx_restarted', 'Nginx had gone; it runs again.');
+      nginx = 'up';
+    },
     orphans(tenants) {
       const text = tenants.join(', ');
       if (text === orphansSaid) return;
