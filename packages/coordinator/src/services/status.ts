@@ -1,13 +1,18 @@
 import type { CoordinatorStatus } from '@berth/shared/api/schemas';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
-import type { Actor } from './records.ts';
+import type { Actor, NewEvent } from './records.ts';
+import type { StoreWrites } from './store.ts';
+import { nextGeneration, tenantEvent } from './tenant-state.ts';
 
 type StatusAnswer = z.infer<typeof CoordinatorStatus>;
 
 export interface Status {
   show(): Promise<StatusAnswer>;
-  /** Leaves observe-only mode. When it is not in that mode nothing changes. */
+  /**
+   * Leaves observe-only mode: what the coordinator knows is what is wanted. Tenants whose hosts have later generations
+   * get a new one above them. When it is not in that mode nothing changes.
+   */
   confirmEpoch(by: Actor): Promise<StatusAnswer>;
 }
 
@@ -36,6 +41,7 @@ export function createStatus(
       const changed = await store.mutate<boolean>(by, at, async (tx) => {
         const before = await tx.epoch();
         if (before.mode === 'apply') return { result: false, audit: null };
+        const renewed = await renewForgotten(tx, at);
         await tx.setMode('apply', null);
         await tx.addEvents([
           {
@@ -55,7 +61,7 @@ export function createStatus(
             action: 'epoch.confirmed',
             subject: 'coordinator',
             before,
-            after: { ...before, mode: 'apply', reason: null },
+            after: { ...before, mode: 'apply', reason: null, renewed },
           },
         };
       });
@@ -63,4 +69,25 @@ export function createStatus(
       return await show();
     },
   };
+}
+
+/** A number that the host used since the backup means other containers there: it must not be given out again. */
+async function renewForgotten(tx: StoreWrites, at: number): Promise<string[]> {
+  const ahead = await tx.tenantsAhead();
+  const events: NewEvent[] = [];
+  for (const tenant of ahead) {
+    const before = await tx.lockTenant(tenant);
+    const desired = before === null ? null : await tx.desiredTenant(before.host, tenant);
+    if (before === null || desired === null) continue;
+    const record = { ...before, generation: await nextGeneration(tx, before), updatedAt: at };
+    await tx.updateTenant(record);
+    await tx.putDesired(record.host, {
+      kind: 'tenant',
+      entry: { ...desired, generation: record.generation },
+    });
+    const message = `Tenant ${tenant} goes back to the state of the restored coordinator, as generation ${record.generation}.`;
+    events.push(tenantEvent('tenant.changed', record, at, message));
+  }
+  await tx.addEvents(events);
+  return ahead;
 }

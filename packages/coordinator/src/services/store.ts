@@ -74,6 +74,10 @@ export interface StoreReads {
   ): Promise<TenantView[]>;
   tenantReport(tenant: string): Promise<TenantReport | null>;
   tenantCounts(): Promise<TenantCounts>;
+  /** The newest generation that its host has spoken of; 0 when it has said nothing. */
+  reportedGeneration(tenant: string): Promise<number>;
+  /** Tenants whose hosts speak of a later generation than is desired: after a restore from an older backup. */
+  tenantsAhead(): Promise<string[]>;
   /** What is desired of the tenant on its host; null when it is being removed. */
   desiredTenant(host: string, tenant: string): Promise<DesiredTenant | null>;
   /** The rows of all scopes that reach one tenant. */
@@ -109,7 +113,10 @@ export interface StoreWrites extends StoreReads {
 
   /** Reads a tenant so that nobody else changes it until the transaction ends. */
   lockTenant(tenant: string): Promise<TenantRecord | null>;
-  /** Takes the name's next generation number, which is never one that was used before. */
+  /**
+   * The number that a new tenant of this name begins with: none that the name had before. In a later epoch it begins far
+   * above, since the tenants that a restored coordinator forgot may still run.
+   */
   firstGeneration(tenant: string): Promise<number>;
   insertTenant(tenant: TenantRecord): Promise<void>;
   updateTenant(tenant: TenantRecord): Promise<void>;

@@ -7,7 +7,7 @@ import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import { changesBetween, effectOf } from './diff.ts';
 import { explain } from './explain.ts';
-import { foundTenant, renderRecord } from './tenant-state.ts';
+import { foundTenant, nextGeneration, renderRecord } from './tenant-state.ts';
 import type { TemplateCache } from './templates.ts';
 import { checkNames, configOf } from './variables.ts';
 
@@ -61,7 +61,8 @@ export function createTenantQuestions(
       };
       const { desired, template, warnings } = await renderRecord(store, cache, draft, change.variables);
       const effect = effectOf(before, desired);
-      const toGeneration = effect === 'new-generation' ? record.generation + 1 : record.generation;
+      const toGeneration =
+        effect === 'new-generation' ? await nextGeneration(store, record) : record.generation;
       const after = { ...desired, generation: toGeneration };
       return {
         tenant,

@@ -73,6 +73,11 @@ export async function lockChangeable(tx: StoreWrites, tenant: string): Promise<T
   return record;
 }
 
+/** Above every generation that the tenant had, also those that only its host remembers after a restore. */
+export async function nextGeneration(reads: StoreReads, record: TenantRecord): Promise<number> {
+  return Math.max(record.generation, await reads.reportedGeneration(record.tenant)) + 1;
+}
+
 /** Errors: `observe_only` after a restore, until somebody has confirmed the coordinator's state. */
 export async function requireApply(reads: StoreReads): Promise<void> {
   const epoch = await reads.epoch();

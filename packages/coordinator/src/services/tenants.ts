@@ -12,6 +12,7 @@ import {
   claim,
   foundTenant,
   lockChangeable,
+  nextGeneration,
   renderRecord,
   requireApply,
   tenantEvent,
@@ -168,7 +169,10 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           return { record: before, audit };
         }
         const record = withNeed(
-          { ...draft, generation: effect === 'new-generation' ? before.generation + 1 : before.generation },
+          {
+            ...draft,
+            generation: effect === 'new-generation' ? await nextGeneration(tx, before) : before.generation,
+          },
           desired,
         );
         if (change.domains !== undefined) await claim(tx, tenant, change.domains);
@@ -206,7 +210,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
             `Tenant ${tenant} is paused; bring it back with "berth tenant resume ${tenant}".`,
           );
         }
-        const draft = { ...before, generation: before.generation + 1, updatedAt: at };
+        const draft = { ...before, generation: await nextGeneration(tx, before), updatedAt: at };
         const { desired } = await renderRecord(tx, cache, draft);
         const record = withNeed(draft, desired);
         return await put(

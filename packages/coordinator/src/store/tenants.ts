@@ -87,7 +87,15 @@ function viewOf(row: ViewRow): TenantView {
 }
 
 type TenantReads =
-  'tenant' | 'tenantView' | 'tenantViews' | 'tenantReport' | 'tenantCounts' | 'desiredTenant' | 'variables';
+  | 'tenant'
+  | 'tenantView'
+  | 'tenantViews'
+  | 'tenantReport'
+  | 'tenantCounts'
+  | 'reportedGeneration'
+  | 'tenantsAhead'
+  | 'desiredTenant'
+  | 'variables';
 
 export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
   return {
@@ -138,6 +146,29 @@ export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
       }
       return counts;
     },
+    async reportedGeneration(tenant) {
+      const row = await db
+        .selectFrom('observed')
+        .innerJoin('tenants', (join) =>
+          join.onRef('tenants.tenant', '=', 'observed.tenant').onRef('tenants.host', '=', 'observed.host'),
+        )
+        .select('observed.generation')
+        .where('observed.tenant', '=', tenant)
+        .executeTakeFirst();
+      return row?.generation ?? 0;
+    },
+    async tenantsAhead() {
+      const rows = await db
+        .selectFrom('tenants')
+        .innerJoin('observed', (join) =>
+          join.onRef('observed.tenant', '=', 'tenants.tenant').onRef('observed.host', '=', 'tenants.host'),
+        )
+        .select('tenants.tenant')
+        .whereRef('observed.generation', '>', 'tenants.generation')
+        .orderBy('tenants.tenant')
+        .execute();
+      return rows.map((row) => row.tenant);
+    },
     async desiredTenant(host, tenant) {
       const row = await db
         .selectFrom('desired')
@@ -174,6 +205,9 @@ function bucketOf(
   return reported === 'settled' && state === 'running' ? 'settled' : 'moving';
 }
 
+/** More generations than a tenant is likely to have had when its coordinator was restored. */
+const GENERATIONS_PER_EPOCH = 1_000;
+
 type TenantWrites =
   'lockTenant' | 'firstGeneration' | 'insertTenant' | 'updateTenant' | 'claimDomains' | 'setVariable';
 
@@ -194,7 +228,8 @@ export function tenantWrites(db: Db, dialect: Dialect): Pick<StoreWrites, Tenant
         .select('last')
         .where('tenant', '=', tenant)
         .executeTakeFirst();
-      return (row?.last ?? 0) + 1;
+      const { epoch } = await db.selectFrom('meta').select('epoch').executeTakeFirstOrThrow();
+      return Math.max(row?.last ?? 0, (epoch - 1) * GENERATIONS_PER_EPOCH) + 1;
     },
     async insertTenant(tenant) {
       await db.insertInto('tenants').values(rowOf(tenant)).execute();

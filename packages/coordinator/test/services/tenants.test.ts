@@ -216,6 +216,22 @@ describe('changing a tenant', () => {
     expect(await change({ variables: { GREETING: 'hi' } })).toMatchObject({ result: 'changed' });
   });
 
+  test('after a restore never gives out a generation that a host has used since the backup', async () => {
+    await t.store.fleet.enterObserveOnly('older than its agents', 5);
+    const ahead = { ...report('acme', { generation: 7, live: 7, at: 9 }) };
+    await t.store.fleet.ingest([{ host, at: 9, tenants: [ahead], events: [], report: null }]);
+    await t.services.status.confirmEpoch(BY);
+    expect((await desiredOn(host, 'acme')).generation).toBe(8);
+    expect(await t.services.tenants.restart(BY, 'acme')).toMatchObject({ generation: 9 });
+    const later = { ...report('acme', { generation: 12, live: 12, at: 10 }) };
+    await t.store.fleet.ingest([{ host, at: 10, tenants: [later], events: [], report: null }]);
+    expect(await t.services.questions.plan('acme', { variables: { GREETING: 'x' } })).toMatchObject({
+      toGeneration: 13,
+    });
+    expect(await t.services.tenants.restart(BY, 'acme')).toMatchObject({ generation: 13 });
+    expect((await create('globex')).generation).toBeGreaterThan(1000);
+  });
+
   test('writes one audit record for each change, without the values of variables', async () => {
     await change({ variables: { GREETING: 'a-private-value' } });
     await t.services.tenants.pause(BY, 'acme');
