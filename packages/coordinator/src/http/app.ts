@@ -175,10 +175,12 @@ export function createApi(options: ApiOptions): Api {
     return await streams.open(c.req.query(), c.req.header('last-event-id'));
   });
 
-  const document = openApiDocument(options.version);
+  // Made when somebody asks: most coordinators are never asked, and it is large.
+  let document: string | null = null;
   app.get('/openapi.json', (c) => {
     c.set('route', '/openapi.json');
-    return c.json(document);
+    document ??= JSON.stringify(openApiDocument(options.version));
+    return c.body(document, 200, { 'content-type': 'application/json' });
   });
   app.get('/healthz', (c) => {
     c.set('route', '/healthz');

@@ -1,7 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { Kysely, PostgresDialect, SqliteDialect, sql, type RawBuilder, type Transaction } from 'kysely';
 import Database from 'better-sqlite3';
-import pg from 'pg';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { Tables } from './tables.ts';
 
@@ -23,7 +22,7 @@ export interface Dialect {
   transaction<T>(work: (tx: Transaction<Tables>) => Promise<T>): Promise<T>;
 }
 
-export function createDialect(options: StoreOptions): Dialect {
+export async function createDialect(options: StoreOptions): Promise<Dialect> {
   return options.kind === 'sqlite' ? sqlite(options.path) : postgres(options.url, options.connections ?? 10);
 }
 
@@ -101,7 +100,9 @@ const NUMERIC = 1700;
 /** Any number, the same in every Berth: who holds it migrates. */
 const MIGRATION_LOCK = 7_112_019;
 
-function postgres(url: string, connections: number): Dialect {
+async function postgres(url: string, connections: number): Promise<Dialect> {
+  // Loaded only where it is used: the embedded store is the default, and memory counts.
+  const { default: pg } = await import('pg');
   // Counters and times stay far below 2^53, so they are numbers here as they are in SQLite.
   const types = new pg.TypeOverrides();
   types.setTypeParser(INT8, Number);
@@ -141,8 +142,8 @@ async function retrying<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (thrown) {
-      const code = thrown instanceof pg.DatabaseError ? thrown.code : undefined;
-      if (attempt >= 4 || code === undefined || !AGAIN.has(code)) throw thrown;
+      const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+      if (attempt >= 4 || typeof code !== 'string' || !AGAIN.has(code)) throw thrown;
     }
   }
 }

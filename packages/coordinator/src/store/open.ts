@@ -21,7 +21,7 @@ export type { StoreOptions } from './dialect.ts';
  * when it was made by a newer Berth. `openStore` owns the connection until `close`.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const dialect = createDialect(options);
+  const dialect = await createDialect(options);
   try {
     await migrate(dialect, migrations);
   } catch (thrown) {
