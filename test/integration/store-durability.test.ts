@@ -157,6 +157,14 @@ describe('starting and stopping a coordinator', () => {
   test('refuses a port that is taken with its address', async () => {
     const first = await start();
     const port = Number(new URL(first.url).port);
-    await expect(start({ listen: { port } })).rejects.toThrow(`Cannot listen on 127.0.0.1:${port}`);
+    const store = { kind: 'sqlite', path: join(dir, 'other.db') };
+    await expect(start({ listen: { port }, store })).rejects.toThrow(`Cannot listen on 127.0.0.1:${port}`);
+  });
+
+  test('refuses a database that another coordinator uses, until that one is gone', async () => {
+    const first = await start();
+    await expect(start()).rejects.toThrow(/Another coordinator already uses the database/);
+    await first.end('SIGKILL');
+    expect((await fetch(`${(await start()).url}/readyz`)).status).toBe(200);
   });
 });

@@ -27,6 +27,7 @@ export async function createDialect(options: StoreOptions): Promise<Dialect> {
 }
 
 function sqlite(path: string): Dialect {
+  const held = path === ':memory:' ? null : holdAlone(path);
   let file: Database.Database;
   try {
     // It holds variables, so it is its owner's alone; the files beside it take over its rights.
@@ -39,13 +40,14 @@ function sqlite(path: string): Dialect {
     file.pragma('busy_timeout = 5000');
     file.pragma('temp_store = MEMORY');
   } catch (cause) {
+    held?.close();
     throw new BerthError(
       'unavailable',
       `The database ${path} cannot be opened: ${messageOf(cause)}. Check that its folder exists and may be written.`,
       { cause },
     );
   }
-  const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: remembering(file) }) });
+  const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: remembering(file, held) }) });
   return {
     kind: 'sqlite',
     db,
@@ -68,8 +70,39 @@ function sqlite(path: string): Dialect {
   };
 }
 
+/**
+ * Two coordinators on one file would not know of each other's agents. A second, empty database beside the first is kept
+ * locked: the kernel lets go of it when the process ends, however it ends.
+ */
+function holdAlone(path: string): Database.Database {
+  const lock = `${path}.lock`;
+  let file: Database.Database | null = null;
+  try {
+    closeSync(openSync(lock, 'a', 0o600));
+    // One that is just stopping is waited for.
+    file = new Database(lock, { timeout: LOCK_WAIT_MS });
+    file.exec('begin exclusive');
+    return file;
+  } catch (cause) {
+    file?.close();
+    const busy = cause instanceof Error && 'code' in cause && cause.code === 'SQLITE_BUSY';
+    throw new BerthError(
+      busy ? 'conflict' : 'unavailable',
+      busy
+        ? `Another coordinator already uses the database ${path}. Stop it first, or use PostgreSQL for several.`
+        : `The database ${path} cannot be opened: ${messageOf(cause)}. Check that its folder exists and may be written.`,
+      { cause },
+    );
+  }
+}
+
+const LOCK_WAIT_MS = 2_000;
+
 /** Keeps prepared statements: preparing costs more than most of our statements do. */
-function remembering(file: Database.Database): {
+function remembering(
+  file: Database.Database,
+  held: Database.Database | null,
+): {
   prepare(text: string): Database.Statement;
   close(): void;
 } {
@@ -91,6 +124,7 @@ function remembering(file: Database.Database): {
     close() {
       kept.clear();
       file.close();
+      held?.close();
     },
   };
 }

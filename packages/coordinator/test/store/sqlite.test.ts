@@ -29,6 +29,13 @@ describe('the SQLite file', () => {
     await second.close();
   });
 
+  test('belongs to one coordinator at a time', async () => {
+    const first = await open();
+    await expect(open()).rejects.toThrow(/Another coordinator already uses the database/);
+    await first.close();
+    await (await open()).close();
+  });
+
   test('can be read by its owner only', async () => {
     const store = await open();
     expect(statSync(join(dir, 'berth.db')).mode & 0o777).toBe(0o600);
