@@ -35,6 +35,8 @@ export interface WaitOptions {
   signal: AbortSignal;
   clock: { now(): number };
   list: StepList;
+  /** A step that ends the wait for `live` when it is done: a change of routes makes no new generation. */
+  lastStep?: string;
 }
 
 const StepDetails = z.object({
@@ -53,7 +55,7 @@ export async function waitForTenant(options: WaitOptions): Promise<Outcome> {
   const over = new AbortController();
   const deadline = AbortSignal.timeout(options.timeoutMs);
   const signal = AbortSignal.any([options.signal, over.signal, deadline]);
-  const seen: Seen = { steps: [], problem: null, lastRemark: '' };
+  const seen: Seen = { steps: [], problem: null, lastRemark: '', shown: new Set() };
 
   try {
     const end = await Promise.race([byEvents(options, seen, signal), byState(options, seen, signal)]);
@@ -71,6 +73,8 @@ interface Seen {
   steps: StepSeen[];
   problem: Problem | null;
   lastRemark: string;
+  /** Ended steps that were shown; a blocked tenant goes through the same ones again and again. */
+  shown: Set<string>;
 }
 
 type End = Exclude<Outcome['outcome'], 'timeout' | 'interrupted'>;
@@ -90,8 +94,9 @@ function take(event: Event, options: WaitOptions, seen: Seen): End | undefined {
   const older = event.generation !== null && event.generation < options.generation;
   switch (event.kind) {
     case 'tenant.step':
-      showStep(event, options.list, seen);
-      return undefined;
+      return showStep(event, options, seen) === options.lastStep && options.lastStep !== undefined
+        ? 'live'
+        : undefined;
     case 'tenant.live':
     case 'tenant.settled':
       return !older && options.goal === 'live' ? 'live' : undefined;
@@ -117,17 +122,21 @@ function take(event: Event, options: WaitOptions, seen: Seen): End | undefined {
   }
 }
 
-function showStep(event: Event, list: StepList, seen: Seen): void {
+/** Shows one step; returns its kind when it is done. */
+function showStep(event: Event, options: WaitOptions, seen: Seen): string | undefined {
   const details = StepDetails.safeParse(event.details);
-  if (!details.success) return;
+  if (!details.success) return undefined;
   const { step, state, ms } = details.data;
   const title = event.message === '' ? step : event.message;
-  if (state === 'started') {
-    list.started(step, title);
-    return;
+  const again = seen.lastRemark !== '' && seen.shown.has(`${state} ${title}`);
+  if (!again) {
+    if (state === 'started') options.list.started(step, title);
+    else options.list.ended(step, title, state, ms ?? null);
   }
-  list.ended(step, title, state, ms ?? null);
-  seen.steps.push({ step, title, state, ms: ms ?? null });
+  seen.shown.add(`${state} ${title}`);
+  if (state === 'started') return undefined;
+  if (!again) seen.steps.push({ step, title, state, ms: ms ?? null });
+  return state === 'done' ? step : undefined;
 }
 
 export function problemOf(event: Event): Problem | null {

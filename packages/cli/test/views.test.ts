@@ -108,7 +108,7 @@ test('the live status names each tenant with its problem', () => {
   };
   const lines = statusLines(status, [tenantView({ phase: 'failed', problem: explained.problem })]);
   expect(lines).toEqual([
-    '1/1 hosts online, 1 tenants, 0 settled, 1 failed',
+    '1/1 hosts online, 1 tenant, 0 settled, 1 failed',
     'acme g2 failed: web never became healthy: exit code 1',
   ]);
 });

@@ -23,7 +23,7 @@ const problem: Problem = {
   at: 1,
 };
 
-function wait(goal: Goal, options: { timeoutMs?: number; signal?: AbortSignal } = {}) {
+function wait(goal: Goal, options: { timeoutMs?: number; signal?: AbortSignal; lastStep?: string } = {}) {
   const { output, written } = keptOutput('human');
   const clock = { now: () => performance.now() };
   const done: Promise<Outcome> = waitForTenant({
@@ -36,6 +36,7 @@ function wait(goal: Goal, options: { timeoutMs?: number; signal?: AbortSignal } 
     signal: options.signal ?? new AbortController().signal,
     clock,
     list: createStepList(output, clock),
+    ...(options.lastStep === undefined ? {} : { lastStep: options.lastStep }),
   });
   return { done, written };
 }
@@ -85,6 +86,26 @@ test('what blocks is said once, at once, and the wait goes on', async () => {
   const { done, written } = wait('live');
   expect((await done).outcome).toBe('live');
   expect(written.out).toBe('  waiting: only 10 MiB are free\n');
+});
+
+test('the steps a blocked tenant goes through again are not shown again', async () => {
+  const failing = { step: 'image.ensure', state: 'failed', ms: 5 };
+  for (let i = 0; i < 3; i += 1) {
+    fake.emit(tenantEvent('tenant.step', 'image shop:9', failing));
+    fake.emit(tenantEvent('tenant.blocked', 'x', { problem: { ...problem, message: 'no registry' } }));
+  }
+  fake.emit(tenantEvent('tenant.step', 'image shop:9', { ...failing, state: 'done' }));
+  fake.emit(tenantEvent('tenant.live', 'Generation 2 serves.'));
+  const { done, written } = wait('live');
+  expect((await done).outcome).toBe('live');
+  expect(written.out).toBe('  ✗ image shop:9 0.0 s\n  waiting: no registry\n  ✓ image shop:9 0.0 s\n');
+});
+
+test('a change of routes is over with the step that tells Nginx', async () => {
+  fake.emit(
+    tenantEvent('tenant.step', 'tell Nginx its 2 sites', { step: 'ingress.apply', state: 'done', ms: 20 }),
+  );
+  expect((await wait('live', { lastStep: 'ingress.apply' }).done).outcome).toBe('live');
 });
 
 test('a pause and a removal end with their own events', async () => {

@@ -27,6 +27,7 @@ export async function followChange(
   changed: Changed,
   goal: Goal,
   flags: { wait: boolean; timeout: string },
+  lastStep?: string,
 ): Promise<void> {
   const { output } = context;
   if (!flags.wait) {
@@ -50,6 +51,7 @@ export async function followChange(
     signal: context.signal,
     clock: context.clock,
     list: createStepList(output, context.clock),
+    ...(lastStep === undefined ? {} : { lastStep }),
   });
   const tenant = outcome.outcome === 'live' ? await show(context, changed.tenant) : undefined;
   const logTail = outcome.problem === null ? [] : await lastLines(context, changed.tenant, outcome.problem);

@@ -1,7 +1,7 @@
 import type { Event } from '@berth/shared/api/schemas';
 import { z } from 'zod';
 import { followEvents } from '../follow.ts';
-import { timestamp } from '../output/format.ts';
+import { duration, timestamp } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
 import { clean } from '../output/style.ts';
 import { does, examples, type Register } from './define.ts';
@@ -68,6 +68,8 @@ export const registerEvents: Register = (program, contextOf) => {
   });
 };
 
+const StepDetails = z.object({ state: z.string(), ms: z.number().nullish(), step: z.string() });
+
 export function eventLine(event: Event, output: Pick<Output, 'style'>): string {
   const { style } = output;
   const kind = /failed|offline|down|blocked|returned/.test(event.kind)
@@ -75,5 +77,11 @@ export function eventLine(event: Event, output: Pick<Output, 'style'>): string {
     : style.cyan(event.kind);
   const about = event.tenant ?? event.host ?? event.app ?? '';
   const generation = event.generation === null ? '' : style.dim(` g${event.generation}`);
-  return `${style.dim(timestamp(event.at))}  ${kind}  ${clean(about)}${generation}  ${clean(event.message).replaceAll('\n', ' ')}`;
+  const step = StepDetails.safeParse(event.details);
+  const state = !step.success
+    ? ''
+    : style.dim(
+        step.data.ms == null ? ` (${step.data.state})` : ` (${step.data.state}, ${duration(step.data.ms)})`,
+      );
+  return `${style.dim(timestamp(event.at))}  ${kind}  ${clean(about)}${generation}  ${clean(event.message).replaceAll('\n', ' ')}${state}`;
 }

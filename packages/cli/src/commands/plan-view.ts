@@ -42,6 +42,6 @@ function shown(value: string | null, paint: (text: string) => string, style: Sty
 }
 
 function short(value: string): string {
-  const line = JSON.stringify(value).slice(1, -1);
+  const line = clean(value.replaceAll('\n', '\\n'));
   return line.length > 80 ? `${line.slice(0, 79)}…` : line;
 }

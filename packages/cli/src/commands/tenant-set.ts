@@ -38,7 +38,14 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
     const plan = await api.planTenant(input, context.signal);
     context.output.print(planView(plan, context.output));
     const changed = await api.changeTenant(input, context.signal);
-    await followChange(context, changed, 'live', given);
+    const { state } = await api.showTenant({ params: { tenant: name } }, context.signal);
+    if (state === 'paused') {
+      context.output.json({ ...changed, outcome: 'paused' });
+      context.output.print(`Kept. ${name} is paused; it takes effect with: berth tenant resume ${name}`);
+      return;
+    }
+    const lastStep = plan.effect === 'routes-only' ? 'ingress.apply' : undefined;
+    await followChange(context, changed, 'live', given, lastStep);
   });
 
   const plan = withChangeFlags(

@@ -68,7 +68,7 @@ export function statusLines(status: CoordinatorStatus, tenants: readonly Tenant[
   const counts = status.tenants;
   const parts = [
     `${status.hosts.online}/${status.hosts.total} hosts online`,
-    `${counts.total} tenants`,
+    `${counts.total} ${counts.total === 1 ? 'tenant' : 'tenants'}`,
     `${counts.settled} settled`,
     ...(counts.moving > 0 ? [`${counts.moving} moving`] : []),
     ...(counts.paused > 0 ? [`${counts.paused} paused`] : []),
