@@ -90,6 +90,7 @@ await runBench(async (bench) => {
   const statuses = new Map<string, TenantStatus>();
   let onStep: ((step: Step) => void) | null = null;
   let looks = 0;
+  let onLook: (() => void) | null = null;
   const observer = createObserver({ system, clock, sleep: realSleep, restoreBase: () => Promise.resolve() });
   const silent = { info: () => {}, warn: () => {}, error: () => {} };
   const loop = createLoop({
@@ -99,6 +100,7 @@ await runBench(async (bench) => {
       observe: async (until) => {
         const seen = await observer.observe(until);
         looks += 1;
+        onLook?.();
         return seen;
       },
     },
@@ -138,8 +140,15 @@ await runBench(async (bench) => {
     system.close();
   });
 
+  // Woken by the look itself: a timer of ours would be counted as the agent's work.
   const untilLooks = async (wanted: number): Promise<void> => {
-    while (looks < wanted) await wait(20, undefined, { signal });
+    await new Promise<void>((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true });
+      onLook = () => {
+        if (looks >= wanted) resolve();
+      };
+    });
+    onLook = null;
   };
   await untilLooks(10);
   bench.say('at rest');

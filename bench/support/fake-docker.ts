@@ -9,6 +9,8 @@ import { now } from './bench.ts';
  * given, and lets one die when told to: first the state, then the event, as Docker does.
  */
 const LIST_MS_PER_THOUSAND = 60;
+/** How many entries read differently from one list to the next: "Up 3 minutes" becomes "Up 4 minutes". */
+const AGEING = 50;
 const INSPECT_MS = 3;
 const NETWORKS_MS = 20;
 
@@ -50,6 +52,7 @@ async function answer(url: string, response: ServerResponse): Promise<void> {
   }
   if (path === '/containers/json') {
     counts.list += 1;
+    age();
     // What it answers is what was so when it was asked.
     const body = JSON.stringify(containers);
     await wait((LIST_MS_PER_THOUSAND * containers.length) / 1000);
@@ -67,6 +70,15 @@ async function answer(url: string, response: ServerResponse): Promise<void> {
     response.statusCode = 404;
     response.end(JSON.stringify({ message: `no such thing: ${path}` }));
   }
+}
+
+function age(): void {
+  const first = (counts.list * AGEING) % Math.max(1, containers.length);
+  containers = containers.map((each, index) =>
+    index >= first && index < first + AGEING && each['State'] === 'running'
+      ? { ...each, Status: `Up ${counts.list} minutes` }
+      : each,
+  );
 }
 
 function turn(id: string, state: 'running' | 'exited'): void {

@@ -49,9 +49,11 @@ export function allotVirtuals(
     );
     if (labelled?.virtual != null) byKey.set(key, labelled.virtual);
   }
+  const unplaced = [...wanted.keys()].filter((key) => !byKey.has(key)).sort();
+  // Usually every route has its address already; a sweep must not write out the whole range for each tenant.
+  if (unplaced.length === 0) return byKey;
   const free = virtualAddresses(settings, network).filter((address) => !taken.has(address));
-  for (const key of [...wanted.keys()].sort()) {
-    if (byKey.has(key)) continue;
+  for (const key of unplaced) {
     const address = free.shift();
     if (address !== undefined) byKey.set(key, address);
   }

@@ -2,6 +2,7 @@ import { BerthError } from '@berth/shared/domain/errors';
 import { z } from 'zod';
 import { DockerHttp, refusal, type DockerRequest, type DockerResponse } from './docker-http.ts';
 import { demultiplex, jsonLines } from './docker-streams.ts';
+import { ListReader } from './list-reader.ts';
 import {
   ContainerDetails,
   DockerEvent,
@@ -24,6 +25,7 @@ const NEWEST_API = [1, 44] as const;
  */
 export class DockerClient {
   readonly #http: DockerHttp;
+  readonly #lists = new ListReader(listEntries);
   #prefix: string | null = null;
   #dataRoot: string | null = null;
 
@@ -39,7 +41,7 @@ export class DockerClient {
       query: { all: '1', filters: JSON.stringify({ label: [label] }) },
       ...options,
     });
-    return listEntries(response.body);
+    return this.#lists.read(response.body.toString('utf8'));
   }
 
   /** By name or id; null when there is none. */
@@ -300,9 +302,9 @@ export function prefixFor(serverVersion: string | null): string {
   return older ? `/v${major}.${minor}` : `/v${NEWEST_API[0]}.${NEWEST_API[1]}`;
 }
 
-function parseJson(body: Buffer): unknown {
+function parseJson(body: Buffer | string): unknown {
   try {
-    const value: unknown = JSON.parse(body.toString('utf8'));
+    const value: unknown = JSON.parse(typeof body === 'string' ? body : body.toString('utf8'));
     return value;
   } catch (cause) {
     throw new BerthError('docker_unavailable', 'Docker answered something that is not JSON.', { cause });
@@ -324,8 +326,8 @@ function stringRecord(value: unknown): Record<string, string> {
 }
 
 /** Hand-written because a schema library costs several times as much on 1,000 entries per sweep. */
-export function listEntries(body: Buffer): ListEntry[] {
-  const parsed = parseJson(body);
+export function listEntries(text: string): ListEntry[] {
+  const parsed = parseJson(text);
   if (!Array.isArray(parsed))
     throw new BerthError('docker_unavailable', "Docker's container list is not a list.");
   const entries: ListEntry[] = [];
