@@ -153,7 +153,7 @@ export async function scratch(): Promise<{ path: string; remove(): Promise<void>
 }
 
 /** Waits until something is so, and says what it waited for when it is not. */
-export async function eventually(what: string, check: () => boolean, withinMs = 5000): Promise<void> {
+export async function eventually(what: string, check: () => boolean, withinMs = 15_000): Promise<void> {
   const end = Date.now() + withinMs;
   while (!check()) {
     if (Date.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);

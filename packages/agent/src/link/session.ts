@@ -201,6 +201,8 @@ export function runSession(
     socket.on('pong', heard);
     socket.on('error', (thrown) => {
       log.warn({ err: thrown }, `The connection to the coordinator failed: ${thrown.message}`);
+      // A peer that broke the protocol may go on sending for ever instead of reading our goodbye.
+      setTimeout(() => socket.terminate(), 2000).unref();
     });
     socket.once('close', (code) => {
       clearTimeout(welcomeBy);

@@ -21,10 +21,12 @@ export function connectAddress(base: string): URL {
 
 /** Begins a connection. Compression stays off: it costs the coordinator 223 KB of memory per agent. */
 export function openSocket(address: URL): WebSocket {
-  return new WebSocket(address, SUBPROTOCOL, {
+  // Apart from the call because the published types do not know closeTimeout yet.
+  const settings = {
     perMessageDeflate: false,
     maxPayload: MAX_FRAME_BYTES,
     handshakeTimeout: HANDSHAKE_MS,
     followRedirects: false,
-  });
+  };
+  return new WebSocket(address, SUBPROTOCOL, settings);
 }

@@ -22,6 +22,8 @@ const UNREAD_BYTES = 4 * 1024 * 1024;
 const SWEEP_MS = 1000;
 /** How long closing agents may take to say goodbye. */
 const FAREWELL_MS = 2000;
+/** How long one that we close may take to answer that. */
+const CLOSE_MS = 2000;
 
 export interface Gateway {
   connections(): number;
@@ -44,14 +46,17 @@ export interface GatewayOptions {
 export function attachGateway(options: GatewayOptions): Gateway {
   const { server, fleet, clock, log, signal } = options;
   const helloTimeoutMs = options.helloTimeoutMs ?? HELLO_TIMEOUT_MS;
-  const wss = new WebSocketServer({
+  // Apart from the call because the published types do not know closeTimeout yet.
+  const settings = {
     noServer: true,
     WebSocket: AgentSocket,
     maxPayload: MAX_FRAME_BYTES,
     perMessageDeflate: false,
     skipUTF8Validation: false,
-    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
-  });
+    handleProtocols: (offered: Set<string>): string | false =>
+      offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false,
+  };
+  const wss = new WebSocketServer(settings);
 
   // One function for all sockets each: a connection brings no closures of its own.
   function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
@@ -92,6 +97,8 @@ export function attachGateway(options: GatewayOptions): Gateway {
   function onError(this: WebSocket, thrown: Error): void {
     const host = this instanceof AgentSocket ? (this.session?.host ?? null) : null;
     log.warn({ host, err: thrown }, `An agent's connection failed: ${thrown.message}`);
+    // A peer that broke the protocol may go on sending for ever instead of reading our goodbye.
+    setTimeout(() => this.terminate(), FAREWELL_MS).unref();
   }
 
   function onClose(this: WebSocket): void {

@@ -1,16 +1,22 @@
 import type { AckRecord, ConnectionNote, FleetStore } from './fleet-store.ts';
-import { createTick, type Tick } from './fleet-tick.ts';
+import { createTick } from './fleet-tick.ts';
 import type { Log } from './fleet-types.ts';
 
 /** While the store is away, notes beyond this are dropped, oldest first: they are told anew at the next connect. */
 const MAX_NOTES = 50_000;
-const PER_WRITE = 1000;
-/** One agent's coming is noted at once; ten thousand that come together are a few large writes. */
-const SPACING_MS = 200;
+const PER_WRITE = 500;
+/**
+ * One agent's coming is noted at once. Ten thousand that come together are noted at 2,000 a second: first all of them are
+ * let in again.
+ */
+const CONNECTIONS_MS = 250;
+const ACKS_MS = 100;
 
-export interface Notes extends Tick {
+export interface Notes {
   connection(note: ConnectionNote): void;
   acknowledged(ack: AckRecord): void;
+  /** Writes what is left. */
+  stop(): Promise<void>;
 }
 
 /** Who came, who went, and who has which revision: written in batches, because nobody waits for it. */
@@ -18,16 +24,18 @@ export function createNotes(options: { store: FleetStore; log: Log; tickMs: numb
   let connections: ConnectionNote[] = [];
   let acks = new Map<string, AckRecord>();
 
-  async function run(): Promise<void> {
-    while (connections.length > 0) {
-      const chunk = connections.slice(0, PER_WRITE);
-      await options.store.noteConnections(chunk);
-      const done = new Set<ConnectionNote>(chunk);
-      connections = connections.filter((note) => !done.has(note));
-    }
-    if (acks.size === 0) return;
+  async function writeConnections(): Promise<void> {
+    const chunk = connections.slice(0, PER_WRITE);
+    await options.store.noteConnections(chunk);
+    const done = new Set<ConnectionNote>(chunk);
+    connections = connections.filter((note) => !done.has(note));
+    if (connections.length > 0) coming.request();
+  }
+
+  async function writeAcks(): Promise<void> {
     const taken = acks;
     acks = new Map();
+    if (taken.size === 0) return;
     try {
       await options.store.recordAcks([...taken.values()]);
     } catch (thrown) {
@@ -36,23 +44,38 @@ export function createNotes(options: { store: FleetStore; log: Log; tickMs: numb
     }
   }
 
-  const tick = createTick({
-    ms: options.tickMs,
-    spacingMs: SPACING_MS,
+  const { log, tickMs } = options;
+  const coming = createTick({
+    ms: tickMs,
+    spacingMs: CONNECTIONS_MS,
     what: 'note which agents are connected',
-    log: options.log,
-    run,
+    log,
+    run: writeConnections,
+  });
+  const taking = createTick({
+    ms: Math.max(tickMs, ACKS_MS),
+    what: 'note which agents have their state',
+    log,
+    run: writeAcks,
   });
   return {
-    ...tick,
     connection(note) {
       connections.push(note);
       if (connections.length > MAX_NOTES + PER_WRITE) connections = connections.slice(-MAX_NOTES);
-      tick.request();
+      coming.request();
     },
     acknowledged(ack) {
       acks.set(ack.host, ack);
-      tick.request();
+      taking.request();
+    },
+    async stop() {
+      await taking.stop();
+      await coming.stop();
+      while (connections.length > 0) {
+        const before = connections.length;
+        await writeConnections().catch(() => undefined);
+        if (connections.length >= before) return;
+      }
     },
   };
 }
