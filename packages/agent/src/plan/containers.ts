@@ -27,7 +27,10 @@ export function membersOf(containers: readonly ObservedContainer[], generation: 
     if (best === undefined || each.generation > best.generation) keepers.set(key, each);
   }
   const colours = containers.filter((each) => each.role === 'colour' && each.generation === generation);
-  return [...colours, ...keepers.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const members = keepers.size === 0 ? colours : [...colours, ...keepers.values()];
+  // Most have one or two, and a sort of even those makes garbage.
+  const inOrder = members.every((each, index) => index === 0 || (members[index - 1]?.name ?? '') < each.name);
+  return inOrder ? members : members.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** How long the slowest of them may take to let its connections go. */

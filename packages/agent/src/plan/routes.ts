@@ -49,11 +49,11 @@ export function allotVirtuals(
     );
     if (labelled?.virtual != null) byKey.set(key, labelled.virtual);
   }
-  const unplaced = [...wanted.keys()].filter((key) => !byKey.has(key)).sort();
+  const unplaced = [...wanted.keys()].filter((key) => !byKey.has(key));
   // Usually every route has its address already; a sweep must not write out the whole range for each tenant.
   if (unplaced.length === 0) return byKey;
   const free = virtualAddresses(settings, network).filter((address) => !taken.has(address));
-  for (const key of unplaced) {
+  for (const key of unplaced.sort()) {
     const address = free.shift();
     if (address !== undefined) byKey.set(key, address);
   }
@@ -94,6 +94,12 @@ export function changedEntries(
 
 export function sameTarget(a: RouteTarget, b: RouteTarget): boolean {
   if (a.kind !== 'containers' || b.kind !== 'containers') return a.kind === b.kind;
+  if (a.endpoints.length !== b.endpoints.length) return false;
+  const inOrder = a.endpoints.every((endpoint, index) => {
+    const other = b.endpoints[index];
+    return endpoint.address === other?.address && endpoint.port === other.port;
+  });
+  if (inOrder) return true;
   const text = (target: typeof a): string =>
     target.endpoints
       .map((endpoint) => `${endpoint.address}:${endpoint.port}`)
@@ -103,6 +109,8 @@ export function sameTarget(a: RouteTarget, b: RouteTarget): boolean {
 }
 
 export function sameSites(a: readonly Site[], b: readonly Site[]): boolean {
+  if (a.length !== b.length) return false;
+  if (a.every((site, index) => sameSite(site, b[index]))) return true;
   const text = (sites: readonly Site[]): string =>
     sites
       .map(
@@ -112,4 +120,17 @@ export function sameSites(a: readonly Site[], b: readonly Site[]): boolean {
       .sort()
       .join('\n');
   return text(a) === text(b);
+}
+
+/** As they usually are when nothing changed: everything in the same order. */
+function sameSite(a: Site, b: Site | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.tenant === b.tenant &&
+    a.service === b.service &&
+    a.virtual === b.virtual &&
+    a.path === b.path &&
+    a.hosts.length === b.hosts.length &&
+    a.hosts.every((host, index) => host === b.hosts[index])
+  );
 }
