@@ -128,22 +128,23 @@ function sayLive(context: Context, local: Local, shop: Shop | undefined): void {
   output.print(`\nCtrl-C stops coordinator and agent; tenants go on. To remove it all: ./bin/berth down\n`);
 }
 
-/** After a stop: asks the example's tenants once more, and says what the answer was. */
+/** After a stop: asks the example's tenants once more, and says what the answer was. One that was removed is left out. */
 async function sayWhatGoesOn(local: Local, say: Say): Promise<void> {
-  const tenants = local.instance.example;
-  const answers: string[] = [];
-  const silent: string[] = [];
-  for (const one of tenants) {
+  const well: string[] = [];
+  const otherwise: string[] = [];
+  for (const one of local.instance.example) {
     try {
-      const answer = await visit(local.instance.httpPort, one.domain);
-      (answer.status < 500 ? answers : silent).push(`${one.tenant} (${answer.status})`);
+      const { status } = await visit(local.instance.httpPort, one.domain);
+      if (status < 400) well.push(`${one.tenant} (${status})`);
+      else if (status === 503) otherwise.push(`${one.tenant} shows a maintenance page (503)`);
+      else if (status !== 421) otherwise.push(`${one.tenant} answers with ${status}`);
     } catch (thrown) {
-      silent.push(`${one.tenant} (${messageOf(thrown)})`);
+      otherwise.push(`${one.tenant} does not answer (${messageOf(thrown)})`);
     }
   }
   say('coordinator and agent are stopped');
-  if (answers.length > 0) say(`still answering without them: ${answers.join(', ')}`);
-  if (silent.length > 0) say(`not answering: ${silent.join(', ')}`);
+  if (well.length > 0) say(`still answering without them: ${well.join(', ')}`);
+  if (otherwise.length > 0) say(otherwise.join(', '));
 }
 
 /** Everything once, in a home of its own below BERTH_HOME, so that an instance that is there is never touched. */

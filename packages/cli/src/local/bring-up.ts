@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { writeLogin, type Environment } from '../config.ts';
+import { readLogin, writeLogin, type Environment } from '../config.ts';
 import { startChild, type Child } from './children.ts';
 import { adminTokenFile, apiUrl, writeAgentConfig, writeCoordinatorConfig } from './daemon-configs.ts';
 import { daemonScript } from './dist.ts';
@@ -84,13 +84,15 @@ export async function bringUp(options: BringUpOptions): Promise<Local> {
     const url = apiUrl(instance);
     say(`coordinator ready at ${url} (${seconds(options.clock.now() - began)})`);
 
-    const token = readFileSync(adminTokenFile(home), 'utf8').trim();
+    const token = tokenOf(home);
     writeLogin(home.loginFile, { url, token });
     const api = createClient({ url, token });
 
     const agentBegan = options.clock.now();
     const startAgent = (until: AbortSignal): Promise<Child> => startDaemon('agent', options, until);
-    const joinTokenFile = instance.host === null ? await newJoinToken(api, home, signal) : null;
+    // An agent whose state was lost is a new one to the coordinator, and joins again.
+    const enrolled = instance.host !== null && existsSync(join(home.agentDir, 'identity.json'));
+    const joinTokenFile = enrolled ? null : await newJoinToken(api, home, signal);
     writeAgentConfig(home, instance, hostName(instance), joinTokenFile);
     const agent = await startAgent(signal);
     const host = hostIn(agent) ?? instance.host ?? (await onlyHost(api, signal));
@@ -196,6 +198,21 @@ function startDaemon(
     readyMs: 60_000,
     signal,
   });
+}
+
+/** The admin token: the coordinator's file, else the login of an earlier run. */
+function tokenOf(home: Home): string {
+  try {
+    return readFileSync(adminTokenFile(home), 'utf8').trim();
+  } catch (cause) {
+    const login = readLogin(home.loginFile);
+    if (login !== undefined) return login.token;
+    throw new BerthError(
+      'unauthenticated',
+      `The coordinator has tokens, but ${adminTokenFile(home)} and ${home.loginFile} are both gone. Put an admin token into the first, or start anew with: berth down`,
+      { cause },
+    );
+  }
 }
 
 /** Settings and tokens of this shell are not the daemons' own: their config files say it all. */
