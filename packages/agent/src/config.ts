@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { BerthError } from '@berth/shared/domain/errors';
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { HostConfig } from './system/config.ts';
 
 /** The agent's configuration file, JSON. Ranges are CIDR, sizes bytes. */
@@ -24,13 +24,25 @@ export type AgentConfig = z.infer<typeof AgentConfig>;
 export function readConfig(argv: readonly string[]): AgentConfig {
   const { values } = parseArgs({ args: [...argv], options: { config: { type: 'string' } } });
   const path = values.config ?? '/etc/berth/agent.json';
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new BerthError(
+      'invalid_request',
+      `The agent’s configuration ${path} cannot be read: ${messageOf(cause)}.`,
+      { cause },
+    );
+  }
   let parsed: unknown;
   try {
-    parsed = JSON.parse(readFileSync(path, 'utf8'));
+    parsed = JSON.parse(text);
   } catch (cause) {
-    throw new BerthError('invalid_request', `The agent’s configuration ${path} cannot be read as JSON.`, {
-      cause,
-    });
+    throw new BerthError(
+      'invalid_request',
+      `The agent’s configuration ${path} is not JSON: ${messageOf(cause)}.`,
+      { cause },
+    );
   }
   const config = AgentConfig.safeParse(parsed);
   if (config.success) return config.data;

@@ -41,6 +41,8 @@ export interface TenantRecord {
   host: string;
   pool: string;
   domains: string[];
+  /** Where its routes hang below each domain; a subdomain of '' is the domain itself. */
+  routes: { subdomain: string; path: string }[];
   reservedMemory: number;
   reservedCpus: number;
   /** What a second colour needs beside the first while this tenant moves. */

@@ -26,7 +26,7 @@ export async function renderRecord(
   if (release === null) {
     throw new BerthError(
       'not_found',
-      `App ${record.app} has no release ${record.release}; see "berth release list ${record.app}".`,
+      `App ${record.app} has no release ${record.release}; see "berth app show ${record.app}".`,
     );
   }
   const template = cache.of(release);
@@ -47,7 +47,7 @@ function desiredOf(record: TenantRecord, spec: DesiredTenant['spec']): DesiredTe
   };
 }
 
-/** The record with the reservations of its spec. */
+/** The record with what is kept of its spec: reservations and routes. */
 export function withNeed(record: TenantRecord, desired: DesiredTenant): TenantRecord {
   const need = needOf(desired.spec);
   return {
@@ -55,6 +55,9 @@ export function withNeed(record: TenantRecord, desired: DesiredTenant): TenantRe
     reservedMemory: need.memoryBytes,
     reservedCpus: need.cpus,
     surgeMemory: need.surgeBytes,
+    routes: desired.spec.services.flatMap(({ route }) =>
+      route === undefined ? [] : [{ subdomain: route.subdomain ?? '', path: route.path }],
+    ),
   };
 }
 

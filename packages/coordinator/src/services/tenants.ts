@@ -97,6 +97,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           host: '',
           pool,
           domains: given.domains,
+          routes: [],
           reservedMemory: 0,
           reservedCpus: 0,
           surgeMemory: 0,

@@ -1,6 +1,6 @@
 import type { Host, Tenant } from '@berth/shared/api/schemas';
 import type { z } from 'zod';
-import type { HostView, Ingress, TenantView } from './records.ts';
+import type { HostView, TenantView } from './records.ts';
 
 /**
  * What is shown of a tenant. The phase always speaks of the generation that is desired: a report of an earlier one says
@@ -19,7 +19,7 @@ export function tenantShown(view: TenantView): Tenant {
     hostName: view.hostName,
     pool: view.pool,
     domains: view.domains,
-    urls: view.domains.map((domain) => urlOf(domain, view.ingress)),
+    urls: urlsOf(view),
     phase: upToDate ? reported.phase : 'waiting',
     live: reported?.live ?? null,
     freshness: view.connection === 'online' ? 'current' : 'stale',
@@ -30,8 +30,23 @@ export function tenantShown(view: TenantView): Tenant {
   };
 }
 
-function urlOf(domain: string, ingress: Ingress | null): string {
-  return ingress === null || ingress.port === 80 ? `http://${domain}/` : `http://${domain}:${ingress.port}/`;
+/** One address for each name the tenant answers to, with the shortest path that is served there. */
+export function urlsOf({
+  domains,
+  routes,
+  ingress,
+}: Pick<TenantView, 'domains' | 'routes' | 'ingress'>): string[] {
+  const port = ingress === null || ingress.port === 80 ? '' : `:${ingress.port}`;
+  const shortest = new Map<string, string>();
+  for (const { subdomain, path } of routes) {
+    const known = shortest.get(subdomain);
+    if (known === undefined || path.length < known.length) shortest.set(subdomain, path);
+  }
+  return domains.flatMap((domain) =>
+    [...shortest].map(
+      ([subdomain, path]) => `http://${subdomain === '' ? '' : `${subdomain}.`}${domain}${port}${path}`,
+    ),
+  );
 }
 
 export function hostShown(view: HostView): z.infer<typeof Host> {

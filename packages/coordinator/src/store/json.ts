@@ -5,11 +5,13 @@ import { Problem } from '@berth/shared/domain/step';
 /** JSON columns are read through a schema like everything else that comes from outside the program. */
 
 const Texts = z.array(z.string());
+const Routes = z.array(z.object({ subdomain: z.string(), path: z.string() }));
 const TextMap = z.record(z.string(), z.string());
 const Details = z.record(z.string(), z.unknown());
 
 export const anyJson = (json: string): unknown => JSON.parse(json);
 export const texts = (json: string): string[] => Texts.parse(JSON.parse(json));
+export const routes = (json: string): z.infer<typeof Routes> => Routes.parse(JSON.parse(json));
 export const textMap = (json: string): Record<string, string> => TextMap.parse(JSON.parse(json));
 export const details = (json: string): Record<string, unknown> => Details.parse(JSON.parse(json));
 export const phase = (text: string): z.infer<typeof TenantPhase> => TenantPhase.parse(text);

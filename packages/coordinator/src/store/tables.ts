@@ -65,6 +65,7 @@ export interface TenantTable {
   host: string;
   pool: string;
   domains: string;
+  routes: string;
   reserved_memory: number;
   reserved_cpus: number;
   surge_memory: number;

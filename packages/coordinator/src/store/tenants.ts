@@ -4,7 +4,7 @@ import { TenantReport } from '@berth/shared/protocol/report';
 import type { TenantRecord, TenantView } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
 import type { Dialect } from './dialect.ts';
-import { phase, problem, texts } from './json.ts';
+import { phase, problem, routes, texts } from './json.ts';
 import type { Tables, TenantTable } from './tables.ts';
 
 type Db = Kysely<Tables>;
@@ -18,6 +18,7 @@ export const tenantOf = (row: TenantTable): TenantRecord => ({
   host: row.host,
   pool: row.pool,
   domains: texts(row.domains),
+  routes: routes(row.routes),
   reservedMemory: row.reserved_memory,
   reservedCpus: row.reserved_cpus,
   surgeMemory: row.surge_memory,
@@ -34,6 +35,7 @@ const rowOf = (tenant: TenantRecord): TenantTable => ({
   host: tenant.host,
   pool: tenant.pool,
   domains: JSON.stringify(tenant.domains),
+  routes: JSON.stringify(tenant.routes),
   reserved_memory: tenant.reservedMemory,
   reserved_cpus: tenant.reservedCpus,
   surge_memory: tenant.surgeMemory,

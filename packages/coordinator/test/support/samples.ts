@@ -71,6 +71,7 @@ export function record(tenant: string, given: Partial<TenantRecord> = {}): Tenan
     host: hostId(1),
     pool: 'default',
     domains: [`${tenant}.example.com`],
+    routes: [{ subdomain: '', path: '/' }],
     reservedMemory: 256 * MIB,
     reservedCpus: 0.5,
     surgeMemory: 256 * MIB,

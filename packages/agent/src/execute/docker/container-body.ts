@@ -42,7 +42,8 @@ export function containerBody(agent: string, plan: ContainerPlan): Record<string
     ...(spec.workingDir === undefined ? {} : { WorkingDir: spec.workingDir }),
     ...(spec.hostname === undefined ? {} : { Hostname: spec.hostname }),
     ...(spec.stopSignal === undefined ? {} : { StopSignal: spec.stopSignal }),
-    ...(spec.healthcheck === undefined ? {} : { Healthcheck: healthcheckBody(spec.healthcheck) }),
+    // Only the template's check counts; one that an image brings along would be watched without having been asked for.
+    Healthcheck: spec.healthcheck === undefined ? { Test: ['NONE'] } : healthcheckBody(spec.healthcheck),
     HostConfig: hostConfig(agent, plan),
     NetworkingConfig: {
       EndpointsConfig: { [plan.network]: { IPAMConfig: { IPv4Address: plan.address } } },

@@ -123,6 +123,7 @@ async function tenantTables(db: Kysely<Tables>, name: Name): Promise<void> {
     .addColumn('host', name, (c) => c.notNull().references('hosts.host'))
     .addColumn('pool', name, (c) => c.notNull())
     .addColumn('domains', 'text', (c) => c.notNull())
+    .addColumn('routes', 'text', (c) => c.notNull())
     .addColumn('reserved_memory', 'bigint', (c) => c.notNull())
     .addColumn('reserved_cpus', 'double precision', (c) => c.notNull())
     .addColumn('surge_memory', 'bigint', (c) => c.notNull())
