@@ -9,7 +9,8 @@ import { StepFailure } from '../failure.ts';
 import type { NetworkBase } from './base.ts';
 
 /**
- * Points virtual addresses somewhere else: one nft transaction.
+ * Points virtual addresses somewhere else: one nft transaction. Switches that come while one is under way are made
+ * together by the next: a wave of tenants costs a few writes to the disk, not one for each.
  *
  * The file for the next boot is written and fsynced beside the old one first, then the kernel changes, then the file is
  * renamed into place. A full disk thus fails the step before anything has changed. After a crash in between, the file is
@@ -41,21 +42,44 @@ export function createSwitch(deps: ExecuteDeps, base: NetworkBase) {
     await staged.commit();
   };
 
-  return async (step: StepOf<'route.switch'>, _signal: AbortSignal): Promise<Note> => {
-    assertWithinRanges(deps, step.entries);
-    if (step.entries.length === 0) return undefined;
-    await base.exclusive(async (restore) => {
+  const switchAll = (entries: readonly RouteEntry[]): Promise<void> =>
+    base.exclusive(async (restore) => {
       try {
-        await apply(step.entries);
+        await apply(entries);
       } catch (error) {
         if (error instanceof BerthError && error.code === 'state_unwritable') throw error;
         // What we believed of the kernel was old, or the table was flushed: look again, once.
         routes.invalidate();
         if (!(await routes.kernel()).present) await restore();
-        await apply(step.entries);
+        await apply(entries);
       }
     });
+  const together = gather(switchAll);
+
+  return async (step: StepOf<'route.switch'>, _signal: AbortSignal): Promise<Note> => {
+    assertWithinRanges(deps, step.entries);
+    if (step.entries.length > 0) await together(step.entries);
     return undefined;
+  };
+}
+
+/** One call at a time; what is asked for meanwhile goes into the next, whose outcome is that of all in it. */
+function gather(work: (entries: readonly RouteEntry[]) => Promise<void>) {
+  let running: Promise<void> = Promise.resolve();
+  let next: { entries: RouteEntry[]; done: Promise<void> } | null = null;
+  return (entries: readonly RouteEntry[]): Promise<void> => {
+    if (next !== null) {
+      next.entries.push(...entries);
+      return next.done;
+    }
+    const batch: RouteEntry[] = [...entries];
+    const done = running.then(() => {
+      next = null;
+      return work(batch);
+    });
+    next = { entries: batch, done };
+    running = done.catch(() => undefined);
+    return done;
   };
 }
 
