@@ -6,8 +6,12 @@ import type { Log, Voice } from './voice.ts';
 
 /** Runs the steps that concern the whole host, one set at a time. */
 export interface HostLane {
-  /** Does nothing while a set is under way or a failed one waits for its next try. */
-  start(steps: readonly Step[], before: readonly Site[], signal: AbortSignal): void;
+  /**
+   * Does nothing while a set is under way, while changes come together, or while a failed set waits for its next try.
+   * `before`: what Nginx knows now, null when it does not run.
+   */
+  start(steps: readonly Step[], before: readonly Site[] | null, signal: AbortSignal): void;
+  /** When it wants to be called again, if at all. */
   retryAt(): number | null;
   readonly idle: () => Promise<void>;
 }
@@ -22,6 +26,11 @@ export interface HostLaneDeps {
   ended(): void;
 }
 
+/** Sites that change one after the other become one reload: it waits for this much quiet, */
+const QUIET_MS = 200;
+/** and no longer than this from the first of them. A new tenant's containers take longer to start. */
+const GATHER_MS = 1_000;
+
 export function createHostLane({
   clock,
   execute,
@@ -33,6 +42,15 @@ export function createHostLane({
 }: HostLaneDeps): HostLane {
   let running: Promise<void> | null = null;
   let setback: { until: number; attempts: number } | null = null;
+  let gathering: { text: string; first: number; last: number } | null = null;
+
+  /** When what Nginx, which runs, must learn has come together; in the past when it need not wait. */
+  function gatheredAt(steps: readonly Step[], now: number): number {
+    const text = JSON.stringify(steps);
+    if (gathering === null) gathering = { text, first: now, last: now };
+    else if (gathering.text !== text) gathering = { ...gathering, text, last: now };
+    return Math.min(gathering.last + QUIET_MS, gathering.first + GATHER_MS);
+  }
 
   async function work(steps: readonly Step[], before: readonly Site[], signal: AbortSignal): Promise<void> {
     for (const step of steps) {
@@ -57,9 +75,14 @@ export function createHostLane({
 
   return {
     start(steps, before, signal) {
+      if (steps.length === 0) gathering = null;
       if (running !== null || steps.length === 0) return;
-      if (setback !== null && clock.now() < setback.until) return;
-      running = work(steps, before, signal)
+      const now = clock.now();
+      if (setback !== null && now < setback.until) return;
+      // A host's first site waits for nothing.
+      if (before !== null && before.length > 0 && now < gatheredAt(steps, now)) return;
+      gathering = null;
+      running = work(steps, before ?? [], signal)
         .catch((thrown: unknown) => {
           if (!signal.aborted) log.error({ err: messageOf(thrown) }, 'a step of the host failed');
         })
@@ -68,7 +91,14 @@ export function createHostLane({
           ended();
         });
     },
-    retryAt: () => setback?.until ?? null,
+    retryAt() {
+      const ready =
+        gathering === null || running !== null
+          ? null
+          : Math.min(gathering.last + QUIET_MS, gathering.first + GATHER_MS);
+      if (setback === null || ready === null) return setback?.until ?? ready;
+      return Math.max(setback.until, ready);
+    },
     idle: () => running ?? Promise.resolve(),
   };
 }

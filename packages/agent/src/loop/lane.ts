@@ -5,7 +5,7 @@ import { titleOf, type Problem, type Step, type StepOutcome } from '@berth/share
 import type { StepView } from '@berth/shared/protocol/report';
 import { advance, begin, type Happening } from '../machine/machine.ts';
 import type { TenantPlan } from '../plan/input.ts';
-import type { Gate } from './gate.ts';
+import type { Gate, Urgency } from './gate.ts';
 import type { Clock, Execute, Failpoint } from './ports.ts';
 
 /** How a lane ended: `clear` when all its steps went well, `stopped` when it was told to make way. */
@@ -33,14 +33,24 @@ export interface LaneDeps {
   progressed(): void;
 }
 
-/** Waiting costs the host nothing, so it takes no place at the gate. */
-const WAITS: ReadonlySet<Step['kind']> = new Set([
+/** Waiting costs the host nothing, so it takes no place at the gate; nor does a switch, which a tenant waits for. */
+const UNGATED: ReadonlySet<Step['kind']> = new Set([
   'drain',
   'route.verify',
   'containers.probe',
   'containers.settle',
   'release.run',
+  'route.switch',
 ]);
+
+/** Behind the last start of a plan nothing but clearing away is left. */
+function urgencyOf(steps: readonly Step[], index: number): Urgency {
+  const starts = (step: Step): boolean =>
+    step.kind === 'containers.start' || step.kind === 'containers.resume';
+  const step = steps[index];
+  const clears = step?.kind === 'containers.stop' || step?.kind === 'containers.remove';
+  return clears && !steps.slice(index).some(starts) ? 'later' : 'now';
+}
 
 /** One tenant's steps, in order, until one fails. */
 export function startLane(
@@ -79,7 +89,7 @@ async function run(
     for (const [index, step] of plan.steps.entries()) {
       const view = views[index];
       if (view === undefined) continue;
-      const outcome = await runStep(step, view, desired, deps, signal);
+      const outcome = await runStep(step, urgencyOf(plan.steps, index), view, desired, deps, signal);
       if (outcome.kind === 'failed') return { kind: 'failed', problem: outcome.problem };
     }
     return { kind: 'clear' };
@@ -91,6 +101,7 @@ async function run(
 
 async function runStep(
   step: Step,
+  urgency: Urgency,
   view: StepView,
   desired: DesiredTenant | null,
   deps: LaneDeps,
@@ -106,7 +117,7 @@ async function runStep(
     return deps.execute(step, signal);
   };
   view.state = 'waiting';
-  const outcome = WAITS.has(step.kind) ? await execute() : await deps.gate.run(execute, signal);
+  const outcome = UNGATED.has(step.kind) ? await execute() : await deps.gate.run(execute, signal, urgency);
   failpoint(`after:${step.kind}`);
 
   const now = clock.now();
