@@ -51,6 +51,7 @@ export interface Loop {
 
 const DOCKER_RETRY_MS = 1_000;
 const BURST_MS = 50;
+const BUSY_BURST_MS = 300;
 const HOST_REPORT_MS = 30_000;
 
 /** Observe, plan, run, observe again: the only room that joins the others. */
@@ -83,7 +84,9 @@ export function createLoop(deps: LoopDeps): Loop {
     // Docker speaks in bursts; one look answers a whole burst.
     observer.watch((why) => {
       voice.noticed(why);
-      bell.ringSoon(BURST_MS);
+      // While steps run it is mostly they who make the noise, and their ends are told at once.
+      const busy = [...berths.values()].some((berth) => berth.lane !== null);
+      bell.ringSoon(busy ? BUSY_BURST_MS : BURST_MS);
     }, signal);
     while (!signal.aborted) await bell.wait(await cycle(signal), signal);
     await Promise.all([...berths.values()].flatMap((berth) => (berth.lane === null ? [] : [berth.lane.end])));
@@ -116,7 +119,7 @@ export function createLoop(deps: LoopDeps): Loop {
       settings,
       now,
     });
-    hostLane.start(made.host, seen.sites ?? [], signal);
+    hostLane.start(made.host, seen.sites, signal);
     for (const each of made.tenants) startTenant(each, now, signal);
     for (const removal of made.removals) await handleRemoval(removal);
     await complain(byTenant, signal);
