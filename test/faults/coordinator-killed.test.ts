@@ -96,7 +96,7 @@ describe('a coordinator that is killed', () => {
     await fleet.coordinator.start();
     const now = await fleet.api().showTenant({ params: { tenant: 'acme' } });
     expect(now.generation).toBe(changed.generation);
-    await fleet.untilSettled('acme', changed.generation, 60_000);
+    await fleet.untilSettled('acme', changed.generation, { timeoutMs: 60_000 });
     await fleet.untilAnswers('acme', 'kept');
   });
 });

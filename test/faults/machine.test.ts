@@ -121,8 +121,9 @@ describe('a machine whose', () => {
 
     await fleet.coordinator.start();
     const record = await recordContainers(machine.docker, agent.name);
+    const since = Date.now();
     await fleet.restart(agent);
-    for (const tenant of TENANTS) await fleet.untilSettled(tenant, 1);
+    for (const tenant of TENANTS) await fleet.untilSettled(tenant, 1, { since });
     await allAnswer();
     expect(record.events).toEqual([]);
     record.close();

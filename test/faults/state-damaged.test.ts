@@ -98,11 +98,12 @@ describe('an agent that finds its state damaged', () => {
       const after = fleet.lastEvent();
       const kept = readFileSync(join(agent.stateDir, 'identity.json'), 'utf8');
       await agent.kill();
+      const since = Date.now();
       damage();
       await fleet.restart(agent);
       for (const tenant of TENANTS) {
         const { generation } = await fleet.api().showTenant({ params: { tenant } });
-        await fleet.untilSettled(tenant, generation);
+        await fleet.untilSettled(tenant, generation, { since });
         await fleet.untilAnswers(tenant, `${tenant} again`);
       }
       if (told === 'quarantined')

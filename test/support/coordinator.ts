@@ -10,6 +10,7 @@ export interface CoordinatorProcess {
   readonly logFile: string;
   url(): string;
   api(): ApiClient;
+  pid(): number;
   start(): Promise<void>;
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
@@ -32,6 +33,7 @@ export function coordinatorIn(dir: string, host = '127.0.0.1'): CoordinatorProce
       if (api === null) throw new Error('the coordinator has not been started yet');
       return api;
     },
+    pid: () => running?.pid ?? -1,
     async start() {
       const config = {
         listen: { host, port },

@@ -41,8 +41,12 @@ export interface Fleet {
     kind: 'tenant.failed' | 'tenant.returned' | 'tenant.blocked',
     changed: Changed,
   ): Promise<Problem>;
-  /** Resolves when nothing is left to do for the tenant and it serves this generation. */
-  untilSettled(tenant: string, generation: number, timeoutMs?: number): Promise<Tenant>;
+  /** Resolves when nothing is left to do for the tenant and it serves this generation; `since`: as told after that. */
+  untilSettled(
+    tenant: string,
+    generation: number,
+    options?: { timeoutMs?: number; since?: number },
+  ): Promise<Tenant>;
   /** Asks again and again, soon after each event, until the tenant is as wanted. */
   untilTenant(
     what: string,
@@ -197,11 +201,15 @@ export async function startFleet(
       if (problem === null) throw new Error(`${kind} tells no problem: ${event.message}`);
       return problem;
     },
-    untilSettled: (tenant, generation, timeoutMs) =>
+    untilSettled: (tenant, generation, { timeoutMs, since = 0 } = {}) =>
       untilTenant(
         `has settled in generation ${generation}`,
         tenant,
-        (now) => now.phase === 'settled' && now.live === generation && now.freshness === 'current',
+        (now) =>
+          now.phase === 'settled' &&
+          now.live === generation &&
+          now.freshness === 'current' &&
+          (now.reportedAt ?? 0) >= since,
         timeoutMs,
       ),
     untilTenant,

@@ -73,6 +73,7 @@ export async function createContext(
     random: Math.random,
     log,
     onDesired: (next, changed) => loop.desire(next, changed),
+    onUnwritable: (refused, changed, why) => loop.refuse(refused, changed, why),
     onMode: (mode) => loop.setMode(mode),
     onNewEpoch: () => loop.repeatReports(),
   });

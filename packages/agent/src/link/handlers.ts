@@ -19,6 +19,8 @@ export interface OutgoingReports {
 export interface LinkHandlers {
   /** A new desired state is on disk. `orphans` are named by nobody any more and are left running. */
   onDesired(next: DesiredState, changed: readonly string[], orphans: readonly string[]): void;
+  /** A new desired state could not be kept on disk, so it is not in force; the coordinator sends it again. */
+  onUnwritable?(refused: DesiredState, changed: readonly string[], why: string): void;
   /** Whether to act on the desired state, or only to report. */
   onMode(mode: AgentMode): void;
   onOnline?(): void;

@@ -52,6 +52,7 @@ export function createIncoming(options: LinkOptions): {
         } catch (thrown) {
           if (!(thrown instanceof BerthError) || thrown.code !== 'state_unwritable') throw thrown;
           options.log.error({ err: thrown }, thrown.message);
+          options.onUnwritable?.(verdict.next, verdict.changed, thrown.message);
           return reject('unwritable', thrown.message);
         }
         if (verdict.orphans.length > 0)

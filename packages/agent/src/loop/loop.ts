@@ -15,6 +15,7 @@ import type { Gate } from './gate.ts';
 import { createHostLane, touched } from './host-lane.ts';
 import { problemOf, startLane, viewOf, type LaneEnd } from './lane.ts';
 import type { Clock, Execute, Failpoint, Observer, Reports, Statuses } from './ports.ts';
+import { createRefusals } from './refusals.ts';
 import { reportOf } from './report.ts';
 import { broughtBack, happeningOf, newBerth, setbackAfter, type Berth } from './tenants.ts';
 import { createVoice, type Log } from './voice.ts';
@@ -40,6 +41,8 @@ export interface Loop {
   /** Works until the signal aborts; steps under way are given up then and taken up again by the next start. */
   run(signal: AbortSignal): Promise<void>;
   desire(next: DesiredState, changed: readonly string[]): void;
+  /** A desired state that could not be kept on disk; it is only told. */
+  refuse(refused: DesiredState, changed: readonly string[], why: string): void;
   setMode(mode: 'apply' | 'observe'): void;
   /** What would be done if the tenant were desired like this. */
   preview(tenant: DesiredTenant): StepView[];
@@ -201,7 +204,9 @@ export function createLoop(deps: LoopDeps): Loop {
       signal,
     );
     berth.lane = lane;
-    berth.lastSteps = lane.views;
+    // What failed stays to be seen while it is tidied up after.
+    const tidying = each.goal.kind === 'keep' && statusOf(tenant).failure?.generation === wanted?.generation;
+    if (!tidying) berth.lastSteps = lane.views;
     const before = berth.phase;
     void lane.end.then((end) => laneEnded(tenant, each, end, before));
   }
@@ -372,6 +377,7 @@ export function createLoop(deps: LoopDeps): Loop {
 
   return {
     run,
+    refuse: createRefusals({ clock, reports, voice, statusOf }),
     desire(next, changed) {
       const before = desired;
       desired = next;
@@ -379,6 +385,8 @@ export function createLoop(deps: LoopDeps): Loop {
         const berth = berths.get(tenant);
         if (berth === undefined) continue;
         berth.setback = null;
+        // What was said of a refused state is no longer so.
+        berth.said = '';
         if (isOvertaken(before.tenants[tenant], next.tenants[tenant])) berth.lane?.stop();
       }
       log.info(
