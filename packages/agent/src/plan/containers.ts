@@ -33,6 +33,20 @@ export function membersOf(containers: readonly ObservedContainer[], generation: 
   return inOrder ? members : members.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/**
+ * Keepers that are no part of a generation though they are not younger than it: their service was removed, renamed, runs
+ * in fewer copies or is no keeper any more. `names` are those of the generation's containers.
+ */
+export function strayKeepers(
+  containers: readonly ObservedContainer[],
+  generation: number,
+  names: ReadonlySet<string>,
+): ObservedContainer[] {
+  return containers.filter(
+    (each) => each.role === 'keeper' && each.generation <= generation && !names.has(each.name),
+  );
+}
+
 /** How long the slowest of them may take to let its connections go. */
 export function drainOf(containers: readonly ObservedContainer[]): number {
   return Math.max(0, ...containers.map((each) => each.drainMs));

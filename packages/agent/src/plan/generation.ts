@@ -216,6 +216,10 @@ export function entriesOf(generation: Generation, virtuals: ReadonlyMap<string, 
   return [...entries.values()];
 }
 
+export function namesOf(generation: Generation): Set<string> {
+  return new Set(generation.containers.map(({ plan }) => plan.name));
+}
+
 function nameOf(settings: PlanSettings, tenant: string, generation: number, rest: string): string {
   return `${settings.agent}-${tenant}-g${generation}-${rest}`;
 }

@@ -1,8 +1,8 @@
 import type { RouteEntry } from '@berth/shared/domain/network';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { Step } from '@berth/shared/domain/step';
-import { isUp, membersOf, refsOf } from './containers.ts';
-import { entriesOf, type Generation } from './generation.ts';
+import { isUp, membersOf, refsOf, strayKeepers } from './containers.ts';
+import { entriesOf, namesOf, type Generation } from './generation.ts';
 import { stopSteps, type TenantView } from './move.ts';
 import { changedEntries } from './routes.ts';
 
@@ -18,7 +18,10 @@ export function keepSteps(
 ): Step[] {
   const tenant = view.status.tenant;
   // What came after the live generation and failed goes first: it may hold a keeper's address, or be what must not run twice.
-  const steps: Step[] = clearAway(view, live, (each) => each.generation > (live ?? 0));
+  const stay = new Set(live === null ? [] : membersOf(view.containers, live).map((each) => each.id));
+  if (live !== null && generation !== null)
+    for (const each of strayKeepers(view.containers, live, namesOf(generation))) stay.delete(each.id);
+  const steps: Step[] = clearAway(view, stay, (each) => each.generation > (live ?? 0));
   if (live !== null) {
     steps.push(...(generation === null ? resumeWhatExists(view, live) : bringBack(view, live, generation)));
     const wanted = generation === null ? entriesOfExisting(view, live) : entriesOf(generation, view.virtuals);
@@ -28,7 +31,7 @@ export function keepSteps(
       steps.push({ kind: 'route.switch', tenant, generation: live, entries: changed });
     }
   }
-  if (live !== null) steps.push(...clearAway(view, live, (each) => each.generation <= live));
+  if (live !== null) steps.push(...clearAway(view, stay, (each) => each.generation <= live));
   return steps;
 }
 
@@ -105,11 +108,10 @@ export function entriesOfExisting(view: TenantView, generation: number): RouteEn
 /** Stops and removes those of these containers that are no part of what serves. Volumes stay. */
 function clearAway(
   view: TenantView,
-  live: number | null,
+  stay: ReadonlySet<string>,
   which: (container: ObservedContainer) => boolean,
 ): Step[] {
-  const tenant = view.status.tenant;
-  const stay = new Set(live === null ? [] : membersOf(view.containers, live).map((each) => each.id));
+  const { tenant, live } = view.status;
   const kept = view.status.move.kind === 'baking' ? view.status.move.from : null;
   const extra = view.containers.filter(
     (each) => which(each) && !stay.has(each.id) && each.state !== 'removing',

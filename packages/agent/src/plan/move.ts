@@ -3,8 +3,8 @@ import type { TenantNetwork } from '@berth/shared/domain/network';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { TenantStatus } from '@berth/shared/domain/status';
 import type { Step } from '@berth/shared/domain/step';
-import { drainOf, isUp, membersOf, refsOf } from './containers.ts';
-import { entriesOf, type Generation, type PlannedContainer } from './generation.ts';
+import { drainOf, isUp, membersOf, refsOf, strayKeepers } from './containers.ts';
+import { entriesOf, namesOf, type Generation, type PlannedContainer } from './generation.ts';
 import { changedEntries, routeKey } from './routes.ts';
 import { gates, levelsOf, type PlannedService } from './services.ts';
 
@@ -60,7 +60,11 @@ export function moveSteps(given: TenantView, generation: Generation): Step[] {
   steps.push(...releaseSteps(view, generation));
   steps.push(...colourSteps(view, generation));
   steps.push(...switchSteps(view, generation));
-  steps.push(...retireSteps(view, desired));
+  const stopped = new Set(
+    steps.flatMap((step) => (step.kind === 'containers.stop' ? step.containers.map((each) => each.id) : [])),
+  );
+  const left = view.containers.filter((each) => !stopped.has(each.id));
+  steps.push(...retireSteps({ ...view, containers: left }, generation));
   return steps;
 }
 
@@ -83,7 +87,7 @@ export function finishSteps(
     steps.push({ kind: 'route.switch', ...of, entries: lost });
   }
   steps.push({ kind: 'route.verify', ...of, checks: checksOf(desired, view.virtuals) });
-  return [...steps, ...retireSteps(view, desired)];
+  return [...steps, ...retireSteps(view, generation)];
 }
 
 /** Containers of generations that were begun and never served: nobody talks to them. */
@@ -111,6 +115,7 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
   const of = { tenant: desired.tenant, generation: desired.generation };
   const steps: Step[] = [];
   const keepers = generation.services.filter((service) => service.treatment === 'keeper');
+  const stopped = new Set<string>();
   for (const level of levelsOf(keepers)) {
     const planned = ofServices(generation, level);
     const running = new Set(
@@ -125,6 +130,8 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
     const old = view.containers.filter(
       (each) => isUp(each) && !names.has(each.name) && level.some(({ spec }) => spec.name === each.service),
     );
+    old.push(...forerunners(view, generation, level).filter((each) => !stopped.has(each.id)));
+    for (const each of old) stopped.add(each.id);
     if (old.length > 0)
       steps.push({
         kind: 'containers.stop',
@@ -136,6 +143,28 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
     steps.push({ kind: 'containers.probe', ...of, containers: wanted.map(({ plan }) => plan) });
   }
   return steps;
+}
+
+/**
+ * Who held the volumes of these keepers under another name. A renamed database must not run beside itself on one
+ * volume; where nobody remembers what a stray one mounts, it is taken to be the same.
+ */
+function forerunners(
+  view: TenantView,
+  generation: Generation,
+  keepers: readonly PlannedService[],
+): ObservedContainer[] {
+  const { desired } = generation;
+  const live = view.status.known.find((each) => each.generation === view.status.live);
+  const staying = new Set(desired.spec.services.map((service) => service.name));
+  const volumes = new Set(keepers.flatMap(({ spec }) => spec.volumes.map((mount) => mount.volume)));
+  return view.containers.filter((each) => {
+    if (!isUp(each) || each.role === 'release' || each.generation >= desired.generation) return false;
+    if (staying.has(each.service)) return false;
+    const before = live?.spec.services.find((service) => service.name === each.service);
+    if (before === undefined) return each.role === 'keeper' && volumes.size > 0;
+    return before.strategy !== 'blue-green' && before.volumes.some((mount) => volumes.has(mount.volume));
+  });
 }
 
 function releaseSteps(view: TenantView, generation: Generation): Step[] {
@@ -232,14 +261,19 @@ export function checksOf(
 }
 
 /** What served before lets its connections go and stops; it stays, stopped, until the bake time has passed. */
-function retireSteps(view: TenantView, desired: DesiredTenant): Step[] {
+function retireSteps(view: TenantView, generation: Generation): Step[] {
+  const { desired } = generation;
   const stay = new Set(membersOf(view.containers, desired.generation).map((each) => each.id));
   const old = view.containers.filter(
     (each) =>
       isUp(each) && each.role === 'colour' && each.generation < desired.generation && !stay.has(each.id),
   );
-  if (old.length === 0) return [];
-  return stopSteps(desired.tenant, old, 'the new generation serves');
+  // After the colours that may still have talked to them.
+  const strays = strayKeepers(view.containers, desired.generation, namesOf(generation)).filter(isUp);
+  return [
+    ...stopSteps(desired.tenant, old, 'the new generation serves'),
+    ...stopSteps(desired.tenant, strays, 'the new generation has no use for it'),
+  ];
 }
 
 /** Drain, then stop. */

@@ -1,6 +1,6 @@
 import type { DesiredTenant, Tombstone } from '@berth/shared/domain/desired';
 import type { RouteEntry, RouteTarget } from '@berth/shared/domain/network';
-import type { ObservedHost } from '@berth/shared/domain/observed';
+import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { Step } from '@berth/shared/domain/step';
 import { isUp, membersOf, refsOf } from './containers.ts';
 import { makeGeneration, type Generation } from './generation.ts';
@@ -8,6 +8,7 @@ import type { PlanSettings, TenantPlan } from './input.ts';
 import { entriesOfExisting, keepSteps, SETTLE_MS } from './keep.ts';
 import { checksOf, finishSteps, moveSteps, stopSteps, type TenantView } from './move.ts';
 import { changedEntries } from './routes.ts';
+import { servicesOf } from './services.ts';
 
 /** What to do for one tenant that is desired. */
 export function planTenant(
@@ -127,7 +128,8 @@ function returnSteps(
   }
   const known = remembered ?? desired;
   const steps: Step[] = [];
-  const members = membersOf(view.containers, to);
+  const existing = remembered === null ? view.containers : withoutStrays(view.containers, remembered);
+  const members = membersOf(existing, to);
   // A younger keeper holds the same address and the same volume; what must never run twice must not do so now either.
   // Where nobody remembers what that is, all of it is stopped.
   const once = new Set(
@@ -164,10 +166,26 @@ function returnSteps(
     steps.push({ kind: 'containers.settle', tenant, containers: refsOf(settling), timeoutMs: SETTLE_MS });
   }
   const entries = new Map(allTo(view, { kind: 'none' }).map((entry) => [entry.virtual, entry]));
-  for (const entry of entriesOfExisting(view, to)) entries.set(entry.virtual, entry);
+  for (const entry of entriesOfExisting({ ...view, containers: existing }, to))
+    entries.set(entry.virtual, entry);
   steps.push({ kind: 'route.switch', tenant, generation: to, entries: [...entries.values()] });
   steps.push({ kind: 'route.verify', tenant, generation: to, checks: checksOf(known, view.virtuals) });
   return steps;
+}
+
+/** Without keepers that this generation has no place for: it did not use them, and must not wake them. */
+function withoutStrays(
+  containers: readonly ObservedContainer[],
+  remembered: DesiredTenant,
+): ObservedContainer[] {
+  const keepers = new Map(
+    servicesOf(remembered)
+      .filter((service) => service.treatment === 'keeper')
+      .map(({ spec }) => [spec.name, spec.replicas]),
+  );
+  return containers.filter(
+    (each) => each.role !== 'keeper' || each.replica <= (keepers.get(each.service) ?? 0),
+  );
 }
 
 function isJob(desired: DesiredTenant, service: string): boolean {

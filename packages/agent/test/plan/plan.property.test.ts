@@ -14,7 +14,10 @@ const services = fc.record({
   replicas: fc.integer({ min: 1, max: 3 }),
   worker: fc.boolean(),
   scheduler: fc.boolean(),
-  database: fc.boolean(),
+  /** What the service is called that keeps the data, if any does. */
+  database: fc.constantFrom('', 'db', 'store'),
+  /** More of them, each with a volume of its own, one with a route. */
+  files: fc.boolean(),
   job: fc.boolean(),
   api: fc.boolean(),
   keptWeb: fc.boolean(),
@@ -32,17 +35,31 @@ function makeServices(
     condition,
     required: true,
   });
-  if (shape.database) {
+  if (shape.database !== '') {
     made.push(
-      serviceSpec('db', {
+      serviceSpec(shape.database, {
         strategy: 'in-place',
         volumes: [{ volume: 'data', target: '/data', readOnly: false }],
         environment: { V: String(databaseVersion) },
       }),
     );
   }
+  if (shape.files) {
+    made.push(
+      serviceSpec('files', {
+        strategy: 'in-place',
+        volumes: [{ volume: 'files', target: '/files', readOnly: false }],
+        route: { ...webRoute, path: '/files' },
+      }),
+    );
+  }
   if (shape.job)
-    made.push(serviceSpec('job', { environment, dependsOn: shape.database ? [on('db', 'healthy')] : [] }));
+    made.push(
+      serviceSpec('job', {
+        environment,
+        dependsOn: shape.database === '' ? [] : [on(shape.database, 'healthy')],
+      }),
+    );
   made.push(
     serviceSpec('web', {
       environment,
@@ -180,6 +197,14 @@ describe('plan and machine, over random stories', () => {
             (each) => each.tenant === tenant.tenant && each.role === 'colour',
           );
           expect(new Set(left.map((each) => each.generation)).size).toBeLessThanOrEqual(1);
+          if (status.live !== tenant.generation) continue;
+          const there = [...world.containers.values()]
+            .filter((each) => each.tenant === tenant.tenant && each.role !== 'release')
+            .map((each) => `${each.service} ${each.replica}`);
+          const wanted = tenant.spec.services.flatMap((service) =>
+            Array.from({ length: service.replicas }, (_unused, index) => `${service.name} ${index + 1}`),
+          );
+          expect(there.sort()).toEqual(wanted.sort());
         }
       }),
       { numRuns: 1500 },

@@ -18,6 +18,7 @@ export class Broken extends Error {}
 interface Kept extends ObservedContainer {
   proven: boolean;
   strategy: string;
+  volumes: string[];
 }
 
 /**
@@ -44,7 +45,7 @@ export class World {
   observed(): ObservedHost {
     return {
       containers: [...this.containers.values()].map(
-        ({ proven: _proven, strategy: _strategy, ...container }) => container,
+        ({ proven: _proven, strategy: _strategy, volumes: _volumes, ...container }) => container,
       ),
       networks: [...this.networks.values()],
       routes: this.routes,
@@ -234,6 +235,11 @@ export class World {
         other.replica === container.replica;
       if (twins && container.strategy !== 'blue-green')
         throw new Broken(`${container.name} and ${other.name} run side by side`);
+      if (
+        other.tenant === container.tenant &&
+        other.volumes.some((volume) => container.volumes.includes(volume))
+      )
+        throw new Broken(`${container.name} and ${other.name} run on one volume`);
     }
     container.state = 'running';
     container.exitCode = null;
@@ -280,6 +286,7 @@ export class World {
       deaths: 0,
       proven: false,
       strategy: each.spec.strategy,
+      volumes: each.spec.volumes.map((mount) => mount.volume),
     };
     this.containers.set(container.id, container);
     return container;
