@@ -8,6 +8,11 @@ const NAMES = /^(ssh2|cpu-features|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs
 export const unusedPackages = {
   name: 'unused-packages',
   setup(build) {
+    // zod speaks fifty languages and loads them all; Berth's messages are English.
+    build.onLoad({ filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, () => ({
+      loader: 'js',
+      contents: "export { default as en } from './en.js';",
+    }));
     build.onResolve({ filter: NAMES }, ({ path }) => ({ path, namespace: 'unused-package' }));
     build.onLoad({ filter: /.*/, namespace: 'unused-package' }, ({ path }) => ({
       loader: 'js',

@@ -1,3 +1,4 @@
+import './memory.ts';
 import { setTimeout as wait } from 'node:timers/promises';
 import pino, { type Logger } from 'pino';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
