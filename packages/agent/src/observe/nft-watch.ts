@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { Sleep } from '../system/clock.ts';
-import { textLines } from '../system/docker-streams.ts';
+import { textLines } from '../system/lines.ts';
 import { changeFrom } from '../system/nft-changes.ts';
 import type { System } from '../system/system.ts';
 import { createRepair } from './repair.ts';

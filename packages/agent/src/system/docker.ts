@@ -1,119 +1,143 @@
-import { BerthError } from '@berth/shared/domain/errors';
+import type Docker from 'dockerode';
 import { z } from 'zod';
-import { DockerHttp, refusal, type DockerRequest, type DockerResponse } from './docker-http.ts';
-import { demultiplex, jsonLines } from './docker-streams.ts';
-import { ListReader } from './list-reader.ts';
+import { read, readUnlessGone, statusOf, unlessStatus } from './docker-answers.ts';
+import { DockerCalls, type CallOptions } from './docker-calls.ts';
+import { outputOf } from './docker-output.ts';
 import {
   ContainerDetails,
+  ContainerList,
   DockerEvent,
   NetworkDetails,
   VolumeDetails,
   type ListEntry,
 } from './docker-types.ts';
+import { jsonLines } from './lines.ts';
 
-export interface CallOptions {
-  signal?: AbortSignal | undefined;
-  timeoutMs?: number;
+export type { CallOptions } from './docker-calls.ts';
+
+const OUTPUT_BYTES = 8 * 1024;
+const LOG_BYTES = 1024 * 1024;
+/** A pull that brings nothing for so long has lost its registry. */
+const PULL_SILENCE_MS = 180_000;
+const SLOW_MS = 120_000;
+
+/** What dockerode sends as a body instead of repeating it in the address, where the daemon's log would show it. */
+interface Body {
+  _query: Readonly<Record<string, string>>;
+  _body: unknown;
 }
-
-/** The newest API version whose fields we were written against; an older daemon's own is used instead. */
-const NEWEST_API = [1, 44] as const;
 
 /**
  * The Docker calls that Berth makes, each with a time-out. Errors are `BerthError`s: `docker_unavailable`, `timeout`,
  * `not_found`, `conflict`, and `internal` with the daemon's words and `details.status`.
  */
 export class DockerClient {
-  readonly #http: DockerHttp;
-  readonly #lists = new ListReader(listEntries);
-  #prefix: string | null = null;
+  readonly #calls: DockerCalls;
   #dataRoot: string | null = null;
 
   constructor(socketPath: string) {
-    this.#http = new DockerHttp(socketPath);
+    this.#calls = new DockerCalls(socketPath, () => {
+      this.#dataRoot = null;
+    });
   }
 
   /** All containers, running or not, that carry this label value: one call. */
   async listContainers(label: string, options: CallOptions = {}): Promise<ListEntry[]> {
-    const response = await this.#call({
-      method: 'GET',
-      path: '/containers/json',
-      query: { all: '1', filters: JSON.stringify({ label: [label] }) },
-      ...options,
-    });
-    return this.#lists.read(response.body.toString('utf8'));
+    const filters = JSON.stringify({ label: [label] });
+    const answer = await this.#calls.call('list containers', options, (docker) =>
+      docker.listContainers({ all: true, filters }),
+    );
+    const entries: ListEntry[] = [];
+    for (const entry of read(ContainerList, answer, 'docker_unavailable'))
+      if (entry !== null)
+        entries.push({
+          id: entry.Id,
+          names: entry.Names ?? [],
+          labels: entry.Labels ?? {},
+          state: entry.State,
+          status: entry.Status,
+        });
+    return entries;
   }
 
   /** By name or id; null when there is none. */
   async inspectContainer(ref: string, options: CallOptions = {}): Promise<ContainerDetails | null> {
-    const path = `/containers/${encodeURIComponent(ref)}/json`;
-    return await this.#read(ContainerDetails, { method: 'GET', path, ...options });
+    const answer = this.#calls.call(`inspect container ${ref}`, options, (docker) =>
+      container(docker, ref).inspect(),
+    );
+    return await readUnlessGone(ContainerDetails, answer);
   }
 
   /** Returns the new id. `conflict` when the name is taken, `not_found` when the image is not here. */
   async createContainer(name: string, body: unknown, options: CallOptions = {}): Promise<string> {
-    const response = await this.#call({
-      method: 'POST',
-      path: '/containers/create',
-      query: { name },
-      body,
-      timeoutMs: 120_000,
-      ...options,
-    });
-    return z.object({ Id: z.string() }).parse(parseJson(response.body)).Id;
+    const made = await this.#calls.call(
+      `create container ${name}`,
+      { timeoutMs: SLOW_MS, ...options },
+      (docker) => {
+        const ask: Docker.ContainerCreateOptions & Body = { _query: { name }, _body: body };
+        return docker.createContainer(ask);
+      },
+    );
+    return read(z.string(), made.id);
   }
 
   /** No error when it runs already. */
   async startContainer(ref: string, options: CallOptions = {}): Promise<void> {
-    const path = `/containers/${encodeURIComponent(ref)}/start`;
-    await this.#call({ method: 'POST', path, timeoutMs: 120_000, ...options });
+    const started = this.#calls.call(`start ${ref}`, { timeoutMs: SLOW_MS, ...options }, (docker) =>
+      container(docker, ref).start(),
+    );
+    await unlessStatus([304], started);
   }
 
   /** Its own stop signal, then SIGKILL after the grace. No error when it does not run or is gone. */
   async stopContainer(ref: string, graceMs: number, options: CallOptions = {}): Promise<void> {
-    await this.#call(
-      {
-        method: 'POST',
-        path: `/containers/${encodeURIComponent(ref)}/stop`,
-        query: { t: String(Math.ceil(graceMs / 1000)) },
-        timeoutMs: graceMs + 60_000,
-        ...options,
-      },
-      [404],
+    const stopped = this.#calls.call(`stop ${ref}`, { timeoutMs: graceMs + 60_000, ...options }, (docker) =>
+      container(docker, ref).stop({ t: Math.ceil(graceMs / 1000) }),
     );
+    await unlessStatus([304, 404], stopped);
   }
 
   /** With force, without its volumes. No error when it is gone. */
   async removeContainer(ref: string, options: CallOptions = {}): Promise<void> {
-    const path = `/containers/${encodeURIComponent(ref)}`;
-    const query = { force: '1', v: '0' };
-    const request = { method: 'DELETE' as const, path, query, timeoutMs: 120_000, ...options };
-    const response = await this.#raw(request);
-    if (response.status < 400 || response.status === 404) return;
-    const error = refusal(request, response);
-    // Another caller is removing it at this moment: that is what was asked for.
-    if (response.status === 409 && /already in progress/.test(error.message)) return;
-    throw error;
+    const removed = this.#calls.call(
+      `remove container ${ref}`,
+      { timeoutMs: SLOW_MS, ...options },
+      (docker) => container(docker, ref).remove({ force: true, v: false }),
+    );
+    try {
+      await unlessStatus([404], removed);
+    } catch (error) {
+      // Another caller is removing it at this moment: that is what was asked for.
+      if (statusOf(error) === 409 && error instanceof Error && /already in progress/.test(error.message))
+        return;
+      throw error;
+    }
   }
 
   /** Waits until it does not run; its exit code. Throws `timeout` when it takes longer. */
   async waitContainer(ref: string, options: CallOptions): Promise<number> {
-    const path = `/containers/${encodeURIComponent(ref)}/wait`;
-    const response = await this.#call({ method: 'POST', path, ...options });
-    return z.object({ StatusCode: z.number() }).parse(parseJson(response.body)).StatusCode;
+    const answer: unknown = await this.#calls.call(`wait for ${ref}`, options, (docker) =>
+      container(docker, ref).wait(),
+    );
+    return read(z.object({ StatusCode: z.number() }), answer).StatusCode;
   }
 
   /** The last lines of both streams as text; empty when the log driver cannot be read. */
   async tailLogs(ref: string, tty: boolean, lines: number, options: CallOptions = {}): Promise<string> {
-    const response = await this.#raw({
-      method: 'GET',
-      path: `/containers/${encodeURIComponent(ref)}/logs`,
-      query: { stdout: '1', stderr: '1', tail: String(lines) },
-      timeoutMs: 5_000,
-      ...options,
-    });
-    if (response.status >= 400) return '';
-    return tty ? response.body.toString('utf8') : demultiplex(response.body);
+    try {
+      return await this.#calls.call(`logs of ${ref}`, { timeoutMs: 5_000, ...options }, async (docker) => {
+        // dockerode streams only what it is told to follow, and otherwise takes a log line for JSON when it is some.
+        const ask: Docker.ContainerLogsOptions & { follow: true; _query: object } = {
+          follow: true,
+          _query: { stdout: 1, stderr: 1, tail: lines },
+        };
+        const stream = await container(docker, ref).logs(ask);
+        return await outputOf(docker.modem, stream, !tty, LOG_BYTES);
+      });
+    } catch (error) {
+      if (statusOf(error) !== null) return '';
+      throw error;
+    }
   }
 
   /** Runs an argument array inside a container and waits for it. The output is cut at 8 KiB. */
@@ -122,49 +146,35 @@ export class DockerClient {
     argv: readonly string[],
     options: CallOptions = {},
   ): Promise<{ exitCode: number; output: string }> {
-    const created = await this.#call({
-      method: 'POST',
-      path: `/containers/${encodeURIComponent(ref)}/exec`,
-      body: { AttachStdout: true, AttachStderr: true, Cmd: argv },
-      ...options,
+    return await this.#calls.call(`exec in ${ref}`, options, async (docker) => {
+      const exec = await container(docker, ref).exec({
+        AttachStdout: true,
+        AttachStderr: true,
+        Cmd: [...argv],
+      });
+      const stream = await exec.start({ Detach: false, Tty: false });
+      const output = await outputOf(docker.modem, stream, true, OUTPUT_BYTES);
+      const { ExitCode } = read(z.object({ ExitCode: z.number().nullable() }), await exec.inspect());
+      return { exitCode: ExitCode ?? -1, output };
     });
-    const { Id } = z.object({ Id: z.string() }).parse(parseJson(created.body));
-    const stream = await this.#http.stream({
-      method: 'POST',
-      path: await this.#versioned(`/exec/${Id}/start`, options),
-      body: { Detach: false, Tty: false },
-      ...options,
-      idleMs: options.timeoutMs ?? 30_000,
-    });
-    const parts: Buffer[] = [];
-    let size = 0;
-    for await (const chunk of stream.chunks) {
-      if (size < 8192) parts.push(chunk);
-      size += chunk.length;
-    }
-    const done = await this.#call({ method: 'GET', path: `/exec/${Id}/json`, ...options });
-    const { ExitCode } = z.object({ ExitCode: z.number().nullable() }).parse(parseJson(done.body));
-    return { exitCode: ExitCode ?? -1, output: demultiplex(Buffer.concat(parts)).slice(0, 8192) };
   }
 
   async hasImage(ref: string, options: CallOptions = {}): Promise<boolean> {
-    const path = `/images/${encodeURIComponent(ref)}/json`;
-    const response = await this.#call({ method: 'GET', path, ...options }, [404]);
-    return response.status !== 404;
+    const found = this.#calls.call(`inspect image ${ref}`, options, (docker) =>
+      docker.getImage(encodeURIComponent(ref)).inspect(),
+    );
+    return (await unlessStatus([404], found)) !== null;
   }
 
   /** Pulls by reference. Resolves to the registry's complaint, or null when the image is here. */
   async pullImage(ref: string, options: CallOptions = {}): Promise<string | null> {
-    const stream = await this.#http.stream({
-      method: 'POST',
-      path: await this.#versioned('/images/create', options),
-      query: { fromImage: ref },
-      timeoutMs: 120_000,
-      idleMs: 180_000,
-      signal: options.signal,
-    });
+    const progress = this.#calls.stream(
+      `pull ${ref}`,
+      { signal: options.signal, silenceMs: PULL_SILENCE_MS },
+      (docker) => docker.pull(ref),
+    );
     let complaint: string | null = null;
-    for await (const line of jsonLines(stream.chunks)) {
+    for await (const line of jsonLines(progress)) {
       const parsed = z.object({ error: z.string() }).safeParse(line);
       if (parsed.success) complaint = parsed.data.error;
     }
@@ -172,43 +182,41 @@ export class DockerClient {
   }
 
   async listNetworks(label: string, options: CallOptions = {}): Promise<NetworkDetails[]> {
-    const response = await this.#call({
-      method: 'GET',
-      path: '/networks',
-      query: { filters: JSON.stringify({ label: [label] }) },
-      ...options,
-    });
-    return z.array(NetworkDetails).parse(parseJson(response.body));
+    const filters = JSON.stringify({ label: [label] });
+    const answer = await this.#calls.call('list networks', options, (docker) =>
+      docker.listNetworks({ filters }),
+    );
+    return read(z.array(NetworkDetails), answer);
   }
 
   async inspectNetwork(name: string, options: CallOptions = {}): Promise<NetworkDetails | null> {
-    return await this.#read(NetworkDetails, {
-      method: 'GET',
-      path: `/networks/${encodeURIComponent(name)}`,
-      ...options,
-    });
+    const answer = this.#calls.call(`inspect network ${name}`, options, (docker) =>
+      docker.getNetwork(encodeURIComponent(name)).inspect(),
+    );
+    return await readUnlessGone(NetworkDetails, answer);
   }
 
   async createNetwork(body: unknown, options: CallOptions = {}): Promise<void> {
-    const request = {
-      method: 'POST' as const,
-      path: '/networks/create',
-      body,
-      timeoutMs: 60_000,
-      ...options,
-    };
-    await this.#call(request);
+    await this.#calls.call('create network', { timeoutMs: 60_000, ...options }, (docker) => {
+      // The name is in the body; dockerode's types ask for it here as well.
+      const ask: Docker.NetworkCreateOptions & Body = { Name: '', _query: {}, _body: body };
+      return docker.createNetwork(ask);
+    });
   }
 
   /** No error when it is gone. */
   async removeNetwork(name: string, options: CallOptions = {}): Promise<void> {
-    const path = `/networks/${encodeURIComponent(name)}`;
-    await this.#call({ method: 'DELETE', path, ...options }, [404]);
+    const removed = this.#calls.call(`remove network ${name}`, options, (docker) =>
+      docker.getNetwork(encodeURIComponent(name)).remove(),
+    );
+    await unlessStatus([404], removed);
   }
 
   async inspectVolume(name: string, options: CallOptions = {}): Promise<VolumeDetails | null> {
-    const path = `/volumes/${encodeURIComponent(name)}`;
-    return await this.#read(VolumeDetails, { method: 'GET', path, ...options });
+    const answer = this.#calls.call(`inspect volume ${name}`, options, (docker) =>
+      docker.getVolume(encodeURIComponent(name)).inspect(),
+    );
+    return await readUnlessGone(VolumeDetails, answer);
   }
 
   async createVolume(
@@ -216,15 +224,20 @@ export class DockerClient {
     labels: Readonly<Record<string, string>>,
     options: CallOptions = {},
   ): Promise<void> {
-    const body = { Name: name, Driver: 'local', Labels: labels };
-    await this.#call({ method: 'POST', path: '/volumes/create', body, ...options });
+    await this.#calls.call(`create volume ${name}`, options, (docker) => {
+      const ask: Docker.VolumeCreateOptions & Body = {
+        _query: {},
+        _body: { Name: name, Driver: 'local', Labels: labels },
+      };
+      return docker.createVolume(ask);
+    });
   }
 
   /** Where Docker keeps images and volumes. Asked once per daemon: it is one of its slowest answers. */
   async dataRoot(options: CallOptions = {}): Promise<string> {
     if (this.#dataRoot !== null) return this.#dataRoot;
-    const response = await this.#call({ method: 'GET', path: '/info', ...options });
-    const { DockerRootDir } = z.object({ DockerRootDir: z.string() }).parse(parseJson(response.body));
+    const answer: unknown = await this.#calls.call('info', options, (docker) => docker.info());
+    const { DockerRootDir } = read(z.object({ DockerRootDir: z.string() }), answer);
     this.#dataRoot = DockerRootDir;
     return DockerRootDir;
   }
@@ -234,109 +247,27 @@ export class DockerClient {
     filters: Readonly<Record<string, readonly string[]>>,
     options: { signal: AbortSignal; sinceSeconds?: number | undefined },
   ): AsyncGenerator<DockerEvent> {
-    const query: Record<string, string> = { filters: JSON.stringify(filters) };
-    if (options.sinceSeconds !== undefined) query['since'] = String(options.sinceSeconds);
-    const path = await this.#versioned('/events', options);
-    const stream = await this.#http.stream({ method: 'GET', path, query, signal: options.signal });
-    for await (const line of jsonLines(stream.chunks)) {
+    const ask: Docker.GetEventsOptions = {
+      filters: JSON.stringify(filters),
+      ...(options.sinceSeconds === undefined ? {} : { since: options.sinceSeconds }),
+    };
+    const told = this.#calls.stream('events', { signal: options.signal }, (docker) => docker.getEvents(ask));
+    for await (const line of jsonLines(told)) {
       const event = DockerEvent.safeParse(line);
       if (event.success) yield event.data;
     }
   }
 
   async ping(options: CallOptions = {}): Promise<void> {
-    await this.#call({ method: 'GET', path: '/_ping', timeoutMs: 5_000, ...options });
+    await this.#calls.call('ping', { timeoutMs: 5_000, ...options }, (docker) => docker.ping());
   }
 
   close(): void {
-    this.#http.close();
-  }
-
-  async #read<T>(schema: z.ZodType<T>, request: DockerRequest): Promise<T | null> {
-    const response = await this.#call(request, [404]);
-    return response.status === 404 ? null : schema.parse(parseJson(response.body));
-  }
-
-  async #call(request: DockerRequest, tolerated: readonly number[] = []): Promise<DockerResponse> {
-    const response = await this.#raw(request);
-    if (response.status < 400 || tolerated.includes(response.status)) return response;
-    throw refusal(request, response);
-  }
-
-  async #raw(request: DockerRequest): Promise<DockerResponse> {
-    const path = await this.#versioned(request.path, request);
-    try {
-      return await this.#http.send({ ...request, path });
-    } catch (error) {
-      // The next daemon at this socket may be another version.
-      if (error instanceof BerthError && error.code === 'docker_unavailable') {
-        this.#prefix = null;
-        this.#dataRoot = null;
-      }
-      throw error;
-    }
-  }
-
-  async #versioned(path: string, options: CallOptions): Promise<string> {
-    if (this.#prefix === null) {
-      const ping: DockerRequest = {
-        method: 'GET',
-        path: '/_ping',
-        signal: options.signal,
-        timeoutMs: 10_000,
-      };
-      const response = await this.#http.send(ping);
-      if (response.status >= 400) throw refusal(ping, response);
-      this.#prefix = prefixFor(response.apiVersion);
-    }
-    return `${this.#prefix}${path}`;
+    this.#calls.close();
   }
 }
 
-/** `/v1.41` for a daemon that knows no more; otherwise the version that we know. */
-export function prefixFor(serverVersion: string | null): string {
-  const match = /^(\d+)\.(\d+)$/.exec(serverVersion ?? '');
-  if (match === null) return '';
-  const [major, minor] = [Number(match[1]), Number(match[2])];
-  const older = major < NEWEST_API[0] || (major === NEWEST_API[0] && minor < NEWEST_API[1]);
-  return older ? `/v${major}.${minor}` : `/v${NEWEST_API[0]}.${NEWEST_API[1]}`;
-}
-
-function parseJson(body: Buffer | string): unknown {
-  try {
-    const value: unknown = JSON.parse(typeof body === 'string' ? body : body.toString('utf8'));
-    return value;
-  } catch (cause) {
-    throw new BerthError('docker_unavailable', 'Docker answered something that is not JSON.', { cause });
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return value !== null && typeof value === 'object' && !Array.isArray(value);
-}
-
-function stringRecord(value: unknown): Record<string, string> {
-  if (!isRecord(value)) return {};
-  const result: Record<string, string> = {};
-  for (const key in value) {
-    const item = value[key];
-    if (typeof item === 'string') result[key] = item;
-  }
-  return result;
-}
-
-/** Hand-written because a schema library costs several times as much on 1,000 entries per sweep. */
-export function listEntries(text: string): ListEntry[] {
-  const parsed = parseJson(text);
-  if (!Array.isArray(parsed))
-    throw new BerthError('docker_unavailable', "Docker's container list is not a list.");
-  const entries: ListEntry[] = [];
-  for (const item of parsed as readonly unknown[]) {
-    if (!isRecord(item)) continue;
-    const { Id, Names, Labels, State, Status } = item;
-    if (typeof Id !== 'string' || typeof State !== 'string' || typeof Status !== 'string') continue;
-    const names = Array.isArray(Names) ? Names.filter((name) => typeof name === 'string') : [];
-    entries.push({ id: Id, names, labels: stringRecord(Labels), state: State, status: Status });
-  }
-  return entries;
+/** dockerode puts it into the address as it is. */
+function container(docker: Docker, ref: string): Docker.Container {
+  return docker.getContainer(encodeURIComponent(ref));
 }
