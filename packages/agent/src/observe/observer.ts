@@ -22,7 +22,7 @@ export interface ObserverDeps {
 export interface Observer {
   /** One list call; networks, routes and sites come from memory while nothing changed. Throws `docker_unavailable`. */
   observe(signal: AbortSignal): Promise<ObservedHost>;
-  /** Numbers about the host, in bytes; never throws for a part that is down. */
+  /** Numbers about the host, in bytes, containers as last observed; never throws for a part that is down. */
   host(signal: AbortSignal): Promise<Omit<HostReport, 'orphans'>>;
   /** Calls back soon after anything changed that a plan could depend on, until the signal aborts. */
   watch(onChange: (why: string) => void, signal: AbortSignal): void;
@@ -36,6 +36,7 @@ export function createObserver(deps: ObserverDeps): Observer {
   const deaths = new Deaths(config.agent, system.stopping);
   const label = `${AGENT_LABEL}=${config.agent}`;
   let dataRoot: string | null = null;
+  let lastCount = 0;
 
   const listOurs = async (signal: AbortSignal): Promise<ObservedContainer[]> => {
     const containers: ObservedContainer[] = [];
@@ -59,15 +60,16 @@ export function createObserver(deps: ObserverDeps): Observer {
         system.routes.targets(signal),
         sites(),
       ]);
+      lastCount = containers.length;
       return { containers, networks, routes, sites: known };
     },
 
     async host(signal) {
       const memory = await readMemory();
-      let containers = 0;
       let dockerState: HostReport['docker'] = 'up';
       try {
-        containers = (await docker.listContainers(label, { signal })).length;
+        // Not a second list: the last look has counted them.
+        await docker.ping({ signal });
         dataRoot = await docker.dataRoot({ signal });
       } catch {
         signal.throwIfAborted();
@@ -82,7 +84,7 @@ export function createObserver(deps: ObserverDeps): Observer {
         cpus: cpus().length,
         docker: dockerState,
         nginx: (await nginx.alive()) === null ? 'down' : 'up',
-        containers,
+        containers: dockerState === 'up' ? lastCount : 0,
       };
     },
 
