@@ -8,6 +8,7 @@ import type { TenantReport } from '@berth/shared/protocol/report';
 import { attachGateway } from '@berth/coordinator/gateway/attach';
 import { createFleet } from '@berth/coordinator/services/fleet';
 import type { Fleet, HeartbeatSettings, Log } from '@berth/coordinator/services/fleet-types';
+import { createReceiver } from '@berth/agent/desired/receive';
 import { createLink } from '@berth/agent/link/link';
 import type { LinkOptions } from '@berth/agent/link/handlers';
 import { createOutbox, type Outbox } from '@berth/agent/report/outbox';
@@ -125,11 +126,16 @@ export async function startAgent(
       ingress: { address: '127.0.0.1', port: 80 },
     }),
     answer: options.answer ?? (() => Promise.resolve({ kind: 'plan', steps: [] })),
-    onDesired: (next, changed, orphans) =>
-      told.push(
-        `desired ${next.epoch}/${next.revision} changed ${changed.join(',')} orphans ${orphans.join(',')}`,
-      ),
-    onMode: (mode) => told.push(`mode ${mode}`),
+    receiver: () =>
+      createReceiver({
+        store: state.desired,
+        log,
+        onDesired: (next, changed, orphans) =>
+          told.push(
+            `desired ${next.epoch}/${next.revision} changed ${changed.join(',')} orphans ${orphans.join(',')}`,
+          ),
+        onMode: (mode) => told.push(`mode ${mode}`),
+      }),
     onOnline: () => told.push('online'),
     onOffline: () => told.push('offline'),
   });

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { VERSION } from '@berth/shared/domain/version';
 import { createAnswers } from './answers.ts';
 import { hostConfigOf, type AgentConfig } from './config.ts';
+import { createReceiver } from './desired/receive.ts';
 import { createExecutor } from './execute/executor.ts';
 import { enrol } from './link/enrol.ts';
 import { createLink, type Link } from './link/link.ts';
@@ -72,10 +73,15 @@ export async function createContext(
     clock,
     random: Math.random,
     log,
-    onDesired: (next, changed) => loop.desire(next, changed),
-    onUnwritable: (refused, changed, why) => loop.refuse(refused, changed, why),
-    onMode: (mode) => loop.setMode(mode),
-    onNewEpoch: () => loop.repeatReports(),
+    receiver: () =>
+      createReceiver({
+        store: state.desired,
+        log,
+        onDesired: (next, changed) => loop.desire(next, changed),
+        onUnwritable: (refused, changed, why) => loop.refuse(refused, changed, why),
+        onMode: (mode) => loop.setMode(mode),
+        onNewEpoch: () => loop.repeatReports(),
+      }),
   });
   for (const path of state.quarantined) {
     log.error({ path }, 'A state file could not be read and was set aside; what it held is rebuilt.');

@@ -1,5 +1,5 @@
-import type { DesiredState } from '@berth/shared/domain/desired';
-import type { Answer, Hello, Question } from '@berth/shared/protocol/messages';
+import type { z } from 'zod';
+import type { Answer, Desired, Hello, Question } from '@berth/shared/protocol/messages';
 import type { AgentMode } from '../state/desired.ts';
 import type { AgentState } from '../state/open.ts';
 import type { Clock, Log } from '../state/ports.ts';
@@ -15,25 +15,23 @@ export interface OutgoingReports {
   onWaiting(listener: () => void): () => void;
 }
 
-/** What the link tells the loop. All of it is synchronous and only wakes the loop. */
-export interface LinkHandlers {
-  /** A new desired state is on disk. `orphans` are named by nobody any more and are left running. */
-  onDesired(next: DesiredState, changed: readonly string[], orphans: readonly string[]): void;
-  /** A new desired state could not be kept on disk, so it is not in force; the coordinator sends it again. */
-  onUnwritable?(refused: DesiredState, changed: readonly string[], why: string): void;
-  /** Whether to act on the desired state, or only to report. */
-  onMode(mode: AgentMode): void;
-  onOnline?(): void;
-  onOffline?(): void;
-  /** The coordinator began a new epoch: it may know less than it did, so report everything once more. */
-  onNewEpoch?(): void;
+/** Takes what the coordinator wants; the room that decides on it is behind this. */
+export interface StateReceiver {
+  desired(
+    message: z.infer<typeof Desired>,
+  ): Promise<{ kind: 'nothing' } | { kind: 'send'; message: object } | { kind: 'broken'; message: string }>;
+  mode(epoch: number, mode: AgentMode): Promise<void>;
 }
 
-export interface LinkOptions extends LinkHandlers {
+export interface LinkOptions {
   /** Base address of the coordinator. */
   url: string;
   state: AgentState;
   outbox: OutgoingReports;
+  /** Called at the beginning of each session. */
+  receiver(): StateReceiver;
+  onOnline?(): void;
+  onOffline?(): void;
   facts(): HelloFacts;
   /** Answers a question; it changes nothing on the host. The signal aborts when nobody waits any more. */
   answer(question: Question, signal: AbortSignal): Promise<Answer>;

@@ -13,7 +13,6 @@ import {
 } from '@berth/shared/protocol/messages';
 import { BerthError, messageOf, unreachable } from '@berth/shared/domain/errors';
 import type { LinkOptions } from './handlers.ts';
-import { createIncoming } from './incoming.ts';
 import type { ReconnectLimits, SessionEnd } from './reconnect.ts';
 
 /** Messages that wait while a state is being written; beyond it the socket is not read. */
@@ -29,7 +28,7 @@ export function runSession(
   signal: AbortSignal,
 ): Promise<{ end: SessionEnd; limits: ReconnectLimits | null }> {
   const { clock, log, outbox, state } = options;
-  const incoming = createIncoming(options);
+  const incoming = options.receiver();
   const questions = new AbortController();
   let phase: 'challenge' | 'welcome' | 'ready' = 'challenge';
   let limits: ReconnectLimits | null = null;
@@ -51,8 +50,6 @@ export function runSession(
   function give(code: number, why: string): void {
     log.warn({ code }, why);
     socket.close(code, why.slice(0, 120));
-    // A peer that is not well may never answer the close.
-    setTimeout(() => socket.terminate(), 2000).unref();
   }
 
   function flush(): void {
@@ -189,7 +186,6 @@ export function runSession(
 
   const leave = (): void => {
     socket.close(CLOSE.goingAway, 'the agent stops');
-    setTimeout(() => socket.terminate(), 1000).unref();
   };
 
   return new Promise((resolve) => {
@@ -201,8 +197,6 @@ export function runSession(
     socket.on('pong', heard);
     socket.on('error', (thrown) => {
       log.warn({ err: thrown }, `The connection to the coordinator failed: ${thrown.message}`);
-      // A peer that broke the protocol may go on sending for ever instead of reading our goodbye.
-      setTimeout(() => socket.terminate(), 2000).unref();
     });
     socket.once('close', (code) => {
       clearTimeout(welcomeBy);
@@ -224,11 +218,17 @@ export function runSession(
 
 function parse(data: RawData): ToAgent | null {
   try {
-    const message = ToAgent.safeParse(JSON.parse(String(data)));
+    const message = ToAgent.safeParse(JSON.parse(textOf(data)));
     return message.success ? message.data : null;
   } catch {
     return null;
   }
+}
+
+/** A text message; `ws` hands over one buffer unless it is told otherwise. */
+function textOf(data: RawData): string {
+  if (Buffer.isBuffer(data)) return data.toString();
+  return Array.isArray(data) ? Buffer.concat(data).toString() : Buffer.from(data).toString();
 }
 
 function endOf(code: number, online: boolean, afterMs: number): SessionEnd {

@@ -3,6 +3,8 @@ import { MAX_FRAME_BYTES, SUBPROTOCOL } from '@berth/shared/protocol/messages';
 import { BerthError } from '@berth/shared/domain/errors';
 
 const HANDSHAKE_MS = 15_000;
+/** How long the coordinator may take to answer our goodbye. */
+const CLOSE_MS = 2000;
 
 /** The address of the agents' door, from a coordinator's base address (http, https, ws or wss). */
 export function connectAddress(base: string): URL {
@@ -20,13 +22,15 @@ export function connectAddress(base: string): URL {
 }
 
 /** Begins a connection. Compression stays off: it costs the coordinator 223 KB of memory per agent. */
-export function openSocket(address: URL): WebSocket {
-  // Apart from the call because the published types do not know closeTimeout yet.
+export function openSocket(address: URL, closeMs = CLOSE_MS): WebSocket {
+  // Apart from the call because the published types do not know closeTimeout yet. It ends the connection also of a
+  // coordinator that never answers our goodbye, or goes on sending what breaks the protocol.
   const settings = {
     perMessageDeflate: false,
     maxPayload: MAX_FRAME_BYTES,
     handshakeTimeout: HANDSHAKE_MS,
     followRedirects: false,
+    closeTimeout: closeMs,
   };
   return new WebSocket(address, SUBPROTOCOL, settings);
 }

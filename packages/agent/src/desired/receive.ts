@@ -1,26 +1,43 @@
 import type { z } from 'zod';
+import type { DesiredState } from '@berth/shared/domain/desired';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { Desired, DesiredAck, DesiredReject } from '@berth/shared/protocol/messages';
-import { accept, type Acceptance } from '../desired/accept.ts';
-import { createAssembler } from '../desired/assemble.ts';
-import type { AgentMode } from '../state/desired.ts';
-import type { LinkOptions } from './handlers.ts';
+import type { AgentMode, DesiredStore } from '../state/desired.ts';
+import type { Log } from '../state/ports.ts';
+import { accept, type Acceptance } from './accept.ts';
+import { createAssembler } from './assemble.ts';
 
-type Verdict =
+export type Verdict =
   | { kind: 'nothing' }
   | { kind: 'send'; message: z.infer<typeof DesiredAck> | z.infer<typeof DesiredReject> }
+  /** The sender breaks the protocol. */
   | { kind: 'broken'; message: string };
+
+export interface Receiver {
+  desired(message: z.infer<typeof Desired>): Promise<Verdict>;
+  mode(epoch: number, mode: AgentMode): Promise<void>;
+}
+
+export interface ReceiverOptions {
+  store: DesiredStore;
+  log: Log;
+  /** A new desired state is on disk. `orphans` are named by nobody any more and are left running. */
+  onDesired(next: DesiredState, changed: readonly string[], orphans: readonly string[]): void;
+  /** A new desired state could not be kept on disk, so it is not in force; the coordinator sends it again. */
+  onUnwritable?(refused: DesiredState, changed: readonly string[], why: string): void;
+  /** Whether to act on the desired state, or only to report. */
+  onMode(mode: AgentMode): void;
+  /** The coordinator began a new epoch: it may know less than it did, so report everything once more. */
+  onNewEpoch?(): void;
+}
 
 /**
  * Takes desired state from the wire to the disk and to the loop, in this order. The answers carry what is in force on
- * this host afterwards, whether it was taken or not.
+ * this host afterwards, whether it was taken or not. One for each session: parts of two sessions do not mix.
  */
-export function createIncoming(options: LinkOptions): {
-  desired(message: z.infer<typeof Desired>): Promise<Verdict>;
-  mode(epoch: number, mode: AgentMode): Promise<void>;
-} {
+export function createReceiver(options: ReceiverOptions): Receiver {
   const assembler = createAssembler();
-  const store = options.state.desired;
+  const { store } = options;
 
   function inForce(): { epoch: number; revision: number } {
     const { epoch, revision } = store.current();
