@@ -143,12 +143,12 @@ function floor(): void {
   const welcomed = new WeakSet<object>();
   const ack = '{"type":"report.ack","seq":1}';
   sockets.on('connection', (socket) => {
-    socket.on('message', (data) => {
+    socket.on('message', (data: Buffer) => {
       if (!welcomed.has(socket)) {
         welcomed.add(socket);
         socket.send(welcome);
         if (fresh === 'fresh') socket.send(first);
-      } else if (String(data).startsWith('{"type":"report"')) socket.send(ack);
+      } else if (data.toString().startsWith('{"type":"report"')) socket.send(ack);
       else acks.count(1);
     });
     socket.send(challenge);

@@ -108,12 +108,16 @@ export class MemoryFleetStore implements FleetStore {
     return this.record;
   }
 
-  async hostForHello(host: string): Promise<HelloRecord | null> {
-    await this.#call('hostForHello');
-    const kept = this.hosts.get(host);
-    if (kept === undefined) return null;
-    const { publicKey, revision, digest } = kept;
-    return { host, name: host, publicKey, revision, digest };
+  async hostsForHello(hosts: readonly string[]): Promise<ReadonlyMap<string, HelloRecord>> {
+    await this.#call('hostsForHello');
+    const found = new Map<string, HelloRecord>();
+    for (const host of hosts) {
+      const kept = this.hosts.get(host);
+      if (kept === undefined) continue;
+      const { publicKey, revision, digest } = kept;
+      found.set(host, { host, name: host, publicKey, revision, digest });
+    }
+    return found;
   }
 
   async noteConnections(notes: readonly ConnectionNote[]): Promise<void> {

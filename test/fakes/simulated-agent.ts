@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { WebSocket } from 'ws';
+import { WebSocket, type RawData } from 'ws';
 import { EMPTY_DIGEST } from '@berth/shared/domain/desired';
 import {
   challengeText,
@@ -72,7 +72,7 @@ export class SimulatedAgent {
     });
     this.socket = socket;
     socket.on('message', (data) => {
-      const text = String(data);
+      const text = textOf(data);
       this.bytesReceived += text.length;
       this.#receive(this.#parse(text), text.length);
     });
@@ -90,7 +90,7 @@ export class SimulatedAgent {
       const socket = this.socket;
       socket?.on('close', (code) => reject(new Error(`closed with ${code} instead of a welcome`)));
       socket?.on('message', (data) => {
-        if (String(data).startsWith('{"type":"welcome"')) resolve();
+        if (textOf(data).startsWith('{"type":"welcome"')) resolve();
       });
     });
   }
@@ -182,4 +182,9 @@ function isMessage(value: unknown): value is ToAgent {
 /** A host id that is valid and made from a number. */
 export function hostId(number: number): string {
   return `h_${number.toString(36).padStart(16, '0')}`;
+}
+
+function textOf(data: RawData): string {
+  if (Buffer.isBuffer(data)) return data.toString();
+  return Array.isArray(data) ? Buffer.concat(data).toString() : Buffer.from(data).toString();
 }

@@ -57,7 +57,7 @@ test('an unchanged agent that comes back costs one read and no resend', async ()
   again.outbox.tenant(tenantReport('t0'));
   await eventually('the report', () => coordinator.store.reports.size === 1);
   expect(again.told.filter((line) => line.startsWith('desired'))).toEqual([]);
-  expect(coordinator.store.calls['hostForHello']).toBe((before['hostForHello'] ?? 0) + 1);
+  expect(coordinator.store.calls['hostsForHello']).toBe((before['hostsForHello'] ?? 0) + 1);
   expect(coordinator.store.calls['desiredAll']).toBe(before['desiredAll']);
   expect(coordinator.store.calls['desiredSince']).toBe(before['desiredSince']);
 });

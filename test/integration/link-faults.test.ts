@@ -115,7 +115,7 @@ test('of two agents with one identity the newer session wins, and the loser is q
     first.log.lines.some((line) => line.includes('Another agent connected with the identity')),
   );
   expect(coordinator.fleet.stats().agents).toBe(1);
-  expect(coordinator.store.calls['hostForHello']).toBe(2);
+  expect(coordinator.store.calls['hostsForHello']).toBe(2);
 });
 
 test('a coordinator restored from an older backup only observes until it is confirmed', async () => {

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
@@ -14,6 +13,7 @@ import {
 } from '@berth/shared/protocol/messages';
 import type { Clock, Fleet, Log } from '../services/fleet-types.ts';
 import { AgentSocket } from './agent-socket.ts';
+import { createNonces } from './nonces.ts';
 import { signedChallenge } from './signature.ts';
 
 const PATH = '/api/v1/agent/connect';
@@ -22,7 +22,7 @@ const UNREAD_BYTES = 4 * 1024 * 1024;
 const SWEEP_MS = 1000;
 /** How long closing agents may take to say goodbye. */
 const FAREWELL_MS = 2000;
-/** How long one that we close may take to answer that. */
+/** How long an agent that we close may take to answer that; then its connection is cut. */
 const CLOSE_MS = 2000;
 
 export interface Gateway {
@@ -40,23 +40,27 @@ export interface GatewayOptions {
   signal: AbortSignal;
   helloTimeoutMs?: number;
   sweepMs?: number;
+  closeMs?: number;
 }
 
 /** Opens the agents' door on an HTTP server. Everything else that asks for an upgrade is somebody else's. */
 export function attachGateway(options: GatewayOptions): Gateway {
   const { server, fleet, clock, log, signal } = options;
   const helloTimeoutMs = options.helloTimeoutMs ?? HELLO_TIMEOUT_MS;
-  // Apart from the call because the published types do not know closeTimeout yet.
+  // Apart from the call because the published types do not know closeTimeout yet. It also ends the connection of a peer
+  // that broke the protocol and goes on sending for ever instead of reading our goodbye.
   const settings = {
     noServer: true,
     WebSocket: AgentSocket,
     maxPayload: MAX_FRAME_BYTES,
     perMessageDeflate: false,
+    closeTimeout: options.closeMs ?? CLOSE_MS,
     skipUTF8Validation: false,
     handleProtocols: (offered: Set<string>): string | false =>
       offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false,
   };
   const wss = new WebSocketServer(settings);
+  const nonces = createNonces();
 
   // One function for all sockets each: a connection brings no closures of its own.
   function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
@@ -97,8 +101,6 @@ export function attachGateway(options: GatewayOptions): Gateway {
   function onError(this: WebSocket, thrown: Error): void {
     const host = this instanceof AgentSocket ? (this.session?.host ?? null) : null;
     log.warn({ host, err: thrown }, `An agent's connection failed: ${thrown.message}`);
-    // A peer that broke the protocol may go on sending for ever instead of reading our goodbye.
-    setTimeout(() => this.terminate(), FAREWELL_MS).unref();
   }
 
   function onClose(this: WebSocket): void {
@@ -106,6 +108,7 @@ export function attachGateway(options: GatewayOptions): Gateway {
     this.stage = 'closing';
     if (this.session !== null) fleet.left(this.session);
     this.session = null;
+    this.stream = null;
   }
 
   function give(socket: AgentSocket, code: number, why: string): void {
@@ -152,15 +155,16 @@ export function attachGateway(options: GatewayOptions): Gateway {
     }
   }
 
-  function welcome(socket: AgentSocket): void {
+  function challenge(socket: AgentSocket, request: IncomingMessage): void {
+    socket.stream = request.socket;
     socket.openedAt = clock.now();
     socket.heardAt = socket.openedAt;
-    socket.nonce = randomBytes(24).toString('base64url');
+    socket.nonce = nonces.next();
     socket.on('message', onMessage);
     socket.on('ping', onPing);
     socket.on('error', onError);
     socket.on('close', onClose);
-    socket.send(`{"type":"challenge","protocol":${PROTOCOL_VERSION},"nonce":"${socket.nonce}"}`);
+    socket.tell(`{"type":"challenge","protocol":${PROTOCOL_VERSION},"nonce":"${socket.nonce}"}`);
   }
 
   /** One timer looks after everyone: the silent, the slow, and those that never say hello. */
@@ -212,7 +216,10 @@ export function attachGateway(options: GatewayOptions): Gateway {
       refuse(socket, '400 Bad Request');
       return;
     }
-    wss.handleUpgrade(request, socket, head, welcome);
+    // The answer to the upgrade and the challenge leave in one write.
+    socket.cork();
+    wss.handleUpgrade(request, socket, head, challenge);
+    socket.uncork();
   }
 
   const timer = setInterval(sweep, options.sweepMs ?? SWEEP_MS);
@@ -244,11 +251,17 @@ export function attachGateway(options: GatewayOptions): Gateway {
 
 function parse(data: RawData): FromAgent | null {
   try {
-    const message = FromAgent.safeParse(JSON.parse(String(data)));
+    const message = FromAgent.safeParse(JSON.parse(textOf(data)));
     return message.success ? message.data : null;
   } catch {
     return null;
   }
+}
+
+/** A text message; `ws` hands over one buffer unless it is told otherwise. */
+function textOf(data: RawData): string {
+  if (Buffer.isBuffer(data)) return data.toString();
+  return Array.isArray(data) ? Buffer.concat(data).toString() : Buffer.from(data).toString();
 }
 
 function sizeOf(data: RawData): number {

@@ -5,7 +5,8 @@ import { createTick, type Tick } from './fleet-tick.ts';
 import type { Clock, Log } from './fleet-types.ts';
 import { desiredMessages } from './fleet-wire.ts';
 
-const HOSTS_PER_READ = 500;
+/** Few enough that a read's text is gone again before the collector has copied it. */
+const HOSTS_PER_READ = 100;
 /** An agent that could not take its state (a full disk, say) is tried again after this time, not at once. */
 const RETRY_MS = 30_000;
 
@@ -95,7 +96,7 @@ export function createChanges(options: {
     session.cursor = snapshot.revision;
     const [only] = messages;
     if (messages.length === 1 && only !== undefined) {
-      session.connection.send(only);
+      session.connection.tell(only);
       finish(session);
       return;
     }
@@ -112,14 +113,14 @@ export function createChanges(options: {
       if (dirty.has(session)) tick.request();
       return;
     }
-    session.connection.send(text, () => sendParts(session, messages, index + 1));
+    session.connection.tell(text, () => sendParts(session, messages, index + 1));
   }
 
   function finish(session: Session): void {
     const { epoch, mode } = options.epoch();
     if (session.closed || session.told === mode) return;
     session.told = mode;
-    session.connection.send(JSON.stringify({ type: 'mode', epoch, mode }));
+    session.connection.tell(JSON.stringify({ type: 'mode', epoch, mode }));
   }
 
   function wake(): void {

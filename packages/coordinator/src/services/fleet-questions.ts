@@ -55,7 +55,7 @@ export function createQuestions(): Questions {
           );
         }, timeoutMs);
         open.set(id, { session, resolve, reject, timer });
-        session.connection.send(JSON.stringify({ type: 'query', id, question }));
+        session.connection.tell(JSON.stringify({ type: 'query', id, question }));
       });
     },
     answered(session, id, answer) {

@@ -79,7 +79,7 @@ export function createReports(options: {
     bytesWaiting -= bytes;
     for (const [session, seq] of owed) {
       if (acks.get(session) === seq) acks.delete(session);
-      if (!session.closed) session.connection.send(`{"type":"report.ack","seq":${seq}}`);
+      if (!session.closed) session.connection.tell(`{"type":"report.ack","seq":${seq}}`);
     }
     if (paused.size > 0 && bytesWaiting < WAITING_BYTES / 2) {
       for (const session of paused) {
@@ -141,7 +141,7 @@ export function createReports(options: {
 function* chunks(all: ReadonlyMap<string, Waiting>): Generator<[string, Waiting][]> {
   let chunk: [string, Waiting][] = [];
   let size = 0;
-  for (const entry of [...all]) {
+  for (const entry of all) {
     chunk.push(entry);
     size += entry[1].tenants.size + entry[1].events.length + 1;
     if (size < TENANTS_PER_INGEST) continue;

@@ -10,8 +10,8 @@ export interface FleetStore {
    */
   enterObserveOnly(reason: string, at: number, above?: number): Promise<EpochRecord>;
 
-  /** The one read that a connect costs; null when no such host is enrolled. */
-  hostForHello(host: string): Promise<HelloRecord | null>;
+  /** The one read that a connect costs, for all that connect together; who is not enrolled is left out. */
+  hostsForHello(hosts: readonly string[]): Promise<ReadonlyMap<string, HelloRecord>>;
   /** In one transaction: what hosts said on connecting, and which of them went away. */
   noteConnections(notes: readonly ConnectionNote[]): Promise<void>;
 

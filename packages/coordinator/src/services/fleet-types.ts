@@ -20,7 +20,7 @@ export interface AgentConnection {
   /** When anything was last heard from it. */
   readonly heardAt: number;
   /** `sent` is called once the bytes have left this process, or with why they never will. */
-  send(text: string, sent?: (error?: Error) => void): void;
+  tell(text: string, sent?: (error?: Error | null) => void): void;
   close(code: number, reason: string): void;
   /** Stops and resumes reading from this agent. */
   pause(): void;

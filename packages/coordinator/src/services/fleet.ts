@@ -1,9 +1,9 @@
-import { BerthError } from '@berth/shared/domain/errors';
-import { unreachable } from '@berth/shared/domain/errors';
+import { BerthError, unreachable } from '@berth/shared/domain/errors';
 import { PROTOCOL_VERSION, CLOSE, type FromAgent, type Hello } from '@berth/shared/protocol/messages';
 import type { EpochRecord, HelloRecord } from './fleet-store.ts';
 import { createChanges } from './fleet-changes.ts';
 import { DEFAULT_HEARTBEAT, heartbeatFor } from './fleet-heartbeat.ts';
+import { createLookups } from './fleet-lookups.ts';
 import { createNotes } from './fleet-notes.ts';
 import { createQuestions } from './fleet-questions.ts';
 import { createReports } from './fleet-reports.ts';
@@ -24,6 +24,7 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
   let observing: Promise<void> = Promise.resolve();
 
   const questions = createQuestions();
+  const lookups = createLookups(store);
   const notes = createNotes({ store, log, tickMs });
   const changes = createChanges({ store, clock, log, tickMs: Math.min(tickMs, 10), epoch: () => epoch });
   const reports = createReports({
@@ -62,7 +63,7 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
       session.cursor = null;
       if (now.mode === 'observe') {
         session.told = 'observe';
-        session.connection.send(text);
+        session.connection.tell(text);
       } else {
         // `apply` follows the new epoch's full state, not the other way round.
         changes.mark(session);
@@ -78,7 +79,7 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
     join.count += 1;
     joining.set(hello.host, join);
     try {
-      const record = await store.hostForHello(hello.host);
+      const record = await lookups.find(hello.host);
       if (record === null || !(await verify(record.publicKey))) return null;
       if (hello.epoch > epoch.epoch || (epoch.mode === 'observe' && hello.epoch === epoch.epoch)) {
         await observe(
@@ -105,7 +106,7 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
     const session = new Session(record.host, connection, beat, epoch.mode);
     sessions.set(record.host, session);
     notes.connection({ kind: 'online', host: record.host, hello, at });
-    connection.send(
+    connection.tell(
       JSON.stringify({
         type: 'welcome',
         protocol: PROTOCOL_VERSION,

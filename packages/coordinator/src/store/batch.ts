@@ -47,3 +47,31 @@ function typed(dialect: Dialect, index: number, type: ColumnType): string {
   const placeholder = dialect.placeholder(index);
   return dialect.kind === 'postgres' ? `cast(${placeholder} as ${type})` : placeholder;
 }
+
+/**
+ * A select over a list of any length, handed over as one JSON parameter, so that its text is always the same and is
+ * prepared once. `text` is given what to select from: a table with the columns `c0`, `c1` and so on. A list of one column
+ * is given as its values, one of several as rows.
+ */
+export function listStatement<Row>(
+  dialect: Dialect,
+  columns: readonly ColumnType[],
+  text: (list: string) => string,
+): (db: Db, list: readonly (Value | readonly Value[])[]) => Promise<readonly Row[]> {
+  const single = columns.length === 1;
+  const picked = columns.map((type, index) => {
+    if (dialect.kind === 'sqlite')
+      return `cast(${single ? 'value' : `value ->> ${index}`} as ${type}) as c${index}`;
+    return `cast(${single ? `value #>> '{}'` : `value ->> ${index}`} as ${type}) as c${index}`;
+  });
+  const elements =
+    dialect.kind === 'sqlite'
+      ? `json_each(${dialect.placeholder(0)})`
+      : `json_array_elements(cast(${dialect.placeholder(0)} as json))`;
+  const statement = text(`(select ${picked.join(', ')} from ${elements}) as list`);
+  return async (db, list) => {
+    if (list.length === 0) return [];
+    const { rows } = await db.executeQuery<Row>(CompiledQuery.raw(statement, [JSON.stringify(list)]));
+    return rows;
+  };
+}

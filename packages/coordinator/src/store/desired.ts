@@ -1,8 +1,9 @@
-import { sql, type Kysely } from 'kysely';
+import type { Kysely } from 'kysely';
 import { EMPTY_DIGEST, entryDigest, toggleDigest } from '@berth/shared/domain/desired';
 import { BerthError, unreachable } from '@berth/shared/domain/errors';
 import type { DesiredCursor, DesiredEntry, DesiredSnapshot } from '../services/fleet-store.ts';
 import type { DesiredPut } from '../services/store.ts';
+import { listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
 import type { Tables } from './tables.ts';
 
@@ -81,29 +82,26 @@ export async function desiredAll(db: Db, host: string): Promise<DesiredSnapshot>
   return snapshots(rows).get(host) ?? { revision: 0, digest: EMPTY_DIGEST, entries: [] };
 }
 
-const CURSORS_PER_QUERY = 1_000;
-
-/** What changed after each cursor; many hosts cost one statement per thousand. */
-export async function desiredSince(
-  db: Db,
-  cursors: readonly DesiredCursor[],
-): Promise<ReadonlyMap<string, DesiredSnapshot>> {
-  const found = new Map<string, DesiredSnapshot>();
-  for (let from = 0; from < cursors.length; from += CURSORS_PER_QUERY) {
-    const chunk = cursors.slice(from, from + CURSORS_PER_QUERY);
-    const values = sql.join(
-      chunk.map((cursor) => sql`(cast(${cursor.host} as text), cast(${cursor.revision} as bigint))`),
-    );
-    const { rows } = await sql<Row>`
-      with seen (host, revision) as (values ${values})
+/** What changed after each cursor, many hosts in one statement. */
+export function createDesiredSince(
+  dialect: Dialect,
+): (db: Db, cursors: readonly DesiredCursor[]) => Promise<ReadonlyMap<string, DesiredSnapshot>> {
+  const read = listStatement<Row>(
+    dialect,
+    ['text', 'bigint'],
+    (cursors) => `
       select h.host, h.revision as host_revision, h.digest as host_digest, d.kind, d.tenant, d.json
-      from seen
-      join hosts h on h.host = seen.host and h.revision > seen.revision
-      left join desired d on d.host = h.host and d.revision > seen.revision
-    `.execute(db);
-    for (const [host, snapshot] of snapshots(rows)) found.set(host, snapshot);
-  }
-  return found;
+      from ${cursors}
+      join hosts h on h.host = list.c0 and h.revision > list.c1
+      left join desired d on d.host = h.host and d.revision > list.c1`,
+  );
+  return async (db, cursors) =>
+    snapshots(
+      await read(
+        db,
+        cursors.map((cursor) => [cursor.host, cursor.revision]),
+      ),
+    );
 }
 
 function snapshots(rows: readonly Row[]): Map<string, DesiredSnapshot> {

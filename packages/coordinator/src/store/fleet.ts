@@ -1,12 +1,13 @@
 import { Tombstone } from '@berth/shared/domain/desired';
 import type { Kysely } from 'kysely';
 import type { EpochRecord, FleetStore } from '../services/fleet-store.ts';
-import { desiredAll, desiredSince, putDesired } from './desired.ts';
+import { listStatement } from './batch.ts';
+import { createDesiredSince, desiredAll, putDesired } from './desired.ts';
 import type { Dialect } from './dialect.ts';
 import { createIngest } from './ingest.ts';
 import { texts } from './json.ts';
 import { appendAudit, appendEvents } from './journal.ts';
-import type { Tables } from './tables.ts';
+import type { HostTable, Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
 
@@ -21,6 +22,13 @@ const byAgent = (host: string) => ({ actor: `agent:${host}`, requestId: '' });
 export function createFleetStore(dialect: Dialect, committed: () => void): FleetStore {
   const { db } = dialect;
   const ingest = createIngest(dialect);
+  const desiredSince = createDesiredSince(dialect);
+  const readHello = listStatement<Pick<HostTable, 'host' | 'name' | 'public_key' | 'revision' | 'digest'>>(
+    dialect,
+    ['text'],
+    (hosts) =>
+      `select host, name, public_key, revision, digest from hosts where host in (select c0 from ${hosts})`,
+  );
   const write = async <T>(work: (tx: Db) => Promise<T>): Promise<T> => {
     const result = await dialect.transaction(work);
     committed();
@@ -62,20 +70,20 @@ export function createFleetStore(dialect: Dialect, committed: () => void): Fleet
         return after;
       }),
 
-    async hostForHello(host) {
-      const row = await db
-        .selectFrom('hosts')
-        .select(['host', 'name', 'public_key', 'revision', 'digest'])
-        .where('host', '=', host)
-        .executeTakeFirst();
-      if (row === undefined) return null;
-      return {
-        host: row.host,
-        name: row.name,
-        publicKey: row.public_key,
-        revision: row.revision,
-        digest: row.digest,
-      };
+    async hostsForHello(hosts) {
+      const rows = await readHello(db, hosts);
+      return new Map(
+        rows.map((row) => [
+          row.host,
+          {
+            host: row.host,
+            name: row.name,
+            publicKey: row.public_key,
+            revision: row.revision,
+            digest: row.digest,
+          },
+        ]),
+      );
     },
 
     noteConnections: (notes) => write((tx) => ingest.connections(tx, notes)),

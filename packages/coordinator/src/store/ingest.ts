@@ -2,10 +2,10 @@ import type { Kysely } from 'kysely';
 import type { TenantReport } from '@berth/shared/protocol/report';
 import type { AckRecord, ConnectionNote, IngestRecord } from '../services/fleet-store.ts';
 import { unreachable } from '@berth/shared/domain/errors';
-import { batchStatement } from './batch.ts';
+import { batchStatement, listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
 import { appendEvents, type SourcedEvent } from './journal.ts';
-import type { Tables } from './tables.ts';
+import type { EventTable, Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
 
@@ -75,6 +75,50 @@ export function createIngest(dialect: Dialect): Ingest {
     'where hosts.host = v.column1',
   );
 
+  const insertRows = batchStatement(
+    dialect,
+    ['bigint', 'bigint', 'text', 'text', 'text', 'text', 'bigint', 'text', 'text', 'text'],
+    `insert into events (id, at, kind, tenant, app, host, generation, message, details, source)
+     select v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, v.column9, v.column10
+     from`,
+    '',
+  );
+  const insertEvents = (db: Db, rows: readonly EventTable[]): Promise<void> =>
+    insertRows(
+      db,
+      rows.map((row) => [
+        row.id,
+        row.at,
+        row.kind,
+        row.tenant,
+        row.app,
+        row.host,
+        row.generation,
+        row.message,
+        row.details,
+        row.source,
+      ]),
+    );
+  const readNames = listStatement<{ host: string; name: string }>(
+    dialect,
+    ['text'],
+    (hosts) => `select host, name from hosts where host in (select c0 from ${hosts})`,
+  );
+  const readApps = listStatement<{ tenant: string; app: string }>(
+    dialect,
+    ['text'],
+    (tenants) => `select tenant, app from tenants where tenant in (select c0 from ${tenants})`,
+  );
+
+  async function withApps(db: Db, events: readonly SourcedEvent[]): Promise<SourcedEvent[]> {
+    const tenants = new Set(events.flatMap((event) => (event.tenant === null ? [] : [event.tenant])));
+    const apps = new Map((await readApps(db, [...tenants])).map((row) => [row.tenant, row.app]));
+    return events.map((event) => ({
+      ...event,
+      app: event.tenant === null ? null : (apps.get(event.tenant) ?? null),
+    }));
+  }
+
   return {
     async ingest(db, batch) {
       const hosts = new Map<string, { at: number; report: string | null }>();
@@ -104,7 +148,7 @@ export function createIngest(dialect: Dialect): Ingest {
       );
       // Two hosts may speak of one tenant; only one of them has it, and one statement must not meet a row twice.
       for (const round of oncePerTenant([...newest.values()])) await upsertObserved(db, round);
-      await appendEvents(db, await withApps(db, events));
+      if (events.length > 0) await appendEvents(db, await withApps(db, events), insertEvents);
     },
 
     async acks(db, acks) {
@@ -168,13 +212,15 @@ export function createIngest(dialect: Dialect): Ingest {
           round.flatMap((note) => (note.kind === 'offline' ? [[note.host, note.at]] : [])),
         );
       }
-      const known = await namesOf(db, [...new Set(notes.map((note) => note.host))]);
+      const hosts = new Set(notes.map((note) => note.host));
+      const known = new Map((await readNames(db, [...hosts])).map((row) => [row.host, row.name]));
       await appendEvents(
         db,
         notes.flatMap((note) => {
           const name = known.get(note.host);
           return name === undefined ? [] : [eventOf(note, name)];
         }),
+        insertEvents,
       );
     },
   };
@@ -243,34 +289,4 @@ function eventOf(note: ConnectionNote, name: string): SourcedEvent {
     default:
       return unreachable(note);
   }
-}
-
-async function namesOf(db: Db, hosts: readonly string[]): Promise<Map<string, string>> {
-  const names = new Map<string, string>();
-  for (let from = 0; from < hosts.length; from += 500) {
-    const rows = await db
-      .selectFrom('hosts')
-      .select(['host', 'name'])
-      .where('host', 'in', hosts.slice(from, from + 500))
-      .execute();
-    for (const row of rows) names.set(row.host, row.name);
-  }
-  return names;
-}
-
-async function withApps(db: Db, events: readonly SourcedEvent[]): Promise<SourcedEvent[]> {
-  const tenants = [...new Set(events.flatMap((event) => (event.tenant === null ? [] : [event.tenant])))];
-  const apps = new Map<string, string>();
-  for (let from = 0; from < tenants.length; from += 500) {
-    const rows = await db
-      .selectFrom('tenants')
-      .select(['tenant', 'app'])
-      .where('tenant', 'in', tenants.slice(from, from + 500))
-      .execute();
-    for (const row of rows) apps.set(row.tenant, row.app);
-  }
-  return events.map((event) => ({
-    ...event,
-    app: event.tenant === null ? null : (apps.get(event.tenant) ?? null),
-  }));
 }

@@ -78,7 +78,11 @@ export interface SourcedEvent extends Omit<NewEvent, 'kind'> {
  * Numbers are taken from one row that stays locked until the commit, so they are in the order of commits without a gap:
  * whoever has read up to a number has missed nothing. Call it last in a transaction.
  */
-export async function appendEvents(db: Db, events: readonly SourcedEvent[]): Promise<void> {
+export async function appendEvents(
+  db: Db,
+  events: readonly SourcedEvent[],
+  insert: (db: Db, rows: readonly EventTable[]) => Promise<void> = insertEvents,
+): Promise<void> {
   if (events.length === 0) return;
   const held = await db
     .updateTable('meta')
@@ -99,17 +103,21 @@ export async function appendEvents(db: Db, events: readonly SourcedEvent[]): Pro
     details: JSON.stringify(event.details),
     source: event.source,
   }));
-  for (let from = 0; from < rows.length; from += 500)
-    await db
-      .insertInto('events')
-      .values(rows.slice(from, from + 500))
-      .execute();
+  await insert(db, rows);
   const last = held.last_event + rows.length;
   await db.updateTable('meta').set({ last_event: last }).execute();
   if (Math.floor(last / PRUNE_EVERY) !== Math.floor(held.last_event / PRUNE_EVERY))
     await db
       .deleteFrom('events')
       .where('id', '<=', last - EVENTS_KEPT)
+      .execute();
+}
+
+async function insertEvents(db: Db, rows: readonly EventTable[]): Promise<void> {
+  for (let from = 0; from < rows.length; from += 500)
+    await db
+      .insertInto('events')
+      .values(rows.slice(from, from + 500))
       .execute();
 }
 

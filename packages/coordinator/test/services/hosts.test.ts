@@ -66,7 +66,7 @@ describe('a host', () => {
     const host = await t.host();
     await t.services.hosts.remove(BY, host);
     await expect(t.services.hosts.show(host)).rejects.toMatchObject({ code: 'not_found' });
-    expect(await t.store.fleet.hostForHello(host)).toBeNull();
+    expect(await t.store.fleet.hostsForHello([host])).toEqual(new Map());
   });
 });
 

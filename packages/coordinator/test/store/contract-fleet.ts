@@ -89,14 +89,18 @@ export function fleetContract(open: OpenEmpty): void {
 
   on('a hello finds its host, and nothing else does', async (store) => {
     const host = await addHost(store);
-    expect(await store.fleet.hostForHello(host)).toEqual({
+    const other = await addHost(store, 2);
+    const found = await store.fleet.hostsForHello([hostId(9), other, host, "h_' or true --", other]);
+    expect([...found.keys()].sort()).toEqual([host, other].sort());
+    expect(found.get(host)).toEqual({
       host,
       name: 'host-1',
       publicKey: 'key-1',
       revision: 0,
       digest: EMPTY_DIGEST,
     });
-    expect(await store.fleet.hostForHello(hostId(9))).toBeNull();
+    expect(await store.fleet.hostsForHello([hostId(9)])).toEqual(new Map());
+    expect(await store.fleet.hostsForHello([])).toEqual(new Map());
     expect(await store.fleet.desiredAll(hostId(9))).toEqual({
       revision: 0,
       digest: EMPTY_DIGEST,
