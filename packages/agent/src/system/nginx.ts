@@ -1,7 +1,8 @@
 import { Site } from '@berth/shared/domain/network';
 import { BerthError } from '@berth/shared/domain/errors';
-import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, realpath, stat } from 'node:fs/promises';
 import { request } from 'node:http';
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import { runCommand } from './command.ts';
 import type { HostConfig } from './config.ts';
@@ -208,6 +209,17 @@ export async function workerUser(): Promise<string | null> {
   const users = new Set(passwd.split('\n').map((line) => line.split(':')[0]));
   for (const user of ['www-data', 'nginx']) if (users.has(user)) return user;
   return users.has('nobody') ? 'nobody' : null;
+}
+
+/** Whether a process of any user can reach what lies in this directory: it and all above it may be passed through. */
+export async function everybodyPasses(directory: string): Promise<boolean> {
+  let at = await realpath(directory);
+  for (;;) {
+    if (((await stat(at)).mode & 0o001) === 0) return false;
+    const above = dirname(at);
+    if (above === at) return true;
+    at = above;
+  }
 }
 
 function answersSignals(pid: number): boolean {

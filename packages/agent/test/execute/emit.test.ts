@@ -10,6 +10,7 @@ const settings = {
   internalPort: 8079,
   user: 'www-data',
   version: [1, 22, 1] as const,
+  temporary: 'own' as const,
   digest: 'd',
 };
 
@@ -204,6 +205,11 @@ describe('the configuration', () => {
     const text = emitNginx([one], { ...settings, version });
     expect(text).toContain(has);
     expect(text).not.toMatch(hasNot);
+  });
+
+  test('puts bodies down below its prefix only where workers can reach that', () => {
+    expect(emitNginx([], settings)).toContain('client_body_temp_path tmp/body;');
+    expect(emitNginx([], { ...settings, temporary: 'built-in' })).not.toContain('temp_path');
   });
 
   test('keeps pools small when there are very many of them', () => {

@@ -3,8 +3,9 @@ import type { Site } from '@berth/shared/domain/network';
 import type { StepOf } from '@berth/shared/domain/step';
 import { readIfThere, stageFile } from '../../system/durable-file.ts';
 import { createMutex } from '../../system/mutex.ts';
-import { workerUser } from '../../system/nginx.ts';
+import { everybodyPasses, workerUser } from '../../system/nginx.ts';
 import { rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { ExecuteDeps, Note } from '../context.ts';
 import { StepFailure } from '../failure.ts';
 import { emitNginx } from './emit.ts';
@@ -28,7 +29,9 @@ async function applyIngress(deps: ExecuteDeps, sites: readonly Site[], signal: A
   const user = await workerUser();
   const { listenAddress, httpPort, internalPort } = config.nginx;
   const version = await nginx.version(signal);
-  const settings = { listenAddress, httpPort, internalPort, user, version };
+  // Below a home that is closed to others, workers could not put down a single upload.
+  const temporary = (await everybodyPasses(dirname(config.stateDir))) ? 'own' : 'built-in';
+  const settings = { listenAddress, httpPort, internalPort, user, version, temporary } as const;
   const template = emitNginx(sites, { ...settings, digest: DIGEST_PLACE });
   const digest = createHash('sha256').update(template).digest('hex');
   const text = template.replace(DIGEST_PLACE, digest);

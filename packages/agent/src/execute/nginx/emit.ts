@@ -12,6 +12,8 @@ export interface EmitSettings {
   /** Workers' user; null for Nginx's own default. */
   user: string | null;
   version: NginxVersion;
+  /** Where large bodies are put down: below the prefix, or where the distribution's Nginx does it. */
+  temporary: 'own' | 'built-in';
   /** Told on the verify listener, so that a reload can be seen to have happened. */
   digest: string;
 }
@@ -66,6 +68,14 @@ export function waysByHost(sites: readonly Site[]): ReadonlyMap<string, readonly
   return sorted;
 }
 
+const TEMPORARY = [
+  'client_body_temp_path tmp/body;',
+  'proxy_temp_path tmp/proxy;',
+  'fastcgi_temp_path tmp/fastcgi;',
+  'uwsgi_temp_path tmp/uwsgi;',
+  'scgi_temp_path tmp/scgi;',
+];
+
 function head(settings: EmitSettings): string[] {
   return [
     '# Written by Berth; changes made here are lost.',
@@ -85,11 +95,7 @@ function head(settings: EmitSettings): string[] {
     'server_tokens off;',
     'default_type text/plain;',
     'client_max_body_size 100m;',
-    'client_body_temp_path tmp/body;',
-    'proxy_temp_path tmp/proxy;',
-    'fastcgi_temp_path tmp/fastcgi;',
-    'uwsgi_temp_path tmp/uwsgi;',
-    'scgi_temp_path tmp/scgi;',
+    ...(settings.temporary === 'own' ? TEMPORARY : []),
     'keepalive_timeout 65s;',
     'keepalive_requests 100000;',
     // An old worker that is told to go gives its idle clients this long to send what is on its way.
