@@ -106,7 +106,7 @@ describe('what tries to get into Nginx, nft, Docker or a path', () => {
       (value) =>
         `services: { web: { image: "${image}", volumes: [${JSON.stringify(`${value.slice(1, -1)}:/data`)}] } }`,
     ];
-    const values = ['/a;return 200', '/{', '/$uri', '/a b', '/../x', '"', "'", '/\n', 'a;b', '$(id)', '`x`'];
+    const values = ['/a;return 200', '/{', '/$$uri', '/a b', '"', "'", '/\n', 'a;b', '$(id)', '`x`'];
     for (const part of parts)
       for (const value of values) {
         const compose = part(JSON.stringify(value));

@@ -83,6 +83,8 @@ export function createLoop(deps: LoopDeps): Loop {
   };
   const statusOf = (tenant: string): TenantStatus => statuses.all().get(tenant) ?? newStatus(tenant);
 
+  const refusals = createRefusals({ clock, reports, voice, statusOf });
+
   async function run(signal: AbortSignal): Promise<void> {
     // Docker speaks in bursts; one look answers a whole burst.
     observer.watch((why) => {
@@ -322,7 +324,7 @@ export function createLoop(deps: LoopDeps): Loop {
     berth.said = text;
     const happening = happeningOf(berth.phase, made.phase, made.generation);
     berth.phase = made.phase;
-    reports.tenant(made);
+    reports.tenant(refusals.over(made));
     if (happening !== null) voice.happened(tenant, happening);
   }
 
@@ -377,10 +379,11 @@ export function createLoop(deps: LoopDeps): Loop {
 
   return {
     run,
-    refuse: createRefusals({ clock, reports, voice, statusOf }),
+    refuse: refusals.refuse,
     desire(next, changed) {
       const before = desired;
       desired = next;
+      refusals.forget();
       for (const tenant of changed) {
         const berth = berths.get(tenant);
         if (berth === undefined) continue;

@@ -1,6 +1,7 @@
 import type { DesiredState } from '@berth/shared/domain/desired';
 import type { TenantStatus } from '@berth/shared/domain/status';
 import type { Problem } from '@berth/shared/domain/step';
+import type { TenantReport } from '@berth/shared/protocol/report';
 import type { Clock, Reports } from './ports.ts';
 import type { Voice } from './voice.ts';
 
@@ -11,19 +12,25 @@ export interface RefusalDeps {
   statusOf(tenant: string): TenantStatus;
 }
 
-/**
- * Tells of tenants whose new state could not be kept on disk: nothing of it has begun, what serves goes on, and the
- * coordinator sends it again by itself. Each generation is told once.
- */
-export function createRefusals({ clock, reports, voice, statusOf }: RefusalDeps) {
-  const told = new Map<string, string>();
-  return (refused: DesiredState, changed: readonly string[], why: string): void => {
+/** Tenants whose new state could not be kept on disk. */
+export interface Refusals {
+  /** Nothing of it has begun, what serves goes on, and the coordinator sends it again. Each generation is told once. */
+  refuse(refused: DesiredState, changed: readonly string[], why: string): void;
+  /** A report of what serves, with what could not be kept beside it. */
+  over(report: TenantReport): TenantReport;
+  /** A newer state was kept, so the disk can be written again. */
+  forget(): void;
+}
+
+export function createRefusals({ clock, reports, voice, statusOf }: RefusalDeps): Refusals {
+  const told = new Map<string, { key: string; generation: number; problem: Problem }>();
+
+  function refuse(refused: DesiredState, changed: readonly string[], why: string): void {
     for (const tenant of changed) {
       const wanted = refused.tenants[tenant];
       if (wanted === undefined) continue;
       const key = `${refused.revision} ${wanted.generation} ${why}`;
-      if (told.get(tenant) === key) continue;
-      told.set(tenant, key);
+      if (told.get(tenant)?.key === key) continue;
       const problem: Problem = {
         code: 'state_unwritable',
         message: why.slice(0, 2000),
@@ -33,6 +40,7 @@ export function createRefusals({ clock, reports, voice, statusOf }: RefusalDeps)
         at: clock.now(),
       };
       const { generation } = wanted;
+      told.set(tenant, { key, generation, problem });
       const { live } = statusOf(tenant);
       reports.tenant({
         tenant,
@@ -47,5 +55,15 @@ export function createRefusals({ clock, reports, voice, statusOf }: RefusalDeps)
       });
       voice.happened(tenant, { kind: 'tenant.blocked', generation, message: problem.message, problem });
     }
+  }
+
+  return {
+    refuse,
+    over(report) {
+      const refusal = told.get(report.tenant);
+      if (refusal === undefined) return report;
+      return { ...report, generation: refusal.generation, phase: 'blocked', problem: refusal.problem };
+    },
+    forget: () => told.clear(),
   };
 }
