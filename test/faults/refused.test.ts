@@ -17,7 +17,7 @@ beforeAll(async () => {
   image = await webImage(docker);
   fleet = await startFleet();
   agent = await fleet.addAgent();
-  await fleet.apply('shop', webApp({ image, bake: '5s' }));
+  await fleet.apply('shop', webApp({ image, bake: '${BAKE:-1s}' }));
   await fleet.create('acme', 'shop');
 });
 afterAll(() => fleet?.close());
@@ -29,6 +29,7 @@ async function recover(): Promise<void> {
     VERSION: `${newest}`,
     FAIL: null,
     CRASH: null,
+    BAKE: null,
     HEALTH: null,
     IMAGE: null,
   });
@@ -75,7 +76,7 @@ describe('a generation that is no good', () => {
   });
 
   test('because it crashes while it bakes is taken back to the one before', async () => {
-    const changed = await fleet.set('acme', { VERSION: 'weak', CRASH: '1' });
+    const changed = await fleet.set('acme', { VERSION: 'weak', CRASH: '1', BAKE: '20s' });
     await fleet.untilLive(changed);
     const problem = await fleet.untilTrouble('tenant.returned', changed);
     expect(problem.code).toBe('crash_loop');
