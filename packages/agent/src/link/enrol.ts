@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { HostId } from '@berth/shared/domain/ids';
 import type { Identity } from '../state/identity.ts';
+import { postJson } from './post.ts';
 
 /** Where the join token comes from. Never an argument: those are for everyone on the host to read. */
 export type TokenSource = { kind: 'file'; path: string } | { kind: 'env'; variable: string };
@@ -20,30 +21,22 @@ export async function enrol(options: {
   token: TokenSource;
   identity: Identity;
   env?: Readonly<Record<string, string | undefined>>;
-  fetch?: typeof globalThis.fetch;
   signal?: AbortSignal;
 }): Promise<string> {
   const bound = options.identity.host();
   if (bound !== null) return bound;
   const token = await readToken(options.token, options.env ?? process.env);
   const address = new URL('/api/v1/hosts/enrol', options.url);
-  const send = options.fetch ?? globalThis.fetch;
   const body = JSON.stringify({ token, publicKey: options.identity.publicKey, name: options.name });
-  const request: RequestInit = { method: 'POST', headers: { 'content-type': 'application/json' }, body };
-  if (options.signal !== undefined) request.signal = options.signal;
-  let response: Response;
-  try {
-    response = await send(address, request);
-  } catch (cause) {
+  const { status, answer } = await postJson(address, body, options.signal).catch((cause: unknown) => {
     throw new BerthError('unavailable', `No coordinator answers at ${address.origin}: ${messageOf(cause)}.`, {
       cause,
     });
-  }
-  const answer: unknown = await response.json().catch(() => null);
-  if (!response.ok) {
+  });
+  if (status < 200 || status > 299) {
     const refusal = Refusal.safeParse(answer);
-    const why = refusal.success ? refusal.data.error.message : `it answered ${response.status}`;
-    const code = response.status === 401 || response.status === 403 ? 'unauthenticated' : 'unavailable';
+    const why = refusal.success ? refusal.data.error.message : `it answered ${status}`;
+    const code = status === 401 || status === 403 ? 'unauthenticated' : 'unavailable';
     throw new BerthError(code, `The coordinator at ${address.origin} did not enrol this host: ${why}`);
   }
   const enrolled = Enrolled.safeParse(answer);
