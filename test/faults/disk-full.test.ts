@@ -57,11 +57,11 @@ describe('an agent whose disk is full', () => {
     const load = startLoad(fleet.place('acme'));
     fill();
     const changed = await fleet.set('acme', { VERSION: '2' });
-    const explained = await expect.poll(
-      async () => JSON.stringify(await fleet.api().explainTenant({ params: { tenant: 'acme' } })),
-      { timeout: 15_000 },
-    );
-    await explained.toContain('state_unwritable');
+    await expect
+      .poll(async () => JSON.stringify(await fleet.api().explainTenant({ params: { tenant: 'acme' } })), {
+        timeout: 15_000,
+      })
+      .toContain('state_unwritable');
     expect(JSON.stringify(await fleet.api().explainTenant({ params: { tenant: 'acme' } }))).toContain(
       stateDir,
     );

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { once } from 'node:events';
@@ -237,5 +237,6 @@ describe('two agents with one identity', () => {
     expect((await load.stop()).failed).toEqual([]);
     record.close();
     await twin.kill();
+    rmSync(dir, { recursive: true, force: true });
   });
 });

@@ -72,7 +72,8 @@ function inboxOf(socket: WebSocket): Pick<Visitor, 'heard'> {
   const messages: FromAgent[] = [];
   let wake: () => void = () => undefined;
   socket.on('message', (data) => {
-    messages.push(FromAgent.parse(JSON.parse(String(data))));
+    if (!Buffer.isBuffer(data)) throw new Error('ws gives buffers unless told otherwise');
+    messages.push(FromAgent.parse(JSON.parse(data.toString('utf8'))));
     wake();
   });
   return {

@@ -28,7 +28,7 @@ export function followJournal(api: () => ApiClient, context: () => string): Jour
         for await (const event of api().followEvents({ after }, stopping.signal)) {
           if (event.id <= (events.at(-1)?.id ?? 0)) continue;
           events.push(event);
-          for (const heard of [...listeners]) heard(event);
+          for (const heard of listeners) heard(event);
         }
       } catch {
         // The coordinator is away; that is what some of these tests are about.

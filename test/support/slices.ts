@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,10 +36,24 @@ export async function claimSlice(): Promise<Slice> {
     if (held === null) continue;
     const slice = sliceAt(number, () => held.close());
     await slice.wipe();
+    forgetDirectories(slice.statePrefix);
     if (await nobodyUses(slice)) return slice;
     slice.free();
   }
   throw new Error('all address slices for tests are in use on this machine');
+}
+
+/** What a killed run left below the temporary directory; a daemon's data is cleared away by who makes the next one. */
+function forgetDirectories(prefix: string): void {
+  for (const name of readdirSync(tmpdir())) {
+    const path = join(tmpdir(), name);
+    if (!path.startsWith(prefix) || path === `${prefix}docker`) continue;
+    try {
+      rmSync(path, { recursive: true, force: true });
+    } catch {
+      // Something is still mounted there.
+    }
+  }
 }
 
 function sliceAt(number: number, free: () => void): Slice {
