@@ -51,8 +51,6 @@ await runBench(async (bench) => {
   };
   await heard();
 
-  const floorCpuMs = await bareLists(socket, bench.quick ? 10 : 40);
-
   const taken = new Set<number>();
   const settings = {
     agent: 'sweep',
@@ -64,6 +62,7 @@ await runBench(async (bench) => {
   };
   const host = bigHost(CONTAINERS / 2, settings);
   await tell({ kind: 'hold', containers: host.containers, networks: host.networks });
+  const floorCpuMs = await bareLists(socket, bench.quick ? 10 : 40);
   const system = createSystem({
     ...settings,
     stateDir: join(home, 'agent'),

@@ -25,7 +25,7 @@ export interface WebImage {
 
 /**
  * A container that is as fast as can be, so that what is in front of it is what is measured: this machine's Nginx with
- * its libraries and nothing else. Made once per content; removed at the end when this run made it.
+ * its libraries and nothing else. Made once per content and kept for the next run.
  */
 export async function webImage(bench: Bench, docker: DockerApi): Promise<WebImage> {
   const nginx = (await run('which', ['nginx'])).trim();
