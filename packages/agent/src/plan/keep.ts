@@ -3,7 +3,7 @@ import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/obser
 import type { Step } from '@berth/shared/domain/step';
 import { isUp, membersOf, refsOf, strayKeepers } from './containers.ts';
 import { entriesOf, namesOf, type Generation } from './generation.ts';
-import { stopSteps, type TenantView } from './move.ts';
+import { haltSteps, stopSteps, type TenantView } from './move.ts';
 import { changedEntries } from './routes.ts';
 
 /**
@@ -21,7 +21,7 @@ export function keepSteps(
   const stay = new Set(live === null ? [] : membersOf(view.containers, live).map((each) => each.id));
   if (live !== null && generation !== null)
     for (const each of strayKeepers(view.containers, live, namesOf(generation))) stay.delete(each.id);
-  const steps: Step[] = clearAway(view, stay, (each) => each.generation > (live ?? 0));
+  const steps: Step[] = clearAway(view, stay, 'younger');
   if (live !== null) {
     steps.push(...(generation === null ? resumeWhatExists(view, live) : bringBack(view, live, generation)));
     const wanted = generation === null ? entriesOfExisting(view, live) : entriesOf(generation, view.virtuals);
@@ -31,7 +31,7 @@ export function keepSteps(
       steps.push({ kind: 'route.switch', tenant, generation: live, entries: changed });
     }
   }
-  if (live !== null) steps.push(...clearAway(view, stay, (each) => each.generation <= live));
+  if (live !== null) steps.push(...clearAway(view, stay, 'older'));
   return steps;
 }
 
@@ -106,18 +106,22 @@ export function entriesOfExisting(view: TenantView, generation: number): RouteEn
 }
 
 /** Stops and removes those of these containers that are no part of what serves. Volumes stay. */
-function clearAway(
-  view: TenantView,
-  stay: ReadonlySet<string>,
-  which: (container: ObservedContainer) => boolean,
-): Step[] {
+function clearAway(view: TenantView, stay: ReadonlySet<string>, which: 'younger' | 'older'): Step[] {
   const { tenant, live } = view.status;
   const kept = view.status.move.kind === 'baking' ? view.status.move.from : null;
   const extra = view.containers.filter(
-    (each) => which(each) && !stay.has(each.id) && each.state !== 'removing',
+    (each) =>
+      each.generation > (live ?? 0) === (which === 'younger') &&
+      !stay.has(each.id) &&
+      each.state !== 'removing',
   );
   const running = extra.filter(isUp);
-  const steps = stopSteps(tenant, running, live === null ? 'it never served' : 'it no longer serves');
+  // A younger keeper holds the address that the route leads to, so connections would come for as long as one waits for
+  // their end; the one before cannot come back until it has gone.
+  const steps =
+    which === 'older'
+      ? stopSteps(tenant, running, 'it no longer serves')
+      : haltSteps(tenant, running, live === null ? 'it never served' : 'its generation was given up');
   const gone = extra.filter((each) => !isKept(each, kept));
   if (gone.length > 0)
     steps.push({ kind: 'containers.remove', tenant, containers: refsOf(gone), why: 'no longer needed' });

@@ -132,37 +132,45 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
     );
     old.push(...forerunners(view, generation, level).filter((each) => !stopped.has(each.id)));
     for (const each of old) stopped.add(each.id);
-    if (old.length > 0)
-      steps.push({
-        kind: 'containers.stop',
-        tenant: of.tenant,
-        containers: refsOf(old),
-        why: 'replaced in place',
-      });
+    const hidden = new Set(old.flatMap((each) => (each.virtual === null ? [] : [each.virtual])));
+    steps.push(...hide(of.tenant, hidden), ...haltSteps(of.tenant, old, 'replaced in place'));
     steps.push({ kind: 'containers.start', ...of, containers: wanted.map(({ plan }) => plan) });
     steps.push({ kind: 'containers.probe', ...of, containers: wanted.map(({ plan }) => plan) });
+    const shown = entriesOf(generation, view.virtuals).filter(
+      (entry) => hidden.has(entry.virtual) && wanted.some(({ plan }) => plan.virtual === entry.virtual),
+    );
+    // No generation: this is no switch to the new one, whose colours are still to come.
+    if (shown.length > 0)
+      steps.push({ kind: 'route.switch', tenant: of.tenant, generation: null, entries: shown });
   }
   return steps;
 }
 
+/** The new one takes over the old one's address, and nobody must be led there before it is healthy. */
+function hide(tenant: string, virtuals: ReadonlySet<string>): Step[] {
+  const target = { kind: 'maintenance' } as const;
+  const entries = [...virtuals].sort().map((virtual) => ({ virtual, target }));
+  return entries.length === 0 ? [] : [{ kind: 'route.switch', tenant, generation: null, entries }];
+}
+
 /**
- * Who held the volumes of these keepers under another name. A renamed database must not run beside itself on one
+ * Who held the volumes of these services under another name. A renamed database must not run beside itself on one
  * volume; where nobody remembers what a stray one mounts, it is taken to be the same.
  */
 function forerunners(
   view: TenantView,
   generation: Generation,
-  keepers: readonly PlannedService[],
+  services: readonly PlannedService[],
 ): ObservedContainer[] {
   const { desired } = generation;
   const live = view.status.known.find((each) => each.generation === view.status.live);
   const staying = new Set(desired.spec.services.map((service) => service.name));
-  const volumes = new Set(keepers.flatMap(({ spec }) => spec.volumes.map((mount) => mount.volume)));
+  const volumes = new Set(services.flatMap(({ spec }) => spec.volumes.map((mount) => mount.volume)));
   return view.containers.filter((each) => {
     if (!isUp(each) || each.role === 'release' || each.generation >= desired.generation) return false;
     if (staying.has(each.service)) return false;
     const before = live?.spec.services.find((service) => service.name === each.service);
-    if (before === undefined) return each.role === 'keeper' && volumes.size > 0;
+    if (before === undefined) return volumes.size > 0 && (each.role === 'keeper' || each.virtual === null);
     return before.strategy !== 'blue-green' && before.volumes.some((mount) => volumes.has(mount.volume));
   });
 }
@@ -189,6 +197,7 @@ function colourSteps(view: TenantView, generation: Generation): Step[] {
   const steps: Step[] = [];
   const services = generation.services.filter((service) => service.treatment !== 'keeper');
   const gating = gates(services);
+  const stopped = new Set<string>();
   let unproven: PlannedContainer[] = [];
   const probe = (): void => {
     if (unproven.length > 0)
@@ -197,9 +206,8 @@ function colourSteps(view: TenantView, generation: Generation): Step[] {
   };
   for (const level of levelsOf(services)) {
     const planned = ofServices(generation, level);
-    const once = level
-      .filter((service) => service.treatment === 'recreate')
-      .map((service) => service.spec.name);
+    const recreated = level.filter((service) => service.treatment === 'recreate');
+    const once = recreated.map((service) => service.spec.name);
     if (once.length > 0) {
       // All that can be proven is proven before the only copy of something stops.
       probe();
@@ -210,6 +218,8 @@ function colourSteps(view: TenantView, generation: Generation): Step[] {
           once.includes(each.service) &&
           each.role !== 'release',
       );
+      old.push(...forerunners(view, generation, recreated).filter((each) => !stopped.has(each.id)));
+      for (const each of old) stopped.add(each.id);
       if (old.length > 0)
         steps.push({
           kind: 'containers.stop',
@@ -288,7 +298,12 @@ export function stopSteps(tenant: string, containers: readonly ObservedContainer
       timeoutMs: drainOf(routed),
     });
   }
-  if (containers.length > 0)
-    steps.push({ kind: 'containers.stop', tenant, containers: refsOf(containers), why });
-  return steps;
+  return [...steps, ...haltSteps(tenant, containers, why)];
+}
+
+/** Stop at once: there is nothing to drain, or nothing to wait for. */
+export function haltSteps(tenant: string, containers: readonly ObservedContainer[], why: string): Step[] {
+  return containers.length === 0
+    ? []
+    : [{ kind: 'containers.stop', tenant, containers: refsOf(containers), why }];
 }

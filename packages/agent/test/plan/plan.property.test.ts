@@ -207,7 +207,7 @@ describe('plan and machine, over random stories', () => {
           expect(there.sort()).toEqual(wanted.sort());
         }
       }),
-      { numRuns: 1500 },
+      { numRuns: 800 },
     );
   });
 

@@ -241,6 +241,14 @@ export class World {
       )
         throw new Broken(`${container.name} and ${other.name} run on one volume`);
     }
+    for (const target of this.routes.values()) {
+      if (target.kind !== 'containers' || container.proven) continue;
+      const replaced = [...this.containers.values()].some(
+        (each) => each.role === 'keeper' && each.address === container.address && each.id !== container.id,
+      );
+      if (replaced && target.endpoints.some((each) => each.address === container.address))
+        throw new Broken(`a route leads to ${container.name} before it is healthy`);
+    }
     container.state = 'running';
     container.exitCode = null;
     this.log.push(`start ${container.name}`);

@@ -167,7 +167,9 @@ export function titleOf(step: Step): string {
       if (step.generation !== null) return `switch the route to generation ${step.generation}`;
       return step.entries.some((entry) => entry.target.kind === 'maintenance')
         ? 'show the maintenance page'
-        : 'take the route away';
+        : step.entries.some((entry) => entry.target.kind === 'containers')
+          ? 'end the maintenance page'
+          : 'take the route away';
     case 'route.verify':
       return 'verify through Nginx';
     case 'drain':
