@@ -120,6 +120,11 @@ export class MemoryFleetStore implements FleetStore {
     return found;
   }
 
+  async enrolledHosts(): Promise<number> {
+    await this.#call('enrolledHosts');
+    return this.hosts.size;
+  }
+
   async noteConnections(notes: readonly ConnectionNote[]): Promise<void> {
     await this.#call('noteConnections');
     this.notes.push(...notes);

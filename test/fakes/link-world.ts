@@ -45,6 +45,7 @@ export async function startCoordinator(
     heartbeat?: HeartbeatSettings;
     helloTimeoutMs?: number;
     sweepMs?: number;
+    closeMs?: number;
   } = {},
 ): Promise<CoordinatorUnderTest> {
   const store = options.store ?? new MemoryFleetStore();
@@ -65,6 +66,7 @@ export async function startCoordinator(
     log,
     signal: stopping.signal,
     sweepMs: options.sweepMs ?? 50,
+    ...(options.closeMs === undefined ? {} : { closeMs: options.closeMs }),
     ...(options.helloTimeoutMs === undefined ? {} : { helloTimeoutMs: options.helloTimeoutMs }),
   });
   server.listen({ host: '127.0.0.1', port: options.port ?? 0, backlog: 4096 });

@@ -25,6 +25,8 @@ export function createChanges(options: {
   log: Log;
   tickMs: number;
   epoch(): EpochRecord;
+  /** Nothing is sent to a host that is held; its release marks it anew. */
+  holds(host: string): boolean;
 }): Changes {
   const { store, clock, log } = options;
   const dirty = new Set<Session>();
@@ -43,7 +45,7 @@ export function createChanges(options: {
     for (const session of dirty) {
       if (session.sending) continue;
       dirty.delete(session);
-      if (session.closed) continue;
+      if (session.closed || options.holds(session.host)) continue;
       if (session.cursor === null) whole.push(session);
       else behind.set(session.host, session);
     }
@@ -86,7 +88,7 @@ export function createChanges(options: {
 
   function send(epoch: number, session: Session, base: number | null, snapshot: DesiredSnapshot): void {
     const current = options.epoch();
-    if (session.closed || current.epoch !== epoch || current.mode === 'observe') return;
+    if (session.closed || current.epoch !== epoch || options.holds(session.host)) return;
     const { messages, tooLarge } = desiredMessages(epoch, base, snapshot);
     if (tooLarge.length > 0)
       log.error(
@@ -118,7 +120,7 @@ export function createChanges(options: {
 
   function finish(session: Session): void {
     const { epoch, mode } = options.epoch();
-    if (session.closed || session.told === mode) return;
+    if (session.closed || session.told === mode || options.holds(session.host)) return;
     session.told = mode;
     session.connection.tell(JSON.stringify({ type: 'mode', epoch, mode }));
   }

@@ -4,6 +4,13 @@ import type { Answer, Question } from '@berth/shared/protocol/messages';
 export interface FleetPort {
   /** A commit changed this host's desired state: send it soon. Cheap; calls within one tick are one send. */
   changed(host: string): void;
+  /** This host is enrolled no more: ends its session. */
+  removed(host: string): void;
+  /**
+   * When a host is held because it alone knows more than we do: holds all of them in an epoch above its own, so that a
+   * confirmation reaches it too. Otherwise it does nothing. Errors: the store's.
+   */
+  gatherHeld(): Promise<void>;
   /** The epoch or the mode changed (an operator confirmed): tell every connected agent. */
   modeChanged(): void;
   /**

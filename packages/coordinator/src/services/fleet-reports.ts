@@ -37,7 +37,7 @@ export function createReports(options: {
   clock: Clock;
   log: Log;
   tickMs: number;
-  observing(): boolean;
+  holds(host: string): boolean;
   changed(host: string): void;
 }): Reports {
   const { store, clock, log } = options;
@@ -98,7 +98,7 @@ export function createReports(options: {
     }
     // What a restored coordinator does not remember might still be wanted: no removal is confirmed before an operator
     // has looked. The agent asks again.
-    if (options.observing()) return;
+    if (options.holds(up.host)) return;
     const { tenant, generation, containers } = up.request;
     const answer = await store.confirmTombstone(up.host, tenant, generation, containers, clock.now());
     if (answer === 'confirmed') options.changed(up.host);

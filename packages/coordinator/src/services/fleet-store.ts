@@ -12,6 +12,7 @@ export interface FleetStore {
 
   /** The one read that a connect costs, for all that connect together; who is not enrolled is left out. */
   hostsForHello(hosts: readonly string[]): Promise<ReadonlyMap<string, HelloRecord>>;
+  enrolledHosts(): Promise<number>;
   /** In one transaction: what hosts said on connecting, and which of them went away. */
   noteConnections(notes: readonly ConnectionNote[]): Promise<void>;
 
@@ -58,7 +59,9 @@ export interface HelloRecord {
 export type ConnectionNote =
   | { kind: 'online'; host: string; hello: Hello; at: number }
   | { kind: 'offline'; host: string; at: number }
-  | { kind: 'superseded'; host: string; at: number };
+  | { kind: 'superseded'; host: string; at: number }
+  /** The agent has a later state than is known here, and is held alone. */
+  | { kind: 'ahead'; host: string; at: number; epoch: number; revision: number };
 
 export interface DesiredCursor {
   host: string;

@@ -2,6 +2,7 @@ import { BerthError, unreachable } from '@berth/shared/domain/errors';
 import { PROTOCOL_VERSION, CLOSE, type FromAgent, type Hello } from '@berth/shared/protocol/messages';
 import type { EpochRecord, HelloRecord } from './fleet-store.ts';
 import { createChanges } from './fleet-changes.ts';
+import { createEpochKeeper, type Claim } from './fleet-epoch.ts';
 import { DEFAULT_HEARTBEAT, heartbeatFor } from './fleet-heartbeat.ts';
 import { createLookups } from './fleet-lookups.ts';
 import { createNotes } from './fleet-notes.ts';
@@ -18,21 +19,34 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
   const tickMs = options.tickMs ?? 10;
   const heartbeat = { ...DEFAULT_HEARTBEAT, ...options.heartbeat };
   const sessions = new Map<string, Session>();
-  /** Hosts whose hello is being looked up, and whether their state changed meanwhile. */
-  const joining = new Map<string, { count: number; changed: boolean }>();
-  let epoch: EpochRecord = await store.epoch();
-  let observing: Promise<void> = Promise.resolve();
-
+  /** Hosts whose hello is being looked up, and whether their state changed or they were removed meanwhile. */
+  const joining = new Map<string, { count: number; changed: boolean; removed: boolean }>();
   const questions = createQuestions();
   const lookups = createLookups(store);
   const notes = createNotes({ store, log, tickMs });
-  const changes = createChanges({ store, clock, log, tickMs: Math.min(tickMs, 10), epoch: () => epoch });
+  const keeper = createEpochKeeper({
+    first: await store.epoch(),
+    store,
+    clock,
+    log,
+    sessions,
+    changes: () => changes,
+    notes,
+  });
+  const changes = createChanges({
+    store,
+    clock,
+    log,
+    tickMs: Math.min(tickMs, 10),
+    epoch: () => keeper.now(),
+    holds: (host) => keeper.holds(host),
+  });
   const reports = createReports({
     store,
     clock,
     log,
     tickMs,
-    observing: () => epoch.mode === 'observe',
+    holds: (host) => keeper.holds(host),
     changed,
   });
 
@@ -43,56 +57,20 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
     if (join !== undefined) join.changed = true;
   }
 
-  /** An agent knows more than we do: we were restored from an older backup. Touch nothing until a person has looked. */
-  async function observe(reason: string, above: number): Promise<void> {
-    const turn = observing.then(async () => {
-      if (epoch.mode === 'observe' && epoch.epoch > above) return;
-      use(await store.enterObserveOnly(reason, clock.now(), above));
-      log.error({ reason, epoch: epoch.epoch }, 'Observe-only: no agent acts until an operator confirms.');
-    });
-    observing = turn.catch(() => undefined);
-    await turn;
-  }
-
-  function use(now: EpochRecord): void {
-    const before = epoch;
-    epoch = now;
-    if (before.epoch === now.epoch && before.mode === now.mode) return;
-    const text = JSON.stringify({ type: 'mode', epoch: now.epoch, mode: now.mode });
-    for (const session of sessions.values()) {
-      session.cursor = null;
-      if (now.mode === 'observe') {
-        session.told = 'observe';
-        session.connection.tell(text);
-      } else {
-        // `apply` follows the new epoch's full state, not the other way round.
-        changes.mark(session);
-      }
-    }
-  }
-
   async function lookUp(
     hello: Hello,
     verify: (publicKey: string) => Promise<boolean>,
   ): Promise<{ record: HelloRecord; moved: boolean } | null> {
-    const join = joining.get(hello.host) ?? { count: 0, changed: false };
+    const join = joining.get(hello.host) ?? { count: 0, changed: false, removed: false };
     join.count += 1;
     joining.set(hello.host, join);
     try {
       const record = await lookups.find(hello.host);
       if (record === null || !(await verify(record.publicKey))) return null;
-      if (hello.epoch > epoch.epoch || (epoch.mode === 'observe' && hello.epoch === epoch.epoch)) {
-        await observe(
-          `host ${record.name} knows epoch ${hello.epoch}, later than ${epoch.epoch}`,
-          hello.epoch,
-        );
-      } else if (hello.epoch === epoch.epoch && hello.revision > record.revision) {
-        await observe(
-          `host ${record.name} has revision ${hello.revision} of epoch ${epoch.epoch}, later than ${record.revision}`,
-          hello.epoch,
-        );
-      }
-      return { record, moved: join.changed };
+      const claim = claimOf(hello, record, keeper.now());
+      if (claim !== null) await keeper.ahead(hello.host, claim);
+      else keeper.level(hello.host);
+      return join.removed ? null : { record, moved: join.changed };
     } finally {
       join.count -= 1;
       if (join.count === 0) joining.delete(hello.host);
@@ -103,19 +81,22 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
     const at = clock.now();
     supersede(hello.host, at);
     const beat = heartbeatFor(sessions.size + 1, heartbeat);
-    const session = new Session(record.host, connection, beat, epoch.mode);
+    const epoch = keeper.now();
+    const held = keeper.holds(record.host);
+    const session = new Session(record.host, connection, beat, held ? 'observe' : 'apply');
     sessions.set(record.host, session);
     notes.connection({ kind: 'online', host: record.host, hello, at });
     connection.tell(
       JSON.stringify({
         type: 'welcome',
         protocol: PROTOCOL_VERSION,
-        epoch: epoch.epoch,
-        mode: epoch.mode,
+        // An agent obeys no mode of an epoch before its own.
+        epoch: Math.max(epoch.epoch, keeper.claimOf(record.host)?.epoch ?? 0),
+        mode: session.told,
         ...beat,
       }),
     );
-    if (epoch.mode === 'observe') return session;
+    if (held) return session;
     const equal = hello.revision === record.revision && hello.digest === record.digest;
     if (hello.epoch === epoch.epoch && (equal || hello.revision < record.revision))
       session.cursor = hello.revision;
@@ -162,27 +143,43 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
         return;
       case 'stale_epoch':
       case 'stale_revision':
-        if (epoch.mode === 'observe') return;
-        observe(`host ${session.host} refused our state: ${reject.message}`, reject.epoch).catch(
-          (thrown: unknown) => {
-            log.error({ err: thrown }, 'Could not enter observe-only mode; trying again.');
-            changes.markLater(session);
-          },
-        );
+        if (keeper.holds(session.host)) return;
+        hold(session, reject).catch((thrown: unknown) => {
+          log.error({ err: thrown }, 'Could not hold a host that knows more than we do; trying again.');
+          changes.markLater(session);
+        });
         return;
       default:
         unreachable(reject.reason);
     }
   }
 
+  async function hold(session: Session, reject: Reject): Promise<void> {
+    const { epoch, revision } = reject;
+    await keeper.ahead(session.host, {
+      epoch,
+      revision,
+      why: `host ${session.host} refused our state: ${reject.message}`,
+    });
+    if (session.closed || session.told === 'observe') return;
+    session.told = 'observe';
+    session.connection.tell(JSON.stringify({ type: 'mode', epoch, mode: 'observe' }));
+  }
+
   return {
     changed,
-    online: (host) => sessions.has(host),
-    modeChanged() {
-      store.epoch().then(use, (thrown: unknown) => {
-        log.error({ err: thrown }, 'Could not read the epoch; agents keep the mode they have.');
-      });
+    removed(host) {
+      const join = joining.get(host);
+      if (join !== undefined) join.removed = true;
+      keeper.level(host);
+      const session = sessions.get(host);
+      if (session === undefined) return;
+      leave(session);
+      session.connection.close(CLOSE.unauthenticated, 'this host was removed');
     },
+    gatherHeld: () => keeper.gather(),
+    online: (host) => sessions.has(host),
+    modeChanged: () => keeper.reread(),
     async ask(host, question, timeoutMs) {
       const session = sessions.get(host);
       if (session === undefined)
@@ -229,8 +226,8 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
       agents: sessions.size,
       reportsWaiting: reports.waiting(),
       changesWaiting: changes.waiting(),
-      mode: epoch.mode,
-      epoch: epoch.epoch,
+      mode: keeper.now().mode,
+      epoch: keeper.now().epoch,
     }),
     async close() {
       await changes.stop();
@@ -238,4 +235,14 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
       await notes.stop();
     },
   };
+}
+
+/** What this agent has that we do not know of; then ours is the older state. */
+function claimOf(hello: Hello, record: HelloRecord, now: EpochRecord): Claim | null {
+  const { epoch, revision } = hello;
+  if (epoch > now.epoch || (epoch === now.epoch && now.mode === 'observe'))
+    return { epoch, revision, why: `host ${record.name} knows epoch ${epoch}, later than ${now.epoch}` };
+  if (epoch < now.epoch || revision <= record.revision) return null;
+  const why = `host ${record.name} has revision ${revision} of epoch ${epoch}, later than ${record.revision}`;
+  return { epoch, revision, why };
 }

@@ -23,7 +23,7 @@ export interface Hosts {
 
 const ID_ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
 
-export function createHosts({ store, clock, random }: ServiceContext): Hosts {
+export function createHosts({ store, fleet, clock, random }: ServiceContext): Hosts {
   return {
     async list(page) {
       const rows = await store.hosts({ ...page, limit: page.limit + 1 });
@@ -114,6 +114,7 @@ export function createHosts({ store, clock, random }: ServiceContext): Hosts {
           },
         };
       });
+      fleet.removed(host);
     },
   };
 }

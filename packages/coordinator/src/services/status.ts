@@ -11,7 +11,7 @@ export interface Status {
   show(): Promise<StatusAnswer>;
   /**
    * Leaves observe-only mode: what the coordinator knows is what is wanted. Tenants whose hosts have later generations
-   * get a new one above them. When it is not in that mode nothing changes.
+   * get a new one above them. A single host that is held is released in the same way. Otherwise nothing changes.
    */
   confirmEpoch(by: Actor): Promise<StatusAnswer>;
 }
@@ -38,6 +38,7 @@ export function createStatus(
     show,
     async confirmEpoch(by) {
       const at = clock.now();
+      await fleet.gatherHeld();
       const changed = await store.mutate<boolean>(by, at, async (tx) => {
         const before = await tx.epoch();
         if (before.mode === 'apply') return { result: false, audit: null };

@@ -86,6 +86,13 @@ export function createFleetStore(dialect: Dialect, committed: () => void): Fleet
       );
     },
 
+    async enrolledHosts() {
+      const row = await db
+        .selectFrom('hosts')
+        .select((eb) => eb.fn.countAll<number>().as('n'))
+        .executeTakeFirstOrThrow();
+      return row.n;
+    },
     noteConnections: (notes) => write((tx) => ingest.connections(tx, notes)),
     desiredAll: (host) => desiredAll(db, host),
     desiredSince: (cursors) => desiredSince(db, cursors),

@@ -286,6 +286,15 @@ function eventOf(note: ConnectionNote, name: string): SourcedEvent {
         message: `Two agents came with the identity of host ${name}; the newer session won. If this repeats, a host image was cloned with its key.`,
         details: {},
       };
+    case 'ahead':
+      return {
+        ...common,
+        kind: 'host.ahead',
+        message:
+          `Host ${name} has revision ${note.revision} of epoch ${note.epoch}, which this coordinator does not know. It is held: it changes nothing. ` +
+          'If the coordinator was restored from a backup, look at its tenants and then: berth coordinator confirm-epoch',
+        details: { epoch: note.epoch, revision: note.revision },
+      };
     default:
       return unreachable(note);
   }

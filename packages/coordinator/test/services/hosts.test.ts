@@ -67,6 +67,8 @@ describe('a host', () => {
     await t.services.hosts.remove(BY, host);
     await expect(t.services.hosts.show(host)).rejects.toMatchObject({ code: 'not_found' });
     expect(await t.store.fleet.hostsForHello([host])).toEqual(new Map());
+    // Its agent's session ends with it.
+    expect(t.fleet.gone).toEqual([host]);
   });
 });
 

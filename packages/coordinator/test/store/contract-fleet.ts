@@ -101,6 +101,7 @@ export function fleetContract(open: OpenEmpty): void {
     });
     expect(await store.fleet.hostsForHello([hostId(9)])).toEqual(new Map());
     expect(await store.fleet.hostsForHello([])).toEqual(new Map());
+    expect(await store.fleet.enrolledHosts()).toBe(2);
     expect(await store.fleet.desiredAll(hostId(9))).toEqual({
       revision: 0,
       digest: EMPTY_DIGEST,
@@ -128,9 +129,15 @@ export function fleetContract(open: OpenEmpty): void {
     });
     await store.fleet.noteConnections([{ kind: 'offline', host, at: 20 }]);
     expect(await store.host(host)).toMatchObject({ connection: 'offline', lastSeenAt: 20 });
+    await store.fleet.noteConnections([{ kind: 'ahead', host, at: 21, epoch: 4, revision: 9 }]);
+    expect(await store.host(host)).toMatchObject({ connection: 'offline', lastSeenAt: 20 });
     const kinds = (await store.events({ host }, 0, 10)).map((event) => event.kind);
-    expect(kinds).toEqual(['host.online', 'host.superseded', 'host.online', 'host.offline']);
-    expect(await store.lastEvent()).toBe(4);
+    expect(kinds).toEqual(['host.online', 'host.superseded', 'host.online', 'host.offline', 'host.ahead']);
+    expect(await store.lastEvent()).toBe(5);
+    expect((await store.events({ kind: 'host.ahead' }, 0, 1))[0]).toMatchObject({
+      host,
+      details: { epoch: 4, revision: 9 },
+    });
   });
 
   on('acknowledgements only go forward, and what is forgotten goes when it was heard', async (store) => {

@@ -26,6 +26,13 @@ export class FakeFleet implements FleetPort {
   modeChanged(): void {
     this.modes += 1;
   }
+  readonly gone: string[] = [];
+  removed(host: string): void {
+    this.gone.push(host);
+  }
+  gatherHeld(): Promise<void> {
+    return Promise.resolve();
+  }
   async ask(host: string, question: Question): Promise<Answer> {
     if (!this.connected.has(host)) throw new BerthError('host_offline', `Host ${host} is offline.`);
     this.questions.push(question);

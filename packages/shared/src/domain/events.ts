@@ -22,6 +22,7 @@ export const HOST_EVENTS = [
   'host.online',
   'host.offline',
   'host.superseded', // two agents came with the same identity; the newer session won
+  'host.ahead', // it alone knows more than the coordinator; it is held until an operator confirms
   'host.rules_restored', // somebody flushed the nft tables; they were put back
   'host.nginx_restarted',
   'host.docker_down',
