@@ -15,7 +15,7 @@ export function createAnswers(
     signal: AbortSignal,
   ): Promise<Answer> {
     const containers = loop
-      .containersOf(tenant)
+      .servingOf(tenant)
       .filter((each) => each.role !== 'release' && (service === null || each.service === service))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     if (containers.length === 0) {
@@ -35,7 +35,7 @@ export function createAnswers(
     try {
       switch (question.kind) {
         case 'plan':
-          return { kind: 'plan', steps: loop.preview(question.tenant) };
+          return { kind: 'plan', steps: await loop.preview(question.tenant, signal) };
         case 'logs':
           return await logs(question.tenant, question.service, question.lines, signal);
         default:

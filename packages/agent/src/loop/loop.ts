@@ -4,19 +4,20 @@ import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/obser
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 import type { Problem, Step } from '@berth/shared/domain/step';
 import type { StepView, TenantPhase } from '@berth/shared/protocol/report';
-import { adopt, recover } from '../machine/adopt.ts';
-import { judge, type Complaint } from '../machine/judge.ts';
-import { condemn, rest } from '../machine/machine.ts';
+import { judge, SERVING } from '../machine/judge.ts';
 import { membersOf } from '../plan/containers.ts';
 import type { HostPlan, PlanSettings, TenantPlan } from '../plan/input.ts';
 import { plan } from '../plan/plan.ts';
 import { createBell } from './bell.ts';
+import { problemFrom } from './complaints.ts';
 import type { Gate } from './gate.ts';
 import { createHostLane, touched } from './host-lane.ts';
+import { createHostReport } from './host-report.ts';
 import { problemOf, startLane, viewOf, type LaneEnd } from './lane.ts';
 import type { Clock, Execute, Failpoint, Observer, Reports, Statuses } from './ports.ts';
 import { createRefusals } from './refusals.ts';
 import { reportOf } from './report.ts';
+import { settleStatuses } from './settle.ts';
 import { broughtBack, happeningOf, newBerth, setbackAfter, type Berth } from './tenants.ts';
 import { createVoice, type Log } from './voice.ts';
 
@@ -45,17 +46,16 @@ export interface Loop {
   refuse(refused: DesiredState, changed: readonly string[], why: string): void;
   setMode(mode: 'apply' | 'observe'): void;
   /** What would be done if the tenant were desired like this. */
-  preview(tenant: DesiredTenant): StepView[];
+  preview(tenant: DesiredTenant, signal: AbortSignal): Promise<StepView[]>;
   /** Everything is told once more: the coordinator may have forgotten it. */
   repeatReports(): void;
-  /** Containers of a tenant as last seen. */
-  containersOf(tenant: string): readonly ObservedContainer[];
+  /** The containers of a tenant that serve, as last seen; all there are when none does. */
+  servingOf(tenant: string): readonly ObservedContainer[];
 }
 
 const DOCKER_RETRY_MS = 1_000;
 const BURST_MS = 50;
 const BUSY_BURST_MS = 300;
-const HOST_REPORT_MS = 30_000;
 
 /** Observe, plan, run, observe again: the only room that joins the others. */
 export function createLoop(deps: LoopDeps): Loop {
@@ -64,9 +64,10 @@ export function createLoop(deps: LoopDeps): Loop {
   let desired = deps.desired;
   let mode = deps.mode;
   let observed: ObservedHost | null = null;
-  let hostSaid = { key: '', at: 0 };
+  let lastSites: ObservedHost['sites'] = null;
   const bell = createBell();
   const voice = createVoice(deps);
+  const sayHost = createHostReport({ ...deps, voice });
   const hostLane = createHostLane({
     ...deps,
     voice,
@@ -102,17 +103,27 @@ export function createLoop(deps: LoopDeps): Loop {
   async function cycle(signal: AbortSignal): Promise<number> {
     try {
       observed = await observer.observe(signal);
+      lastSites = observed.sites ?? lastSites;
       voice.docker('up');
       voice.nginx(observed.sites === null ? 'down' : 'up');
     } catch (thrown) {
       if (signal.aborted) return 0;
       voice.docker('down', thrown);
-      await sayHost([], signal);
+      await sayHost(observed, [], signal);
+      // Nginx needs no Docker: what it served last it goes on serving.
+      const down = lastSites !== null && (await observer.sites()) === null;
+      if (down) hostLane.start([{ kind: 'ingress.apply', sites: [...(lastSites ?? [])] }], null, signal);
       return DOCKER_RETRY_MS;
     }
     const seen = observed;
     const byTenant = Map.groupBy(seen.containers, (each) => each.tenant);
-    await settleStatuses(seen, byTenant, signal);
+    await settleStatuses(
+      { observer, clock, voice, statuses, berthOf, save },
+      desired,
+      seen,
+      byTenant,
+      signal,
+    );
 
     const now = clock.now();
     const made = plan({
@@ -131,35 +142,8 @@ export function createLoop(deps: LoopDeps): Loop {
     report(byTenant);
     await forget(byTenant);
     voice.orphans(made.orphans);
-    await sayHost(made.orphans, signal);
+    await sayHost(seen, made.orphans, signal);
     return Math.max(10, soonest(made, now) - now);
-  }
-
-  /** Statuses that time or a look at the containers changes: lost ones, baked ones, ones that crash while baking. */
-  async function settleStatuses(
-    seen: ObservedHost,
-    byTenant: ReadonlyMap<string, ObservedContainer[]>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    for (const tenant of Object.keys(desired.tenants)) {
-      if (berthOf(tenant).lane !== null) continue;
-      const containers = byTenant.get(tenant) ?? [];
-      if (!statuses.all().has(tenant)) {
-        if (containers.length > 0)
-          await save(adopt(tenant, desired.tenants[tenant], containers, seen.routes));
-        continue;
-      }
-      const status = recover(statusOf(tenant), containers, seen.routes, clock.now());
-      if (status !== statusOf(tenant)) await save(status);
-      if (status.move.kind !== 'baking') continue;
-      const complaint = judge(membersOf(containers, status.move.generation));
-      const next =
-        complaint === null
-          ? rest(status, clock.now())
-          : condemn(status, await problemFrom(complaint, signal));
-      if (next.status !== status) await save(next.status);
-      for (const each of next.happenings) voice.happened(tenant, each);
-    }
   }
 
   async function save(status: TenantStatus): Promise<void> {
@@ -279,23 +263,12 @@ export function createLoop(deps: LoopDeps): Loop {
       const { live } = statusOf(tenant);
       const members =
         live === null || wanted.state === 'paused' ? [] : membersOf(byTenant.get(tenant) ?? [], live);
-      const complaint = judge(members);
+      const complaint = judge(members, SERVING);
       const key = complaint === null ? '' : `${complaint.kind} ${complaint.container.id}`;
       if (complaint === null) berth.complaint = null;
       else if (berth.complaint?.key !== key)
-        berth.complaint = { key, problem: await problemFrom(complaint, signal) };
+        berth.complaint = { key, problem: await problemFrom(complaint, deps, signal) };
     }
-  }
-
-  async function problemFrom(complaint: Complaint, signal: AbortSignal): Promise<Problem> {
-    const { service, generation, id, deaths } = complaint.container;
-    const logTail = await observer.logTail(id, 10, signal).catch(() => []);
-    const message =
-      complaint.kind === 'crashes'
-        ? `${service} of generation ${generation} keeps ending by itself (${Math.max(deaths, 1)} times so far); its last lines tell why.`
-        : `${service} of generation ${generation} runs but its health check fails.`;
-    const code = complaint.kind === 'crashes' ? 'crash_loop' : 'health_failed';
-    return { code, message, step: 'watch', service, logTail, at: clock.now() };
   }
 
   function report(byTenant: ReadonlyMap<string, ObservedContainer[]>): void {
@@ -326,20 +299,6 @@ export function createLoop(deps: LoopDeps): Loop {
     berth.phase = made.phase;
     reports.tenant(refusals.over(made));
     if (happening !== null) voice.happened(tenant, happening);
-  }
-
-  /** The host's numbers move all the time, so they are told now and then, and at once when something is up or down. */
-  async function sayHost(orphans: string[], signal: AbortSignal): Promise<void> {
-    const key = `${voice.dockerState()} ${observed?.sites === null ? 'down' : 'up'} ${orphans.join(' ')}`;
-    if (key === hostSaid.key && clock.now() - hostSaid.at < HOST_REPORT_MS) return;
-    hostSaid = { key, at: clock.now() };
-    try {
-      const about = await observer.host(signal);
-      const containers = observed?.containers.length ?? 0;
-      reports.host({ ...about, containers, docker: voice.dockerState(), orphans: orphans.slice(0, 1000) });
-    } catch (thrown) {
-      if (!signal.aborted) log.warn({ err: messageOf(thrown) }, 'the host’s own numbers could not be read');
-    }
   }
 
   /** Drops what is remembered of tenants that are gone for good. */
@@ -403,12 +362,8 @@ export function createLoop(deps: LoopDeps): Loop {
       mode = next;
       bell.ring();
     },
-    preview(tenant) {
-      if (observed === null)
-        throw new BerthError(
-          'unavailable',
-          'The agent has not looked at its host yet; ask again in a moment.',
-        );
+    async preview(tenant, signal) {
+      const seen = await observer.observe(signal);
       const made = plan({
         desired: {
           ...desired,
@@ -417,12 +372,12 @@ export function createLoop(deps: LoopDeps): Loop {
         },
         mode: 'apply',
         statuses: statuses.all(),
-        observed,
+        observed: seen,
         reserved: networksUnderWay(),
         settings,
         now: clock.now(),
       });
-      const host = made.host.filter((step) => touched(step, observed?.sites ?? []).has(tenant.tenant));
+      const host = made.host.filter((step) => touched(step, seen.sites ?? []).has(tenant.tenant));
       const own = made.tenants.find((each) => each.tenant === tenant.tenant)?.steps ?? [];
       return [...host, ...own].map(viewOf);
     },
@@ -430,8 +385,11 @@ export function createLoop(deps: LoopDeps): Loop {
       for (const berth of berths.values()) berth.said = '';
       bell.ring();
     },
-    containersOf(tenant) {
-      return observed?.containers.filter((each) => each.tenant === tenant) ?? [];
+    servingOf(tenant) {
+      const containers = observed?.containers.filter((each) => each.tenant === tenant) ?? [];
+      const { live } = statusOf(tenant);
+      const members = live === null ? [] : membersOf(containers, live);
+      return members.length > 0 ? members : containers;
     },
   };
 }

@@ -11,6 +11,8 @@ export interface Clock {
 
 export interface Observer {
   observe(signal: AbortSignal): Promise<ObservedHost>;
+  /** What Nginx runs with now; null when it is down. Needs no Docker. */
+  sites(): Promise<ObservedHost['sites']>;
   /** Numbers about the host; what the loop knows itself is left to it. */
   host(signal: AbortSignal): Promise<Omit<HostReport, 'orphans' | 'containers' | 'docker'>>;
   /** Calls back when something on the host may have changed, until the signal aborts. */

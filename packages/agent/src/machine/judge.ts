@@ -4,18 +4,21 @@ import type { ObservedContainer } from '@berth/shared/domain/observed';
 export type Complaint =
   { kind: 'crashes'; container: ObservedContainer } | { kind: 'unhealthy'; container: ObservedContainer };
 
-/** Ends of a process within one generation's life that make a crash loop. */
-const CRASHES = 2;
+/** How many ends of a process by itself, lately, are too many: while a generation bakes one, */
+export const BAKING = 1;
+/** and later, when Docker has brought it back often enough to call it a loop. */
+export const SERVING = 3;
 
 /**
- * The first complaint about these containers, or null. A container that ended once and came back is forgiven; a job that
- * ended well, and a container that was told to stop, are no complaint.
+ * The first complaint about these containers, or null. A job that ended well, and a container that was told to stop, are
+ * no complaint.
  */
-export function judge(containers: readonly ObservedContainer[]): Complaint | null {
+export function judge(containers: readonly ObservedContainer[], crashes: number): Complaint | null {
   for (const container of [...containers].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (container.role === 'release') continue;
-    if (container.deaths >= CRASHES && container.exitCode !== 0) return { kind: 'crashes', container };
-    if (container.state === 'restarting' && container.exitCode !== 0) return { kind: 'crashes', container };
+    if (container.role === 'release' || container.exitCode === 0) continue;
+    // Docker waits before it starts it once more; the agent may not have been there for the ends before.
+    if (container.deaths >= crashes || container.state === 'restarting')
+      return { kind: 'crashes', container };
     if (container.state === 'running' && container.health === 'unhealthy')
       return { kind: 'unhealthy', container };
   }

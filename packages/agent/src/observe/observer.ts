@@ -22,6 +22,8 @@ export interface ObserverDeps {
 export interface Observer {
   /** One list call; networks, routes and sites come from memory while nothing changed. Throws `docker_unavailable`. */
   observe(signal: AbortSignal): Promise<ObservedHost>;
+  /** What Nginx runs with now; null when it is down. Needs no Docker. */
+  sites(): Promise<ObservedHost['sites']>;
   /** Numbers about the host, in bytes, containers as last observed; never throws for a part that is down. */
   host(signal: AbortSignal): Promise<Omit<HostReport, 'orphans'>>;
   /** Calls back soon after anything changed that a plan could depend on, until the signal aborts. */
@@ -40,8 +42,9 @@ export function createObserver(deps: ObserverDeps): Observer {
 
   const listOurs = async (signal: AbortSignal): Promise<ObservedContainer[]> => {
     const containers: ObservedContainer[] = [];
+    const now = deps.clock.now();
     for (const entry of await docker.listContainers(label, { signal })) {
-      const container = containerFrom(config.agent, entry, (id) => deaths.of(id));
+      const container = containerFrom(config.agent, entry, (id) => deaths.of(id, now));
       if (container !== null) containers.push(container);
     }
     return containers;
@@ -63,6 +66,8 @@ export function createObserver(deps: ObserverDeps): Observer {
       lastCount = containers.length;
       return { containers, networks, routes, sites: known };
     },
+
+    sites,
 
     async host(signal) {
       const memory = await readMemory();

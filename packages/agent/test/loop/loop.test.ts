@@ -128,7 +128,7 @@ describe('the loop', () => {
     );
   });
 
-  it('returns when the new colour keeps crashing while it bakes', async () => {
+  it('returns when the new colour ends by itself while it bakes', async () => {
     const one = start(desiredState([desiredTenant('acme', 1)]));
     await waitFor(() => expect(one.heard.last('acme')?.live).toBe(1));
     one.loop.desire(desiredState([desiredTenant('acme', 2)], { revision: 2 }), ['acme']);
@@ -138,7 +138,7 @@ describe('the loop', () => {
     );
     const web = [...one.world.containers.values()].find((each) => each.name === 'a1-acme-g2-web-1');
     if (web === undefined) throw new Error('no web of generation 2');
-    web.deaths = 2;
+    web.deaths = 1;
     one.observer.call();
     await waitFor(() => expect(one.heard.kinds('acme')).toContain('tenant.returned'));
     await waitFor(() => expect(one.heard.last('acme')).toMatchObject({ live: 1, phase: 'failed' }));
@@ -243,10 +243,11 @@ describe('the loop', () => {
     await waitFor(() => expect(one.heard.last('acme')?.live).toBe(1));
     await waitFor(() => expect(one.heard.last('acme')?.phase).toBe('baking'));
     const before = one.executor.ran.length;
-    const views = one.loop.preview(
+    const views = await one.loop.preview(
       desiredTenant('acme', 2, {
         services: [serviceSpec('web', { route: webRoute, environment: { A: '1' } })],
       }),
+      new AbortController().signal,
     );
     expect(views.map((view) => view.kind)).toEqual([
       'preflight',

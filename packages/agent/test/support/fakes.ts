@@ -22,6 +22,9 @@ export class WorldObserver implements Observer {
     if (this.failing !== null) throw this.failing;
     return this.world.observed();
   }
+  async sites(): Promise<ObservedHost['sites']> {
+    return this.world.sites;
+  }
   async host(): Promise<Omit<HostReport, 'orphans' | 'containers' | 'docker'>> {
     return {
       memoryTotalBytes: 1,

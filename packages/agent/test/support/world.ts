@@ -5,7 +5,7 @@ import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/obser
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 import type { ContainerPlan, ContainerRef, Step, StepOutcome } from '@berth/shared/domain/step';
 import { adopt, recover } from '../../src/machine/adopt.ts';
-import { judge } from '../../src/machine/judge.ts';
+import { BAKING, judge } from '../../src/machine/judge.ts';
 import { advance, begin, condemn, rest } from '../../src/machine/machine.ts';
 import { membersOf } from '../../src/plan/containers.ts';
 import type { HostPlan, TenantPlan } from '../../src/plan/input.ts';
@@ -92,7 +92,11 @@ export class World {
         continue;
       }
       if (status.move.kind !== 'baking') continue;
-      const complaint = judge(membersOf(own, status.move.generation));
+      const { generation } = status.move;
+      const complaint = judge(
+        membersOf(own, status.move.generation).filter((each) => each.generation === generation),
+        BAKING,
+      );
       const next =
         complaint === null ? rest(status, this.now) : condemn(status, problem('crash_loop', 'watch'));
       this.statuses.set(tenant, next.status);
@@ -217,6 +221,13 @@ export class World {
   }
 
   private start(each: ContainerPlan): void {
+    for (const { service, condition } of each.spec.dependsOn) {
+      const needed = [...this.containers.values()].filter(
+        (other) => other.tenant === each.tenant && other.service === service && other.state === 'running',
+      );
+      if (condition === 'healthy' && !needed.some((other) => other.proven))
+        throw new Broken(`${each.name} starts before ${service} is healthy`);
+    }
     const container = this.byName(each.name);
     if (container === undefined) this.run(this.create(each, 'created'));
     else if (container.specHash !== each.specHash) throw new Broken(`${each.name} exists with another spec`);
@@ -250,6 +261,7 @@ export class World {
         throw new Broken(`a route leads to ${container.name} before it is healthy`);
     }
     container.state = 'running';
+    container.proven = false;
     container.exitCode = null;
     this.log.push(`start ${container.name}`);
   }
