@@ -15,6 +15,7 @@ import type { Clock, Fleet, Log } from '../services/fleet-types.ts';
 import { AgentSocket } from './agent-socket.ts';
 import { createNonces } from './nonces.ts';
 import { signedChallenge } from './signature.ts';
+import { createTurnstile } from './turnstile.ts';
 
 const PATH = '/api/v1/agent/connect';
 /** An agent that lets this much pile up does not read. A desired state goes out part by part, far below it. */
@@ -24,6 +25,15 @@ const SWEEP_MS = 1000;
 const FAREWELL_MS = 2000;
 /** How long an agent that we close may take to answer that; then its connection is cut. */
 const CLOSE_MS = 2000;
+
+/** Hellos that are looked up and verified at one time: enough to keep the threads that verify busy. */
+const ADMITTED_AT_ONCE = 128;
+
+/** An agent that has sent its first message. */
+interface Newcomer {
+  socket: AgentSocket;
+  data: RawData;
+}
 
 export interface Gateway {
   connections(): number;
@@ -67,6 +77,11 @@ export function attachGateway(options: GatewayOptions): Gateway {
     if (!(this instanceof AgentSocket)) return;
     this.heardAt = clock.now();
     if (this.stage === 'closing') return;
+    if (this.stage === 'opening' && !isBinary) {
+      this.stage = 'admitting';
+      door.enter({ socket: this, data });
+      return;
+    }
     const message = isBinary ? null : parse(data);
     if (message === null) {
       give(this, CLOSE.protocol, 'This is not a message of this protocol.');
@@ -74,9 +89,6 @@ export function attachGateway(options: GatewayOptions): Gateway {
     }
     switch (this.stage) {
       case 'opening':
-        if (message.type === 'hello') void admit(this, message);
-        else give(this, CLOSE.protocol, `The first message must be a hello, not ${message.type}.`);
-        return;
       case 'admitting':
         give(this, CLOSE.protocol, 'Nothing may follow the hello before the welcome.');
         return;
@@ -117,8 +129,15 @@ export function attachGateway(options: GatewayOptions): Gateway {
     socket.close(code, why.slice(0, 120));
   }
 
+  const door = createTurnstile<Newcomer>(ADMITTED_AT_ONCE, async ({ socket, data }) => {
+    if (socket.stage !== 'admitting' || socket.readyState !== socket.OPEN) return;
+    const message = parse(data);
+    if (message === null) give(socket, CLOSE.protocol, 'This is not a message of this protocol.');
+    else if (message.type === 'hello') await admit(socket, message);
+    else give(socket, CLOSE.protocol, `The first message must be a hello, not ${message.type}.`);
+  });
+
   async function admit(socket: AgentSocket, hello: Hello): Promise<void> {
-    socket.stage = 'admitting';
     const nonce = socket.nonce;
     socket.nonce = '';
     if (hello.protocol !== PROTOCOL_VERSION) {
