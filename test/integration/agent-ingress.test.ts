@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { realSleep } from '@berth/agent/system/clock';
-import { openConnections } from '@berth/agent/execute/network/drain';
+import { Connections } from '@berth/agent/system/connections';
 import type { ContainerPlan, StepOutcome } from '@berth/shared/domain/step';
 import type { RouteTarget, Site, TenantNetwork } from '@berth/shared/domain/network';
 import { createTestHost, type TestHost } from './support/host.ts';
@@ -316,10 +316,10 @@ describe('switch under load', () => {
 
   test('a drain that runs out of time says how much was left', async () => {
     await point(1, to(1));
-    const socket = connect({ host: web(1).address, port: 8080 });
+    const socket = connect({ host: virtual(1), port: 80 });
     await new Promise<void>((resolve) => socket.on('connect', resolve));
     try {
-      expect(await openConnections(web(1).address)).toBe(1);
+      expect((await new Connections().open()).get(web(1).address)).toBe(1);
       const note = await ok({ kind: 'drain', tenant: 'acme', addresses: [web(1).address], timeoutMs: 300 });
       expect(note).toMatch(/^1 connection was still open after/);
     } finally {

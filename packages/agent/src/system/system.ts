@@ -1,4 +1,5 @@
 import { HostConfig } from './config.ts';
+import { Connections } from './connections.ts';
 import { DockerClient } from './docker.ts';
 import { NetworkCache } from './network-cache.ts';
 import { Nft } from './nft.ts';
@@ -15,6 +16,7 @@ export interface System {
   readonly nginx: NginxControl;
   readonly routes: RouteTable;
   readonly networks: NetworkCache;
+  readonly connections: Connections;
   /** Containers that we ourselves are stopping now: their end is no death. */
   readonly stopping: Set<string>;
   close(): void;
@@ -34,6 +36,7 @@ export function createSystem(input: HostConfig): System {
     nginx: new NginxControl(config.nginx, paths),
     routes: new RouteTable(nft, { address: MAINTENANCE_ADDRESS, port: config.nginx.internalPort }),
     networks: new NetworkCache(docker, config.agent),
+    connections: new Connections(),
     stopping: new Set(),
     close() {
       docker.close();
