@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { Ended, EXIT } from '../exit-codes.ts';
-import { daemonScript, type Daemon } from '../local/dist.ts';
+import { daemonFlags, daemonScript, type Daemon } from '../local/dist.ts';
 import { does, examples, GlobalOptions, NoOptions, type Register } from './define.ts';
 
 export const registerCoordinator: Register = (program, contextOf) => {
@@ -47,7 +47,7 @@ async function become(daemon: Daemon, args: readonly string[]): Promise<void> {
   const script = daemonScript(daemon);
   if (!existsSync(script))
     throw new BerthError('internal', `${script} was not built. Build it: npm run build`);
-  const argv = [script, ...args];
+  const argv = [...daemonFlags(daemon), script, ...args];
   if (typeof process.execve === 'function') {
     process.execve(process.execPath, [process.execPath, ...process.execArgv, ...argv], process.env);
   }

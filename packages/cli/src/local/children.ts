@@ -5,6 +5,8 @@ import { endProcess, forgetProcess, identify, recordProcess, type ProcessIdentit
 
 export interface ChildOptions {
   name: string;
+  /** Node's own options. */
+  flags?: readonly string[];
   script: string;
   args: readonly string[];
   logFile: string;
@@ -30,7 +32,7 @@ export interface Child {
  */
 export async function startChild(options: ChildOptions): Promise<Child> {
   const log = openSync(options.logFile, 'a', 0o600);
-  const spawned = spawn(process.execPath, [options.script, ...options.args], {
+  const spawned = spawn(process.execPath, [...(options.flags ?? []), options.script, ...options.args], {
     stdio: ['ignore', 'pipe', log],
     detached: true,
     env: options.env,

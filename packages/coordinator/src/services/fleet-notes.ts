@@ -1,6 +1,6 @@
 import type { AckRecord, ConnectionNote, FleetStore } from './fleet-store.ts';
 import { createTick } from './fleet-tick.ts';
-import type { Log } from './fleet-types.ts';
+import type { Clock, Log } from './fleet-types.ts';
 
 /** While the store is away, notes beyond this are dropped, oldest first: they are told anew at the next connect. */
 const MAX_NOTES = 50_000;
@@ -10,6 +10,10 @@ const PER_WRITE = 500;
  * let in again.
  */
 const CONNECTIONS_MS = 250;
+/** More than this many at once are not noted while still more come, unless it takes too long. */
+const STORM = 64;
+const QUIET_MS = 200;
+const LATEST_MS = 5000;
 const ACKS_MS = 100;
 
 export interface Notes {
@@ -20,9 +24,23 @@ export interface Notes {
 }
 
 /** Who came, who went, and who has which revision: written in batches, because nobody waits for it. */
-export function createNotes(options: { store: FleetStore; log: Log; tickMs: number }): Notes {
+export function createNotes(options: { store: FleetStore; clock: Clock; log: Log; tickMs: number }): Notes {
   let connections: ConnectionNote[] = [];
   let acks = new Map<string, AckRecord>();
+
+  /** Whether more agents come than a few, and still do. */
+  function storming(): boolean {
+    const [oldest] = connections;
+    const newest = connections.at(-1);
+    if (oldest === undefined || newest === undefined || connections.length <= STORM) return false;
+    const now = options.clock.now();
+    return now - newest.at < QUIET_MS && now - oldest.at < LATEST_MS;
+  }
+
+  async function gather(): Promise<void> {
+    if (storming()) coming.request();
+    else await writeConnections();
+  }
 
   async function writeConnections(): Promise<void> {
     const chunk = connections.slice(0, PER_WRITE);
@@ -50,7 +68,7 @@ export function createNotes(options: { store: FleetStore; log: Log; tickMs: numb
     spacingMs: CONNECTIONS_MS,
     what: 'note which agents are connected',
     log,
-    run: writeConnections,
+    run: gather,
   });
   const taking = createTick({
     ms: Math.max(tickMs, ACKS_MS),

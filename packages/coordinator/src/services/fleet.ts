@@ -23,7 +23,7 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
   const joining = new Map<string, { count: number; changed: boolean; removed: boolean }>();
   const questions = createQuestions();
   const lookups = createLookups(store);
-  const notes = createNotes({ store, log, tickMs });
+  const notes = createNotes({ store, clock, log, tickMs });
   const keeper = createEpochKeeper({
     first: await store.epoch(),
     store,
