@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { daemonFlags } from '../packages/cli/src/local/dist.ts';
 import { bundled, startChild, type Child } from './support/child.ts';
-import { FromClients, FromServer, type Measure } from './support/link-messages.ts';
+import { FromClients, FromServer, MANY, type Measure } from './support/link-messages.ts';
 import type { z } from 'zod';
 
 /**
@@ -25,8 +26,6 @@ const KB_PER_AGENT = 12;
 const REPORT_ROUNDS = 5;
 /** How many connect at a time when memory per agent is measured; a storm leaves the allocator's scratch space behind. */
 const ARRIVING = 64;
-/** As the coordinator's unit starts it: V8's young generation does not grow to 48 MB in a storm and stay there. */
-const FLAGS = ['--max-semi-space-size=4'];
 
 type Clients = Child<z.infer<typeof FromClients>>;
 type Role = 'floor' | 'fleet';
@@ -44,13 +43,18 @@ interface Round {
   baseMb: number;
   /** With all agents, once they are connected. */
   rssMb: number;
+  privateMb: number;
   reconnectMs: number;
   reconnectCpuMs: number;
   fanoutMs: number;
   fanoutCpuUs: number;
   fanoutBytes: number;
+  /** One report a message: each agent tells of one tenant. */
   reportsPerSecond: number;
   reportCpuUs: number;
+  /** Twenty reports a message: what an agent gathers while twenty of its tenants move. */
+  gatheredPerSecond: number;
+  gatheredCpuUs: number;
 }
 
 const say = (line: string): void => {
@@ -74,7 +78,7 @@ async function round(
     programs.server,
     [role, String(agents), '0', programs.directory, first ? 'fresh' : 'known'],
     FromServer,
-    FLAGS,
+    daemonFlags('coordinator'),
   );
   try {
     const listening = await server.ask();
@@ -99,21 +103,28 @@ async function round(
     if (changed.kind !== 'changed') return unexpected(changed.kind);
     await wait(200);
     const quiet = await measured();
-    const reported = await clients.ask({ kind: 'report', rounds: REPORT_ROUNDS });
+    const reported = await clients.ask({ kind: 'report', rounds: REPORT_ROUNDS, perMessage: 1 });
     if (reported.kind !== 'reported') return unexpected(reported.kind);
+    const between = await measured();
+    const gathered = await clients.ask({ kind: 'report', rounds: REPORT_ROUNDS, perMessage: MANY });
+    if (gathered.kind !== 'reported') return unexpected(gathered.kind);
     const end = await measured();
     const reports = agents * REPORT_ROUNDS;
+    const many = Math.floor(agents / MANY) * MANY * REPORT_ROUNDS;
     return {
       kbPerAgent: (after.rssBytes - before.rssBytes) / 1024 / agents,
       baseMb: before.rssBytes / 1024 / 1024,
       rssMb: after.rssBytes / 1024 / 1024,
+      privateMb: after.privateBytes / 1024 / 1024,
       reconnectMs: connected.ms,
       reconnectCpuMs: after.cpuMs - before.cpuMs,
       fanoutMs: changed.ms,
       fanoutCpuUs: (changed.cpuMs * 1000) / agents,
       fanoutBytes: changed.bytes,
       reportsPerSecond: (reports * 1000) / reported.ms,
-      reportCpuUs: ((end.cpuMs - quiet.cpuMs) * 1000) / reports,
+      reportCpuUs: ((between.cpuMs - quiet.cpuMs) * 1000) / reports,
+      gatheredPerSecond: (many * 1000) / gathered.ms,
+      gatheredCpuUs: ((end.cpuMs - between.cpuMs) * 1000) / many,
     };
   } finally {
     // As a crash: nobody is told, and the next server finds all agents at its door.
@@ -161,9 +172,13 @@ async function measure(agents: number, rounds: number) {
       baseMb: rounded(arrived.baseMb),
       floorBaseMb: rounded(floorArrived.baseMb),
       rssMb: rounded(arrived.rssMb),
+      privateMb: rounded(arrived.privateMb),
       stormKbPerAgent: pair('kbPerAgent').value,
       floorStormKbPerAgent: pair('kbPerAgent').floor,
       stormRssMb: pair('rssMb').value,
+      floorStormRssMb: pair('rssMb').floor,
+      stormPrivateMb: pair('privateMb').value,
+      floorStormPrivateMb: pair('privateMb').floor,
       rssBudgetMb: rounded(BASE_MB + (KB_PER_AGENT * agents) / 1024),
       reconnectMs: pair('reconnectMs').value,
       floorReconnectMs: pair('reconnectMs').floor,
@@ -179,6 +194,11 @@ async function measure(agents: number, rounds: number) {
       reportsPerSecond: Math.round(of(ours, 'reportsPerSecond')),
       reportCpuUs: pair('reportCpuUs').value,
       floorReportCpuUs: pair('reportCpuUs').floor,
+      reportsPerSecondPerCore: Math.round(1_000_000 / of(ours, 'reportCpuUs')),
+      gatheredPerSecond: Math.round(of(ours, 'gatheredPerSecond')),
+      gatheredCpuUs: pair('gatheredCpuUs').value,
+      floorGatheredCpuUs: pair('gatheredCpuUs').floor,
+      gatheredPerSecondPerCore: Math.round(1_000_000 / of(ours, 'gatheredCpuUs')),
     };
   } finally {
     await clients.kill();

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { hostId, tenantOf, ToClients, type FromClients } from './link-messages.ts';
+import { hostId, MANY, tenantOf, tenantsOf, ToClients, type FromClients } from './link-messages.ts';
 import { RawAgent } from './raw-agent.ts';
 import type { z } from 'zod';
 
@@ -79,9 +79,13 @@ process.on('message', (raw) => {
         }
         round += 1;
         acknowledged = 0;
-        whenAll(() => acknowledged >= agents.length, next);
+        const one = message.perMessage === 1;
+        const speaking = one ? agents : agents.slice(0, Math.floor(agents.length / MANY));
+        whenAll(() => acknowledged >= speaking.length, next);
         const at = Date.now();
-        agents.forEach((agent, index) => agent.report(tenantOf(index), at));
+        speaking.forEach((agent, index) =>
+          agent.report(one ? [tenantOf(index)] : tenantsOf(index, agents.length), at),
+        );
       };
       next();
       return;

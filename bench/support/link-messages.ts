@@ -10,7 +10,12 @@ export const ToClients = z.discriminatedUnion('kind', [
     desired: z.boolean(),
     atOnce: z.number(),
   }),
-  z.object({ kind: z.literal('report'), rounds: z.number() }),
+  /** Every agent reports one tenant, or every twentieth agent twenty at once; so many times. */
+  z.object({
+    kind: z.literal('report'),
+    rounds: z.number(),
+    perMessage: z.union([z.literal(1), z.literal(20)]),
+  }),
   z.object({ kind: z.literal('drop') }),
 ]);
 export const FromClients = z.discriminatedUnion('kind', [
@@ -27,6 +32,7 @@ export const ToServer = z.discriminatedUnion('kind', [
 ]);
 export const Measure = z.object({
   rssBytes: z.number(),
+  privateBytes: z.number(),
   heapBytes: z.number(),
   cpuMs: z.number(),
 });
@@ -51,4 +57,12 @@ export const ServerArguments = z.object({
 export function hostId(number: number): string {
   return `h_${number.toString(36).padStart(16, '0')}`;
 }
+/** The tenants of that host; the first hosts have twenty, the others one. */
+export function tenantsOf(number: number, agents: number): string[] {
+  const many = number < Math.floor(agents / MANY) ? MANY : 1;
+  return Array.from({ length: many }, (_, index) =>
+    index === 0 ? tenantOf(number) : `tenant-${number}-${index}`,
+  );
+}
+export const MANY = 20;
 export const tenantOf = (number: number): string => `tenant-${number}`;

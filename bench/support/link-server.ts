@@ -9,11 +9,13 @@ import { createFleet } from '@berth/coordinator/services/fleet';
 import { desiredMessages } from '@berth/coordinator/services/fleet-wire';
 import { openStore } from '@berth/coordinator/store/open';
 import type { FleetStore } from '@berth/coordinator/services/fleet-store';
+import type { TenantRecord } from '@berth/coordinator/services/records';
 import type { Fleet } from '@berth/coordinator/services/fleet-types';
 import {
   hostId,
   ServerArguments,
   tenantOf,
+  tenantsOf,
   ToServer,
   type FromServer,
   type Measure,
@@ -45,15 +47,24 @@ const tell = (message: z.infer<typeof FromServer>): void => {
   process.send?.(message);
 };
 
-/** At rest: V8 gives pages back some time after a collection. */
-async function measure(): Promise<Measure> {
+/** At rest: V8 gives pages back some time after a collection. CPU is counted until all that was put off is done, too. */
+async function measure(settled: () => Promise<void>): Promise<Measure> {
+  await settled();
   const cpu = cpuMs();
   for (let round = 0; round < 3; round += 1) {
     globalThis.gc?.();
     await new Promise((resolve) => setTimeout(resolve, 150));
   }
   const { rss, heapUsed } = process.memoryUsage();
-  return { rssBytes: rss, heapBytes: heapUsed, cpuMs: cpu };
+  return { rssBytes: rss, privateBytes: privateBytes(), heapBytes: heapUsed, cpuMs: cpu };
+}
+
+/** What no other process shares: RSS without the pages of Node's own binary and of libraries. */
+function privateBytes(): number {
+  const rollup = readFileSync('/proc/self/smaps_rollup', 'utf8');
+  const kb = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0);
+  return (kb('Private_Clean') + kb('Private_Dirty')) * 1024;
 }
 
 function cpuMs(): number {
@@ -94,11 +105,15 @@ async function timed(
   tell({ kind: 'changed', ms, cpuMs: cpuMs() - before.cpuMs, bytes });
 }
 
-function listen(server: Server, change: () => Promise<void>): void {
+function listen(
+  server: Server,
+  change: () => Promise<void>,
+  settled: () => Promise<void> = () => Promise.resolve(),
+): void {
   process.on('message', (raw) => {
     const message = ToServer.parse(raw);
     if (message.kind === 'measure')
-      void measure().then((measured) => tell({ kind: 'measured', measure: measured }));
+      void measure(settled).then((measured) => tell({ kind: 'measured', measure: measured }));
     else void change();
   });
   server.listen({ port: given.port, host: '127.0.0.1', backlog: 4096 }, () => {
@@ -172,16 +187,38 @@ const database = (): { kind: 'sqlite'; path: string } => ({
   path: join(given.directory, 'coordinator.db'),
 });
 
+/** Reports are kept of tenants that are on record only. */
+function tenantRecord(tenant: string, host: string): TenantRecord {
+  return {
+    tenant,
+    app: 'shop',
+    release: 1,
+    generation: 1,
+    state: 'running',
+    host,
+    pool: 'default',
+    domains: [`${tenant}.example.com`],
+    routes: [],
+    reservedMemory: 0,
+    reservedCpus: 0,
+    surgeMemory: 0,
+    createdAt: 1,
+    updatedAt: 1,
+  };
+}
+
 async function seed(): Promise<void> {
   const keys = z
     .array(z.string())
     .parse(JSON.parse(readFileSync(join(given.directory, 'keys.json'), 'utf8')));
   const store = await openStore(database());
   await store.mutate(by, 1, async (tx) => {
+    await tx.insertApp('shop', 1);
     for (const [index, publicKey] of keys.entries()) {
       const host = hostId(index);
       await tx.insertHost({ host, name: `host-${index}`, publicKey, pool: 'default', createdAt: 1 });
       await tx.putDesired(host, { kind: 'tenant', entry: sampleTenant(tenantOf(index), 1) });
+      for (const tenant of tenantsOf(index, agents)) await tx.insertTenant(tenantRecord(tenant, host));
     }
     return {
       result: null,
@@ -196,17 +233,28 @@ async function fleet(): Promise<void> {
   const store = await openStore(database());
   const acks = counter();
   const recorded = counter();
+  let joined = 0;
+  let noted = 0;
   const counting: FleetStore = {
     ...store.fleet,
     async recordAcks(records) {
       await store.fleet.recordAcks(records);
       recorded.count(records.length);
     },
+    async noteConnections(notes) {
+      await store.fleet.noteConnections(notes);
+      noted += notes.length;
+    },
   };
   const server = createServer((_request, response) => response.writeHead(404).end());
   const all = await createFleet({ store: counting, clock, random: Math.random, log: quiet });
   const counted: Fleet = {
     ...all,
+    async admit(connection, hello, verify) {
+      const session = await all.admit(connection, hello, verify);
+      if (session !== null) joined += 1;
+      return session;
+    },
     receive(session, message, bytes) {
       if (message.type === 'desired.ack') acks.count(1);
       return all.receive(session, message, bytes);
@@ -214,7 +262,10 @@ async function fleet(): Promise<void> {
   };
   attachGateway({ server, fleet: counted, clock, log: quiet, signal: new AbortController().signal });
   let generation = (await store.fleet.desiredAll(hostId(0))).revision;
-  listen(server, async () => {
+  const settled = async (): Promise<void> => {
+    while (noted < joined) await new Promise((resolve) => setTimeout(resolve, 20));
+  };
+  const change = async (): Promise<void> => {
     generation += 1;
     await store.mutate(by, clock.now(), async (tx) => {
       for (let index = 0; index < agents; index += 1)
@@ -236,7 +287,8 @@ async function fleet(): Promise<void> {
       },
       frameOf(generation).length,
     );
-  });
+  };
+  listen(server, change, settled);
 }
 
 if (given.role === 'floor') floor();

@@ -61,13 +61,17 @@ export class RawAgent {
     socket?.destroy();
   }
 
-  /** One report of one tenant, as a deploy sends dozens. */
-  report(tenant: string, at: number): void {
+  /** One message with a report of each of these tenants, as a deploy sends dozens. */
+  report(tenants: readonly string[], at: number): void {
     this.#seq += 1;
-    this.#send(
-      `{"type":"report","seq":${this.#seq},"tenants":[{"tenant":"${tenant}","generation":2,"live":1,"phase":"moving","at":${at},` +
+    const reports = tenants.map(
+      (tenant) =>
+        `{"tenant":"${tenant}","generation":2,"live":1,"phase":"moving","at":${at},` +
         `"steps":[{"kind":"containers.start","title":"start web of generation 2","state":"running","startedAt":${at},"ms":null}],` +
-        `"problem":null,"retryAt":null,"containers":[]}],"removals":[],"events":[],"host":null}`,
+        `"problem":null,"retryAt":null,"containers":[]}`,
+    );
+    this.#send(
+      `{"type":"report","seq":${this.#seq},"tenants":[${reports.join(',')}],"removals":[],"events":[],"host":null}`,
     );
   }
 
