@@ -1,10 +1,11 @@
 import type { RouteEntry } from '@berth/shared/domain/network';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
-import type { Step } from '@berth/shared/domain/step';
+import type { ContainerPlan, Step } from '@berth/shared/domain/step';
 import { isUp, membersOf, refsOf, strayKeepers } from './containers.ts';
-import { entriesOf, namesOf, type Generation } from './generation.ts';
+import { entriesOf, namesOf, type Generation, type PlannedContainer } from './generation.ts';
 import { haltSteps, stopSteps, type TenantView } from './move.ts';
 import { changedEntries } from './routes.ts';
+import { gates, levelsOf } from './services.ts';
 
 /**
  * Keeps what serves as it should be: brings back what is missing, puts back a lost route, clears away what is left over.
@@ -23,9 +24,15 @@ export function keepSteps(
     for (const each of strayKeepers(view.containers, live, namesOf(generation))) stay.delete(each.id);
   const steps: Step[] = clearAway(view, stay, 'younger');
   if (live !== null) {
-    steps.push(...(generation === null ? resumeWhatExists(view, live) : bringBack(view, live, generation)));
+    const lost = generation === null ? [] : lostOf(view, generation);
     const wanted = generation === null ? entriesOfExisting(view, live) : entriesOf(generation, view.virtuals);
-    const changed = changedEntries(wanted, routes);
+    const fewer = withoutLost(wanted, lost);
+    const hiding = changedEntries(fewer, routes);
+    if (hiding.length > 0) steps.push({ kind: 'route.switch', tenant, generation: live, entries: hiding });
+    steps.push(
+      ...(generation === null ? resumeWhatExists(view, live) : bringBack(view, live, generation, lost)),
+    );
+    const changed = changedEntries(wanted, after(routes, fewer));
     if (changed.length > 0) {
       if (generation === null) steps.push(...settleRouted(view, live));
       steps.push({ kind: 'route.switch', tenant, generation: live, entries: changed });
@@ -35,10 +42,9 @@ export function keepSteps(
   return steps;
 }
 
-function bringBack(view: TenantView, live: number, generation: Generation): Step[] {
-  const tenant = view.status.tenant;
+function lostOf(view: TenantView, generation: Generation): PlannedContainer[] {
   const byName = new Map(view.containers.map((each) => [each.name, each]));
-  const lost = generation.containers.filter(({ plan, once }) => {
+  return generation.containers.filter(({ plan, once }) => {
     const container = byName.get(plan.name);
     if (container === undefined) return true;
     if (isUp(container) || container.state === 'removing') return false;
@@ -49,6 +55,36 @@ function bringBack(view: TenantView, live: number, generation: Generation): Step
       (container.exitCode === 0 || plan.spec.restart === 'no')
     );
   });
+}
+
+/**
+ * The routes that can do without their lost containers, without them: the copies that are left serve alone until the
+ * others are healthy again.
+ */
+function withoutLost(entries: readonly RouteEntry[], lost: readonly PlannedContainer[]): RouteEntry[] {
+  const gone = new Set(lost.map(({ plan }) => plan.address));
+  return entries.flatMap(({ virtual, target }): RouteEntry[] => {
+    if (target.kind !== 'containers') return [];
+    const endpoints = target.endpoints.filter((each) => !gone.has(each.address));
+    const some = endpoints.length > 0 && endpoints.length < target.endpoints.length;
+    return some ? [{ virtual, target: { kind: 'containers', endpoints } }] : [];
+  });
+}
+
+function after(routes: ObservedHost['routes'], entries: readonly RouteEntry[]): ObservedHost['routes'] {
+  return entries.length === 0
+    ? routes
+    : new Map([...routes, ...entries.map((each) => [each.virtual, each.target] as const)]);
+}
+
+function bringBack(
+  view: TenantView,
+  live: number,
+  generation: Generation,
+  lost: readonly PlannedContainer[],
+): Step[] {
+  const tenant = view.status.tenant;
+  const byName = new Map(view.containers.map((each) => [each.name, each]));
   if (lost.length === 0) return [];
   const containers = lost.map(({ plan }) => plan);
   const of = { tenant, generation: live };
@@ -61,8 +97,22 @@ function bringBack(view: TenantView, live: number, generation: Generation): Step
   if (missing.some((plan) => plan.spec.volumes.length > 0)) {
     steps.push({ kind: 'volume.ensure', tenant, volumes: generation.desired.spec.volumes });
   }
-  steps.push({ kind: 'containers.start', ...of, containers });
-  steps.push({ kind: 'containers.probe', ...of, containers });
+  const gating = gates(generation.services);
+  let unproven: ContainerPlan[] = [];
+  const probe = (): void => {
+    if (unproven.length > 0) steps.push({ kind: 'containers.probe', ...of, containers: unproven });
+    unproven = [];
+  };
+  // After a pause all of them come back, in the order in which they need each other.
+  for (const level of levelsOf(generation.services)) {
+    const names = new Set(level.map(({ spec }) => spec.name));
+    const together = containers.filter((plan) => names.has(plan.service));
+    if (together.length === 0) continue;
+    steps.push({ kind: 'containers.start', ...of, containers: together });
+    unproven.push(...together);
+    if (together.some((plan) => gating.has(plan.service))) probe();
+  }
+  probe();
   return steps;
 }
 

@@ -128,7 +128,11 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
     if (wanted.length === 0) continue;
     const names = new Set(planned.map(({ plan }) => plan.name));
     const old = view.containers.filter(
-      (each) => isUp(each) && !names.has(each.name) && level.some(({ spec }) => spec.name === each.service),
+      (each) =>
+        isUp(each) &&
+        !names.has(each.name) &&
+        level.some(({ spec }) => spec.name === each.service) &&
+        !isHarmlessBeside(view, each),
     );
     old.push(...forerunners(view, generation, level).filter((each) => !stopped.has(each.id)));
     for (const each of old) stopped.add(each.id);
@@ -144,6 +148,18 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
       steps.push({ kind: 'route.switch', tenant: of.tenant, generation: null, entries: shown });
   }
   return steps;
+}
+
+/** A colour that had no volume may serve on until the switch, though its service keeps data from now on. */
+function isHarmlessBeside(view: TenantView, container: ObservedContainer): boolean {
+  const live = view.status.known.find((each) => each.generation === view.status.live);
+  const before = live?.spec.services.find((service) => service.name === container.service);
+  return (
+    container.role === 'colour' &&
+    container.generation === live?.generation &&
+    before?.strategy === 'blue-green' &&
+    before.volumes.length === 0
+  );
 }
 
 /** The new one takes over the old one's address, and nobody must be led there before it is healthy. */

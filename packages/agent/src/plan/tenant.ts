@@ -133,7 +133,10 @@ function returnSteps(
   // A younger keeper holds the same address and the same volume; what must never run twice must not do so now either.
   // Where nobody remembers what that is, all of it is stopped.
   const once = new Set(
-    known.spec.services.filter((each) => each.strategy !== 'blue-green').map((each) => each.name),
+    // What failed may hold a volume under a name that the one before does not know.
+    [...known.spec.services, ...desired.spec.services]
+      .filter((each) => each.strategy !== 'blue-green')
+      .map((each) => each.name),
   );
   const rivals = view.containers.filter(
     (each) =>

@@ -16,6 +16,8 @@ const services = fc.record({
   scheduler: fc.boolean(),
   /** What the service is called that keeps the data, if any does. */
   database: fc.constantFrom('', 'db', 'store'),
+  /** What the service is called that keeps data and waits for the web, so that it is recreated each time. */
+  front: fc.constantFrom('', 'front', 'proxy'),
   /** More of them, each with a volume of its own, one with a route. */
   files: fc.boolean(),
   job: fc.boolean(),
@@ -70,6 +72,14 @@ function makeServices(
     }),
   );
   if (shape.api) made.push(serviceSpec('api', { environment, route: { ...webRoute, path: '/api' } }));
+  if (shape.front !== '')
+    made.push(
+      serviceSpec(shape.front, {
+        strategy: 'in-place',
+        volumes: [{ volume: 'cache', target: '/cache', readOnly: false }],
+        dependsOn: [on('web', 'started')],
+      }),
+    );
   if (shape.worker) made.push(serviceSpec('worker', { environment, dependsOn: [on('web', 'healthy')] }));
   if (shape.scheduler) made.push(serviceSpec('scheduler', { environment, strategy: 'recreate' }));
   return made;
@@ -182,7 +192,8 @@ describe('plan and machine, over random stories', () => {
         for (const tenant of Object.values(desired.tenants)) {
           const status = world.statuses.get(tenant.tenant) ?? newStatus(tenant.tenant);
           const key = `${tenant.tenant} ${tenant.generation}`;
-          const sound = !world.unhealthy.has(key) && !world.unverifiable.has(key);
+          const sound =
+            !world.unhealthy.has(key) && !world.unverifiable.has(key) && !world.condemned.has(key);
           if (tenant.state === 'paused') {
             expect(world.routedGenerations(tenant.tenant)).toEqual([]);
             continue;

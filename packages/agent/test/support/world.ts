@@ -36,6 +36,8 @@ export class World {
   unhealthy = new Set<string>();
   /** Generations whose verification through Nginx fails. */
   unverifiable = new Set<string>();
+  /** Generations that were seen to end by themselves while they baked: they are not tried again. */
+  condemned = new Set<string>();
   /** How often a release command really ran, by tenant and key. */
   releases = new Map<string, number>();
   /** Containers that were started or stopped, in order: to see what a change disturbed. */
@@ -99,6 +101,7 @@ export class World {
       );
       const next =
         complaint === null ? rest(status, this.now) : condemn(status, problem('crash_loop', 'watch'));
+      if (complaint !== null) this.condemned.add(`${tenant} ${generation}`);
       this.statuses.set(tenant, next.status);
     }
   }
@@ -244,7 +247,7 @@ export class World {
         other.tenant === container.tenant &&
         other.service === container.service &&
         other.replica === container.replica;
-      if (twins && container.strategy !== 'blue-green')
+      if (twins && container.strategy !== 'blue-green' && other.strategy !== 'blue-green')
         throw new Broken(`${container.name} and ${other.name} run side by side`);
       if (
         other.tenant === container.tenant &&
