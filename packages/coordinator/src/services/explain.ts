@@ -101,7 +101,9 @@ function ofReport({ tenant, host, now }: ExplainInput, report: TenantReport): Wo
       };
     case 'baking':
       return {
-        verdict: `${name} runs: generation ${tenant.generation} serves; the one before is kept for instant return until its bake time has passed.`,
+        verdict: report.containers.some((each) => each.generation < tenant.generation)
+          ? `${name} runs: generation ${tenant.generation} serves; the one before is kept for instant return until its bake time has passed.`
+          : `${name} runs: generation ${tenant.generation} serves; it is settled once its bake time has passed.`,
         advice: [],
       };
     case 'waiting':
@@ -113,24 +115,24 @@ function ofReport({ tenant, host, now }: ExplainInput, report: TenantReport): Wo
       };
     case 'returning':
       return {
-        verdict: `${name} is going back to the generation before${because(report)}.`,
+        verdict: report.containers.some((each) => each.generation < tenant.generation)
+          ? `${name} is going back to the generation before${because(report)}.`
+          : `Generation ${tenant.generation} of ${name} is being taken away again${because(report)}. There is none before it to go back to.`,
         advice: adviceOn(report, host),
       };
     case 'failed':
       return {
-        verdict: `Generation ${tenant.generation} of ${name} failed${because(report)}. ${stays}`,
+        verdict:
+          report.live === tenant.generation
+            ? `Generation ${tenant.generation} of ${name} serves, but something is wrong${because(report)}.${again(report, now)}`
+            : `Generation ${tenant.generation} of ${name} failed${because(report)}. ${stays}${again(report, now)}`,
         advice: adviceOn(report, host),
       };
-    case 'blocked': {
-      const again =
-        report.retryAt === null
-          ? ''
-          : ` It is tried again ${report.retryAt <= now ? 'now' : `in ${Math.ceil((report.retryAt - now) / 1000)} s`}.`;
+    case 'blocked':
       return {
-        verdict: `${name} is blocked${because(report)}. ${stays}${again}`,
+        verdict: `${name} is blocked${because(report)}. ${stays}${again(report, now)}`,
         advice: adviceOn(report, host),
       };
-    }
     case 'paused':
       return {
         verdict:
@@ -151,6 +153,11 @@ function assertNever(value: never): never {
   throw new Error(`unexpected phase ${JSON.stringify(value)}`);
 }
 
+function again({ retryAt }: TenantReport, now: number): string {
+  if (retryAt === null) return '';
+  return ` It is tried again ${retryAt <= now ? 'now' : `in ${Math.ceil((retryAt - now) / 1000)} s`}.`;
+}
+
 function because(report: TenantReport): string {
   const { problem } = report;
   if (problem === null) return '';
@@ -163,6 +170,10 @@ function adviceOn(report: TenantReport, host: HostView): string[] {
   if (problem === null) return [];
   const again = `"berth tenant restart ${tenant}" tries again.`;
   const service = problem.service ?? 'the service';
+  const look =
+    problem.logTail.length > 0
+      ? `Look at the log lines of ${service} below`
+      : `${service} left no log lines; look at its command and its health check`;
   const known: Partial<Record<ErrorCode, string[]>> = {
     image_not_found: [
       'Check the image name and tag in the Compose file and the variables in it; was it pushed to the registry?',
@@ -174,19 +185,19 @@ function adviceOn(report: TenantReport, host: HostView): string[] {
     ],
     registry_unreachable: [`Check that ${host.name} reaches the registry; Berth tries again by itself.`],
     health_failed: [
-      `Look at the log lines of ${service} below: it started but its health check never passed.`,
+      `${look}: it started but its health check never passed.`,
       `If it only needs longer, raise healthcheck.start_period of ${service}.`,
       again,
     ],
-    container_failed: [`Look at the log lines of ${service} below: it ended by itself.`, again],
-    crash_loop: [`${service} ends again and again; its last log lines are below.`, again],
+    container_failed: [`${look}: it ended by itself.`, again],
+    crash_loop: [`${look}: it ends again and again.`, again],
     memory_short: [
       `Free memory on ${host.name}: pause or remove tenants, lower memory reservations, or add a host.`,
       'It is tried again by itself when memory is free.',
     ],
     disk_short: [`Free disk space on ${host.name}: old images and logs are the usual cause.`],
     release_command_failed: [
-      'The release command (migration) failed; its last log lines are below. Fix it and make a new release.',
+      `The release command (migration) failed${problem.logTail.length > 0 ? '; its last log lines are below' : ' and left no log lines'}. Fix it and make a new release.`,
     ],
     verify_failed: [
       'The new version did not answer well through Nginx; see the route health path in the Compose file.',

@@ -1,11 +1,12 @@
 import type { ChangeTenant, ConfigValue, TenantExplain, TenantPlan } from '@berth/shared/api/schemas';
 import type { Finding } from '@berth/shared/compose/findings';
+import { nearest } from '@berth/shared/compose/suggest';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { StepView } from '@berth/shared/protocol/report';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
-import { changesBetween, effectOf } from './diff.ts';
+import { changesBetween, effectOf, type Effect } from './diff.ts';
 import { explain } from './explain.ts';
 import { foundTenant, nextGeneration, renderRecord } from './tenant-state.ts';
 import type { TemplateCache } from './templates.ts';
@@ -32,6 +33,23 @@ export function createTenantQuestions(
   { store, fleet, clock }: ServiceContext,
   cache: TemplateCache,
 ): TenantQuestions {
+  /**
+   * The steps that the change itself causes. While nothing of the containers changes, the host may still have work left
+   * over from the last deploy; that is not this change's doing.
+   */
+  async function stepsOf(
+    host: string,
+    effect: Effect,
+    before: DesiredTenant,
+    after: DesiredTenant,
+  ): Promise<{ steps: StepView[]; stepsFrom: 'agent' | 'unavailable' }> {
+    if (effect === 'none') return { steps: [], stepsFrom: fleet.online(host) ? 'agent' : 'unavailable' };
+    if (effect === 'new-generation') return stepsFor(host, after);
+    const [wanted, anyway] = await Promise.all([stepsFor(host, after), stepsFor(host, before)]);
+    const leftOver = new Set(anyway.steps.map(({ kind, title }) => `${kind} ${title}`));
+    return { ...wanted, steps: wanted.steps.filter(({ kind, title }) => !leftOver.has(`${kind} ${title}`)) };
+  }
+
   async function stepsFor(
     host: string,
     desired: DesiredTenant,
@@ -71,7 +89,7 @@ export function createTenantQuestions(
         toGeneration,
         changes: changesBetween(before, after),
         warnings: [...unusedWarnings(change, template.variables), ...warnings],
-        ...(await stepsFor(record.host, after)),
+        ...(await stepsOf(record.host, effect, before, after)),
       };
     },
     async explain(tenant) {
@@ -118,8 +136,18 @@ function unusedWarnings(change: ChangeTenant, used: readonly { name: string }[])
             line: 0,
             column: 0,
             path: `variables.${name}`,
-            message: 'the template does not use this variable',
+            message: notUsed(name, names),
           },
         ],
   );
+}
+
+function notUsed(name: string, used: ReadonlySet<string>): string {
+  const others = [...used].filter((each) => !each.startsWith('BERTH_'));
+  const near = nearest(
+    name.toLowerCase(),
+    others.map((each) => each.toLowerCase()),
+  );
+  const meant = others.find((each) => each.toLowerCase() === near);
+  return `the template does not use this variable${meant === undefined ? '' : `; did you mean ${meant}?`}`;
 }

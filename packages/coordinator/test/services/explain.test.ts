@@ -122,6 +122,58 @@ describe('explain', () => {
     expect(answer.problem?.logTail).toEqual(['last words']);
   });
 
+  test('speaks of a generation before only when there is one', () => {
+    const container = {
+      id: 'c',
+      name: 'web-1',
+      service: 'web',
+      replica: 1,
+      generation: 1,
+      role: 'colour' as const,
+      state: 'exited',
+      health: 'none' as const,
+      address: '10.0.0.2',
+    };
+    const baking = report('acme', { phase: 'baking', containers: [container] });
+    expect(explain(input({ report: baking })).verdict).toBe(
+      'acme runs: generation 1 serves; it is settled once its bake time has passed.',
+    );
+    const second = { ...input({ report: { ...baking, generation: 2, live: 2 } }) };
+    expect(explain({ ...second, tenant: { ...second.tenant, generation: 2 } }).verdict).toContain(
+      'the one before is kept for instant return',
+    );
+    const returning = report('acme', { phase: 'returning', problem: problem('crash_loop') });
+    expect(explain(input({ report: returning })).verdict).toContain('There is none before it');
+  });
+
+  test('points at log lines only when there are some', () => {
+    const silent: ReturnType<typeof problem> = { ...problem('health_failed'), logTail: [] };
+    const advice = (of: typeof silent): string =>
+      explain(input({ report: report('acme', { phase: 'failed', live: null, problem: of }) })).advice.join(
+        ' ',
+      );
+    expect(advice(problem('health_failed'))).toContain('Look at the log lines of web below');
+    expect(advice(silent)).toContain('web left no log lines');
+    expect(advice({ ...silent, code: 'release_command_failed' })).toContain('left no log lines');
+  });
+
+  test('does not call a generation failed that serves', () => {
+    const troubled = report('acme', { phase: 'failed', live: 1, problem: problem('crash_loop') });
+    expect(explain(input({ report: troubled })).verdict).toContain(
+      'Generation 1 of acme serves, but something is wrong at step containers.probe',
+    );
+  });
+
+  test('says when a failed tenant that nothing serves is tried again', () => {
+    const failed = report('acme', {
+      phase: 'failed',
+      live: null,
+      problem: problem('health_failed'),
+      retryAt: NOW + 4000,
+    });
+    expect(explain(input({ report: failed })).verdict).toContain('Nothing serves. It is tried again in 4 s.');
+  });
+
   test('says when a blocked tenant is tried again', () => {
     const blocked = report('acme', {
       phase: 'blocked',

@@ -286,6 +286,35 @@ describe('questions about a tenant', () => {
     });
   });
 
+  test('a plan lists only the steps that the change causes', async () => {
+    const view = (kind: string, title: string) => ({
+      kind,
+      title,
+      state: 'todo' as const,
+      startedAt: null,
+      ms: null,
+    });
+    const leftOver = view('containers.stop', 'stop web (the new generation serves)');
+    const own = view('ingress.apply', 'tell Nginx its 2 sites');
+    t.fleet.answer = (question) => ({
+      kind: 'plan',
+      steps:
+        question.kind === 'plan' && question.tenant.domains.includes('x.example.com')
+          ? [leftOver, own]
+          : [leftOver],
+    });
+    const routes = await t.services.questions.plan('acme', { domains: ['x.example.com'] });
+    expect(routes).toMatchObject({ effect: 'routes-only', stepsFrom: 'agent', steps: [own] });
+    t.fleet.questions.length = 0;
+    expect(await t.services.questions.plan('acme', {})).toMatchObject({ effect: 'none', steps: [] });
+    expect(t.fleet.questions).toEqual([]);
+  });
+
+  test('a plan suggests the variable that was meant', async () => {
+    const plan = await t.services.questions.plan('acme', { variables: { GREETNG: 'x' } });
+    expect(plan.warnings[0]?.message).toBe('the template does not use this variable; did you mean GREETING?');
+  });
+
   test('config tells each value and its layer', async () => {
     await t.store.mutate(BY, 1, async (tx) => {
       await tx.setVariable('app', 'shop', 'VERSION', '7', 1);

@@ -17,7 +17,7 @@ export class FakeFleet implements FleetPort {
   readonly told: string[] = [];
   modes = 0;
   readonly questions: Question[] = [];
-  answer: Answer | BerthError = { kind: 'plan', steps: [] };
+  answer: Answer | BerthError | ((question: Question) => Answer) = { kind: 'plan', steps: [] };
   readonly connected = new Set<string>();
 
   changed(host: string): void {
@@ -37,7 +37,7 @@ export class FakeFleet implements FleetPort {
     if (!this.connected.has(host)) throw new BerthError('host_offline', `Host ${host} is offline.`);
     this.questions.push(question);
     if (this.answer instanceof BerthError) throw this.answer;
-    return await Promise.resolve(this.answer);
+    return await Promise.resolve(typeof this.answer === 'function' ? this.answer(question) : this.answer);
   }
   online(host: string): boolean {
     return this.connected.has(host);
