@@ -17,6 +17,8 @@ export interface Rules {
   ignored?: readonly Row[];
   /** Errors. */
   refused?: readonly Row[];
+  /** Keys that are no keys at all but are often written, with what is meant. Errors. */
+  mistaken?: readonly Row[];
   /** What the mapping is called in messages. */
   what: string;
 }
@@ -68,8 +70,13 @@ function unknown(f: Findings, entry: Entry, rules: Rules): void {
     ...(rules.ignored ?? []).map((row) => row.key),
     ...(rules.refused ?? []).map((row) => row.key),
   ];
-  const near = nearest(entry.key, all);
   const key = entry.key.slice(0, 80);
+  const meant = rules.mistaken?.find((row) => row.key === entry.key);
+  if (meant !== undefined) {
+    f.error(entry, `\`${key}\` is not a key of ${rules.what}: ${meant.reason}`);
+    return;
+  }
+  const near = nearest(entry.key, all);
   f.error(
     entry,
     `\`${key}\` is not a key of ${rules.what}${near === undefined ? '' : `; did you mean \`${near}\`?`}`,

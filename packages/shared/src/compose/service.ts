@@ -12,6 +12,7 @@ import { startsAsRoot } from './images.ts';
 import { checkRights, readKernel } from './kernel.ts';
 import { readResources } from './limits.ts';
 import { DEFAULT_LOGGING, readLogging } from './logging.ts';
+import { MISTAKEN_IN_SERVICE } from './mistaken.ts';
 import type { Mounts } from './mounts.ts';
 import { readMounts } from './mounts.ts';
 import type { Entry } from './positions.ts';
@@ -62,6 +63,7 @@ export function readService(entry: Entry, around: Surroundings): ServiceDraft {
     known: KNOWN,
     ignored: IGNORED_IN_SERVICE,
     refused: REFUSED_IN_SERVICE,
+    mistaken: MISTAKEN_IN_SERVICE,
   });
   const berth = readServiceBerth(f, given.get('x-berth'));
   const profile = berth.profile ?? around.profile;

@@ -161,6 +161,8 @@ describe('values that are refused', () => {
     ['x-berth: { drian: 3s }', 'did you mean `drain`?'],
     ['x-berth: { bake: 3s }', 'move it to the top-level x-berth'],
     ['deploy: { x-berth: {} }', '`x-berth` stands at the top level'],
+    ['memory: 128m', '`memory` is not a key of a service: write mem_limit, or deploy.resources'],
+    ['env: { A: b }', 'write environment'],
     ['build: .\nimages: a', 'did you mean `image`?'],
     ['labels: !reset []', 'the YAML tag `!reset` is not supported'],
   ])('%s', (body, reason) => {
