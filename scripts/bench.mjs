@@ -16,10 +16,15 @@ main(async () => {
   const names = readdirSync(dir)
     .filter((file) => file.endsWith(SUFFIX))
     .map((file) => file.slice(0, -SUFFIX.length));
-  if (!names.includes(name)) {
-    say(name ? `there is no benchmark "${name}"` : 'usage: npm run bench -- NAME [--json]');
-    say(`benchmarks: ${names.join(', ') || 'none yet'}`);
-    return 2;
+  const asked = name === '--help' || name === '-h';
+  if (asked || !names.includes(name)) {
+    say(
+      asked || name === ''
+        ? 'usage: npm run bench -- NAME [--json]'
+        : `there is no benchmark ${JSON.stringify(name)}`,
+    );
+    say(`benchmarks: ${names.join(', ')}`);
+    return asked ? 0 : 2;
   }
   const finished = await prepare({ why: 'Measuring with real containers', system: 'bench' });
   if (finished !== undefined) return finished;

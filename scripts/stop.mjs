@@ -16,7 +16,11 @@ main(async () => {
   if (existsSync(cli) && existsSync(nodeBin) && existsSync(home)) {
     // A daemon of ours that died keeps containers nobody can remove: it comes back for that.
     const own = await ensureOwnDocker();
-    const env = toolEnvironment({ BERTH_HOME: home, ...(own && { DOCKER_HOST: own.dockerHost }) });
+    const env = toolEnvironment({
+      BERTH_HOME: home,
+      BERTH_STARTED_BY: 'npm',
+      ...(own && { DOCKER_HOST: own.dockerHost }),
+    });
     code = await runAttached(nodeBin, [cli, 'down', '-y', ...process.argv.slice(2)], {
       env,
       cwd: root,
@@ -31,6 +35,6 @@ main(async () => {
   }
   if (await stopDocker({ purge: true }))
     say('stopped the Docker daemon that Berth had started, and removed its data');
-  say('all of it is gone; the tools in .berth/toolchain stay for the next start');
+  say('all of it is gone, volumes too; .berth/toolchain, node_modules and dist stay for the next start');
   return code;
 });

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ensureDependencies } from './bootstrap/dependencies.mjs';
 import { ensureDocker, stopDocker } from './bootstrap/docker.mjs';
 import { main, say } from './bootstrap/log.mjs';
 import { home, root } from './bootstrap/paths.mjs';
@@ -8,13 +9,16 @@ import { prepare } from './bootstrap/prepare.mjs';
 import { inForeground } from './bootstrap/process.mjs';
 import { runAttached } from './bootstrap/run.mjs';
 import { postgresBinaries, staticBusybox } from './bootstrap/system.mjs';
-import { nodeBin, toolEnvironment } from './bootstrap/toolchain.mjs';
+import { ensureToolchain, nodeBin, toolEnvironment } from './bootstrap/toolchain.mjs';
+
+const args = process.argv.slice(2);
+// Units need neither root nor Docker nor anything of the system: asked for alone, they get nothing of it.
+const unitsOnly =
+  args.length > 0 && args.every((word) => /^(\.\/)?packages(\/|$)|^--project=unit$/.test(word));
 
 main(async () => {
-  const finished = await prepare({ why: 'Testing with real containers', system: 'test' });
-  if (finished !== undefined) return finished;
-  const busybox = await staticBusybox();
-  const docker = await ensureDocker();
+  const parts = unitsOnly ? await forUnits() : await forAll();
+  if (typeof parts === 'number') return parts;
   const scratch = mkdtempSync(join(tmpdir(), 'berth-test-'));
   const resultFile = join(scratch, 'result.json');
   let code = 1;
@@ -25,22 +29,20 @@ main(async () => {
         join(root, 'node_modules/vitest/vitest.mjs'),
         'run',
         `--reporter=${join(root, 'scripts/test/reporter.mjs')}`,
-        ...process.argv.slice(2),
+        ...(unitsOnly ? ['--project=unit', ...args.filter((word) => word !== '--project=unit')] : args),
       ],
       {
         cwd: root,
         foreground: inForeground,
         env: toolEnvironment({
           BERTH_HOME: home,
-          DOCKER_HOST: docker.dockerHost,
-          BERTH_POSTGRES_BIN: postgresBinaries() ?? '',
-          BERTH_BUSYBOX: busybox,
+          ...parts.env,
           BERTH_TEST_RESULT: resultFile,
         }),
       },
     );
   } finally {
-    if (docker.started && (await stopDocker({ purge: false })))
+    if (parts.docker?.started && (await stopDocker({ purge: false })))
       say('stopped the Docker daemon that the tests had started');
   }
   const result = readResult(resultFile);
@@ -54,6 +56,28 @@ main(async () => {
   process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
   return code !== 0 || failed > 0 || errors > 0 || passed === 0 ? code || 1 : 0;
 });
+
+async function forUnits() {
+  await ensureToolchain();
+  await ensureDependencies();
+  return { env: {} };
+}
+
+/** @returns the exit code when a second copy under sudo has done it all, else what the tests with real parts need */
+async function forAll() {
+  const finished = await prepare({ why: 'Testing with real containers', system: 'test' });
+  if (finished !== undefined) return finished;
+  const busybox = await staticBusybox();
+  const docker = await ensureDocker();
+  return {
+    docker,
+    env: {
+      DOCKER_HOST: docker.dockerHost,
+      BERTH_POSTGRES_BIN: postgresBinaries() ?? '',
+      BERTH_BUSYBOX: busybox,
+    },
+  };
+}
 
 function readResult(file) {
   try {
