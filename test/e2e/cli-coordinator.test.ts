@@ -101,7 +101,7 @@ test('a deploy that fails ends with its step, the last ten log lines and where t
   expect(said.stdout.trimEnd().endsWith('berth tenant explain delta')).toBe(true);
   const explained = await berth.run(['tenant', 'explain', 'delta']);
   expect(explained.code).toBe(0);
-  expect(explained.stdout).toMatch(/blocked at containers\.probe \(web\)/);
+  expect(explained.stdout).toMatch(/failed at containers\.probe \(web\)/);
   expect(explained.stdout.trimEnd().endsWith('│ last words 10')).toBe(true);
 });
 
@@ -193,12 +193,41 @@ test('events are followed as JSON lines until they are interrupted', async () =>
 test('a refused Compose file is named with its line and column', async () => {
   const file = berth.file('bad.yaml', 'name: bad\nservices:\n  web:\n    image: x\n    privileged: true\n');
   const said = await berth.run(['app', 'apply', '-f', file]);
-  expect(said.code).toBe(1);
+  expect(said.code).toBe(2);
   expect(said.stderr).toMatch(new RegExp(`${file}:5:\\d+: services\\.web\\.privileged: `));
   const machine = await berth.run(['app', 'apply', '-f', file, '--json']);
   expect(JSON.parse(machine.stderr)).toMatchObject({
     error: { code: 'invalid_compose', details: { findings: [{ line: 5 }] } },
   });
+});
+
+test('a Compose file may come from stdin, and what cannot be read is said without codes of the system', async () => {
+  const text = 'name: piped\nservices:\n  web:\n    image: x\n    x-berth: { route: { port: 80 } }\n';
+  const said = await berth.run(['app', 'apply', '-f', '-'], { stdin: text });
+  expect(said, said.stderr).toMatchObject({ code: 0 });
+  expect(said.stdout).toContain('piped: release 1 created\nNext, a customer of it: berth tenant create');
+  const folder = await berth.run(['app', 'apply', '-f', '.']);
+  expect(folder).toMatchObject({ code: 2, stderr: 'error: . could not be read: it is a directory.\n' });
+  const gone = await berth.run(['app', 'apply', '-f', 'gone.yaml']);
+  expect(gone).toMatchObject({
+    code: 2,
+    stderr: 'error: gone.yaml could not be read: there is no such file.\n',
+  });
+});
+
+test('a wrong option is found out before anything is changed', async () => {
+  await create('lambda');
+  const said = await berth.run(['tenant', 'set', 'lambda', '--var', 'GREETING=x', '--timeout', 'banana']);
+  expect(said.code).toBe(2);
+  expect(await json(['tenant', 'show', 'lambda'])).toMatchObject({ generation: 1 });
+});
+
+test('a variable that the template does not use is warned of, with the name that was meant', async () => {
+  const said = await create('mu', '--var', 'GREETNG=hi');
+  expect(said.stdout).toContain('warning: variables.GREETNG: the template does not use this variable');
+  expect(said.stdout).toContain('did you mean GREETING?');
+  const changed = await json(['tenant', 'set', 'mu', '--var', 'GREETNG=ho']);
+  expect(changed).toMatchObject({ outcome: 'unchanged', warnings: [{ path: 'variables.GREETNG' }] });
 });
 
 test('an env file that is missing is named, and its values reach the tenant when it is there', async () => {

@@ -1,24 +1,26 @@
 import type { ApiClient } from '@berth/shared/api/client';
 import { wantedEnvFiles } from '@berth/shared/compose/environment';
-import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import { BerthError } from '@berth/shared/domain/errors';
 import { readFileSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { composeNameOf } from './compose-name.ts';
 import { isMissing } from './config.ts';
 import { UsageError } from './exit-codes.ts';
+import { readText, whyUnreadable } from './read-text.ts';
 
 /**
- * Reads a Compose file and the env files it names, and hands them over as the app's newest release. Errors: UsageError
+ * Reads a Compose file (or takes its `text`) and the env files it names, and hands them over as the app's newest
+ * release. Errors: UsageError
  * for files that cannot be read; the coordinator's refusal, with the file's name in its details.
  */
 export async function applyApp(
   api: ApiClient,
   cwd: string,
   signal: AbortSignal,
-  given: { file: string; name?: string | undefined; label: readonly string[] },
+  given: { file: string; name?: string | undefined; label: readonly string[]; text?: string },
 ) {
   const path = resolve(cwd, given.file);
-  const compose = readText(path, given.file);
+  const compose = given.text ?? readText(path, given.file);
   const name = given.name ?? composeNameOf(compose);
   if (name === undefined) {
     throw new UsageError(
@@ -33,7 +35,7 @@ export async function applyApp(
     } catch (cause) {
       if (isMissing(cause) && !wanted.required) continue;
       throw new UsageError(
-        `${basename(path)} names the env file ${wanted.path}, which could not be read: ${messageOf(cause)}`,
+        `${basename(path)} names the env file ${wanted.path}, which could not be read: ${whyUnreadable(cause)}.`,
         'Its path is relative to the Compose file. Write `required: false` beside it if it may be missing.',
       );
     }
@@ -54,12 +56,4 @@ function parseLabel(text: string): [string, string] {
   const at = text.indexOf('=');
   if (at <= 0) throw new UsageError(`--label ${text} is not NAME=VALUE.`);
   return [text.slice(0, at), text.slice(at + 1)];
-}
-
-function readText(path: string, shown: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new UsageError(`${shown} could not be read: ${messageOf(cause)}`);
-  }
 }

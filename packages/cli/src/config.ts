@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from './exit-codes.ts';
+import { readText } from './read-text.ts';
 
 /** What `berth login` and `berth up` write down: where the coordinator is and who we are there. */
 export const LoginFile = z.object({ url: z.url({ protocol: /^https?$/ }), token: z.string().min(1) });
@@ -119,13 +120,9 @@ export function parseUrl(text: string): string {
 }
 
 export function readTokenFile(path: string): string {
-  try {
-    const token = readFileSync(path, 'utf8').trim();
-    if (token === '') throw new Error('it is empty');
-    return token;
-  } catch (cause) {
-    throw new UsageError(`The token file ${path} could not be read: ${messageOf(cause)}`);
-  }
+  const token = readText(path, `The token file ${path}`).trim();
+  if (token === '') throw new UsageError(`The token file ${path} is empty.`);
+  return token;
 }
 
 export function isMissing(thrown: unknown): boolean {

@@ -45,6 +45,7 @@ function exitCodeOfError(code: ErrorCode): ExitCode {
     case 'forbidden':
       return EXIT.notAllowed;
     case 'invalid_request':
+    case 'invalid_compose':
       return EXIT.usage;
     default:
       return EXIT.failed;

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { createContext } from './context.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { homeOf } from './local/home.ts';
+import { verbsOf } from './local/started-by.ts';
 import { printError } from './output/errors.ts';
 import { createOutput } from './output/output.ts';
 import { createProgram } from './program.ts';
@@ -49,7 +51,8 @@ async function main(): Promise<void> {
   try {
     await program.parseAsync(argv, { from: 'user' });
   } catch (thrown) {
-    if (!stop.signal.aborted || !isAbort(thrown)) printError(thrown, output);
+    if (!stop.signal.aborted || !isAbort(thrown))
+      printError(thrown, output, verbsOf(process.env, homeOf(process.env, process.cwd())).start);
     process.exitCode = isAbort(thrown) ? EXIT.failed : exitCodeOf(thrown);
   } finally {
     process.off('SIGINT', onSignal);

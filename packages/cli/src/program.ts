@@ -57,9 +57,9 @@ export function createProgram(output: Output, contextOf: ContextOf): Command {
   program
     .description('One berth for every customer: per-tenant copies of an app on plain hosts.')
     .version(VERSION, '-V, --version')
-    .option('--json', 'answers for machines: one JSON document, or JSON lines where output is followed')
-    .option('--url <url>', 'the coordinator; without it BERTH_URL or the login')
-    .option('--token-file <file>', 'a file with the token; without it BERTH_TOKEN or the login');
+    .option('--json', 'answers for machines')
+    .option('--url <url>', 'the coordinator')
+    .option('--token-file <file>', 'a file with the token');
   for (const register of REGISTER) register(program, contextOf);
   program.addHelpText(
     'after',
@@ -68,6 +68,9 @@ Examples:
   berth up --example                                              one machine, with an example app
   berth tenant create acme --app shop --domain acme.example.com   a customer, live
   berth tenant explain acme                                       why isn't it running?
+
+--json gives one JSON document, or JSON lines where output is followed. Without --url and --token-file, BERTH_URL and
+BERTH_TOKEN or the login say where it goes and as whom.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 not allowed.`,
   );

@@ -5,7 +5,9 @@ import { Problem } from '@berth/shared/domain/step';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { followEvents } from './follow.ts';
+import { duration } from './output/format.ts';
 import type { StepList } from './output/steps.ts';
+import { createPatience, type Patience } from './patience.ts';
 
 /** What a mutation of a tenant should come to. */
 export type Goal = 'live' | 'paused' | 'removed';
@@ -18,8 +20,11 @@ export interface StepSeen {
 }
 
 export interface Outcome {
-  /** `timeout`: not over yet when we stopped waiting; `interrupted`: Ctrl-C; the work goes on in both cases. */
-  outcome: Goal | 'failed' | 'returned' | 'timeout' | 'interrupted';
+  /**
+   * `blocked`: something is in the way and patience ran out; `timeout`: not over yet when we stopped waiting;
+   * `interrupted`: Ctrl-C. The host goes on in all three.
+   */
+  outcome: Goal | 'failed' | 'returned' | 'blocked' | 'timeout' | 'interrupted';
   ms: number;
   steps: StepSeen[];
   problem: Problem | null;
@@ -37,6 +42,8 @@ export interface WaitOptions {
   list: StepList;
   /** A step that ends the wait for `live` when it is done: a change of routes makes no new generation. */
   lastStep?: string;
+  /** How long a tenant may stay blocked before the wait ends; without it, until the time is up. */
+  blockedMs?: number;
 }
 
 const StepDetails = z.object({
@@ -55,16 +62,22 @@ export async function waitForTenant(options: WaitOptions): Promise<Outcome> {
   const over = new AbortController();
   const deadline = AbortSignal.timeout(options.timeoutMs);
   const signal = AbortSignal.any([options.signal, over.signal, deadline]);
-  const seen: Seen = { steps: [], problem: null, lastRemark: '', shown: new Set() };
+  const seen: Seen = { steps: [], problem: null, lastRemark: '', shown: new Set(), titles: new Map() };
+  const patience = createPatience(options.blockedMs);
 
   try {
-    const end = await Promise.race([byEvents(options, seen, signal), byState(options, seen, signal)]);
+    const end = await Promise.race([
+      byEvents(options, seen, patience, signal),
+      byState(options, seen, signal),
+      patience.ended,
+    ]);
     if (end !== undefined)
       return { outcome: end, ms: clock.now() - began, steps: seen.steps, problem: seen.problem };
     const why = options.signal.aborted ? 'interrupted' : 'timeout';
     return { outcome: why, ms: clock.now() - began, steps: seen.steps, problem: seen.problem };
   } finally {
     over.abort();
+    patience.close();
     list.close();
   }
 }
@@ -75,15 +88,25 @@ interface Seen {
   lastRemark: string;
   /** Ended steps that were shown; a blocked tenant goes through the same ones again and again. */
   shown: Set<string>;
+  /** What each step was called when it began: the event of its failure brings the error instead. */
+  titles: Map<string, string>;
 }
 
 type End = Exclude<Outcome['outcome'], 'timeout' | 'interrupted'>;
 
-async function byEvents(options: WaitOptions, seen: Seen, signal: AbortSignal): Promise<End | undefined> {
+async function byEvents(
+  options: WaitOptions,
+  seen: Seen,
+  patience: Patience,
+  signal: AbortSignal,
+): Promise<End | undefined> {
   const filter = { tenant: options.tenant, after: options.afterEvent };
   for await (const event of followEvents(options.api, filter, signal, options.clock, options.timeoutMs)) {
     const end = take(event, options, seen);
     if (end !== undefined) return end;
+    if (event.generation !== null && event.generation < options.generation) continue;
+    patience.take(event, seen.problem);
+    if (event.kind === 'tenant.blocked') await sayBlocked(options, seen, signal);
   }
   return undefined;
 }
@@ -109,16 +132,35 @@ function take(event: Event, options: WaitOptions, seen: Seen): End | undefined {
       if (older) return undefined;
       seen.problem = problemOf(event);
       return event.kind === 'tenant.failed' ? 'failed' : 'returned';
-    case 'tenant.blocked': {
-      seen.problem = problemOf(event);
-      const why = `waiting: ${seen.problem?.message ?? event.message}`;
-      // It is tried again and again; saying it once is enough.
-      if (why !== seen.lastRemark) options.list.remark(why);
-      seen.lastRemark = why;
+    case 'tenant.blocked':
+      if (!older) seen.problem = problemOf(event);
       return undefined;
-    }
     default:
       return undefined;
+  }
+}
+
+/** Why it is blocked and what becomes of it, at once. It is tried again and again; saying it once is enough. */
+async function sayBlocked(options: WaitOptions, seen: Seen, signal: AbortSignal): Promise<void> {
+  if (seen.problem === null) return;
+  const why = `blocked: ${seen.problem.message}`;
+  if (why === seen.lastRemark) return;
+  seen.lastRemark = why;
+  options.list.remark(why);
+  const next = await nextTry(options, signal);
+  options.list.remark(
+    `  The host goes on trying by itself${next}. Why, and what to do: berth tenant explain ${options.tenant}`,
+  );
+}
+
+/** When the host tries again, in words; nothing when that is not known. */
+async function nextTry({ api, tenant, clock }: WaitOptions, signal: AbortSignal): Promise<string> {
+  try {
+    const { retryAt } = await api.explainTenant({ params: { tenant } }, signal);
+    return retryAt === null ? '' : `, next in ${duration(Math.max(0, retryAt - clock.now()))}`;
+  } catch {
+    // Only a remark depends on it; what is wrong with the coordinator shows elsewhere.
+    return '';
   }
 }
 
@@ -127,7 +169,8 @@ function showStep(event: Event, options: WaitOptions, seen: Seen): string | unde
   const details = StepDetails.safeParse(event.details);
   if (!details.success) return undefined;
   const { step, state, ms } = details.data;
-  const title = event.message === '' ? step : event.message;
+  if (state === 'started' && event.message !== '') seen.titles.set(step, event.message);
+  const title = seen.titles.get(step) ?? (event.message === '' ? step : event.message);
   const again = seen.lastRemark !== '' && seen.shown.has(`${state} ${title}`);
   if (!again) {
     if (state === 'started') options.list.started(step, title);

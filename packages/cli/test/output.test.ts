@@ -150,3 +150,27 @@ test('errors are one JSON document with --json', () => {
   });
   expect(written.out).toBe('');
 });
+
+test('what the API refuses is said in the words of the command line', () => {
+  const said = (field: string, message: string): string => {
+    const { output, written } = keptOutput('human');
+    const details = { in: 'body', issues: [{ field, message }] };
+    printError(
+      new BerthError('invalid_request', `The body is not right. ${field}: ${message}.`, { details }),
+      output,
+    );
+    return written.err;
+  };
+  expect(said('app', 'an app name must be short')).toBe('error: An app name must be short.\n');
+  expect(said('domains.0', 'a domain must be a host name')).toBe(
+    'error: --domain: a domain must be a host name.\n',
+  );
+  expect(said('variables.A', 'too long')).toBe('error: --var A: too long.\n');
+  expect(said('', 'nothing was said')).toBe('error: Nothing was said.\n');
+});
+
+test('an instance that npm start began is started with npm start again', () => {
+  const { output, written } = keptOutput('human');
+  printError(new BerthError('unavailable', 'No coordinator answers.'), output, 'npm start');
+  expect(written.err).toContain('start it with: npm start');
+});

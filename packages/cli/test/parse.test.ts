@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BerthError } from '@berth/shared/domain/errors';
 import { expect, test } from 'vitest';
-import { parseCount, parseTime, parseVariable, readVariables } from '../src/commands/parse.ts';
+import { parseCount, parsePort, parseTime, parseVariable, readVariables } from '../src/commands/parse.ts';
 import { composeNameOf } from '../src/compose-name.ts';
 import { Ended, exitCodeOf, UsageError } from '../src/exit-codes.ts';
 
@@ -43,6 +43,9 @@ test('counts and times say what they want', () => {
   expect(parseCount('12', '--lines')).toBe(12);
   for (const bad of ['0', '-1', '1.5', 'x', '']) expect(() => parseCount(bad, '--lines')).toThrow(/--lines/);
   expect(parseTime('5m', '--timeout')).toBe(300_000);
+  expect(parsePort('8080', '--port')).toBe(8080);
+  for (const bad of ['banana', '0', '65536', '-1', ''])
+    expect(() => parsePort(bad, '--http-port')).toThrow(/--http-port must be a port/);
   expect(() => parseTime('soon', '--timeout')).toThrow(/30s, 5m or 2h/);
 });
 
@@ -58,6 +61,7 @@ test('each class of error has its exit code', () => {
   const codes = [
     new UsageError('x'),
     new BerthError('invalid_request', 'x'),
+    new BerthError('invalid_compose', 'x'),
     new BerthError('unavailable', 'x'),
     new BerthError('unauthenticated', 'x'),
     new BerthError('forbidden', 'x'),
@@ -65,5 +69,5 @@ test('each class of error has its exit code', () => {
     new Error('x'),
     new Ended(0),
   ].map(exitCodeOf);
-  expect(codes).toEqual([2, 2, 3, 4, 4, 1, 1, 0]);
+  expect(codes).toEqual([2, 2, 2, 3, 4, 4, 1, 1, 0]);
 });

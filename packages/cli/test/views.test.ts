@@ -1,5 +1,6 @@
 import type { TenantExplain, TenantPlan } from '@berth/shared/api/schemas';
 import { expect, test } from 'vitest';
+import { headline } from '../src/commands/deploy.ts';
 import { explainView } from '../src/commands/explain-view.ts';
 import { phaseText } from '../src/commands/phase.ts';
 import { planView } from '../src/commands/plan-view.ts';
@@ -39,11 +40,62 @@ test('an explanation says the verdict first, the blocked step and its reason, an
   const text = explainView(explained, output, 5000);
   const lines = text.split('\n');
   expect(lines[0]).toBe('Generation 2 of acme failed.');
-  expect(text).toContain('blocked at containers.probe (web), 5.0 s ago:');
+  expect(text).toContain('failed at containers.probe (web), 5.0 s ago:');
   expect(text).toContain('web never became healthy: exit code 1 [health_failed]');
   expect(text).toContain('  ✓ image shop:2 0.3 s\n  ✗ wait until web is healthy 9.0 s\n  · switch the route');
   expect(text).toContain('  - Look at its log.');
   expect(lines.slice(-3)).toEqual(['last log lines', '  │ first', '  │ last ']);
+});
+
+test('what is blocked says since when and when it was last tried', () => {
+  const blocked: TenantExplain = { ...explained, phase: 'blocked' };
+  const problem = { ...explained.problem!, at: 60_000 };
+  const text = explainView({ ...blocked, problem }, output, 65_000, 5000);
+  expect(text).toContain('blocked at containers.probe (web), for 60 s, last tried 5.0 s ago:');
+  expect(explainView({ ...blocked, problem }, output, 65_000, 60_000)).toContain('(web), 5.0 s ago:');
+});
+
+test('a container that Docker has not checked yet is explained, when it serves', () => {
+  const container = {
+    id: 'c',
+    name: 'x-web-1',
+    service: 'web',
+    replica: 1,
+    generation: 2,
+    role: 'colour' as const,
+    state: 'running',
+    health: 'starting' as const,
+    address: '10.0.0.2',
+  };
+  const live: TenantExplain = {
+    ...explained,
+    phase: 'baking',
+    problem: null,
+    live: 2,
+    containers: [container],
+  };
+  expect(explainView(live, output, 5000)).toContain("starting: passed Berth's own check");
+  expect(explainView(live, output, 5000)).toContain('2 live, live (baking)');
+  expect(explainView({ ...live, live: 1 }, output, 5000)).not.toContain('starting: passed');
+});
+
+test('how a deploy ended says what serves now, and nothing that is not so', () => {
+  const changed = { generation: 2 };
+  const of = (
+    outcome: 'failed' | 'returned' | 'blocked' | 'timeout',
+    live: number | null | undefined,
+  ): string =>
+    headline({ outcome, ms: 1000 }, changed, live === undefined ? undefined : { live, state: 'running' });
+  expect(of('failed', 1)).toBe('generation 2 failed after 1.0 s; generation 1 still serves');
+  expect(of('failed', null)).toBe(
+    'generation 2 failed after 1.0 s; nothing serves, since nothing did before; the host tries it again',
+  );
+  expect(of('failed', undefined)).toBe(
+    'generation 2 failed after 1.0 s; what served before is left as it was',
+  );
+  expect(of('returned', 1)).toBe('generation 2 went bad after the switch; generation 1 serves again (1.0 s)');
+  expect(of('blocked', 1)).toContain('generation 1 still serves. The host goes on trying');
+  expect(of('timeout', 1)).toBe('not done after 1.0 s; the host goes on trying');
 });
 
 test('an offline host and a retry are said', () => {
@@ -78,6 +130,18 @@ test('a plan shows each change before and after, and the steps in order', () => 
   expect(text).toContain('  services.web.environment.GREETING: (unset) → hi\\nthere');
   expect(text).toContain('Generation 1 → 2');
   expect(text).toContain('  1. image shop:1');
+});
+
+test('a plan for a paused tenant does not speak of what serves', () => {
+  expect(planView(plan, output, 'paused')).toContain(
+    'Generation 1 → 2, once it is resumed; it stays paused.',
+  );
+  expect(planView({ ...plan, effect: 'routes-only' }, output, 'paused')).toContain('it stays paused');
+});
+
+test('a warning about something that is in no file has no line and column', () => {
+  const warnings = [{ line: 0, column: 0, path: 'variables.TYPO', message: 'is not used' }];
+  expect(planView({ ...plan, warnings }, output)).toContain('warning: variables.TYPO: is not used');
 });
 
 test('a plan without effect and one of an offline host say so', () => {

@@ -23,7 +23,14 @@ const problem: Problem = {
   at: 1,
 };
 
-function wait(goal: Goal, options: { timeoutMs?: number; signal?: AbortSignal; lastStep?: string } = {}) {
+interface Wishes {
+  timeoutMs?: number;
+  signal?: AbortSignal;
+  lastStep?: string;
+  blockedMs?: number;
+}
+
+function wait(goal: Goal, options: Wishes = {}) {
   const { output, written } = keptOutput('human');
   const clock = { now: () => performance.now() };
   const done: Promise<Outcome> = waitForTenant({
@@ -36,6 +43,7 @@ function wait(goal: Goal, options: { timeoutMs?: number; signal?: AbortSignal; l
     signal: options.signal ?? new AbortController().signal,
     clock,
     list: createStepList(output, clock),
+    ...(options.blockedMs === undefined ? {} : { blockedMs: options.blockedMs }),
     ...(options.lastStep === undefined ? {} : { lastStep: options.lastStep }),
   });
   return { done, written };
@@ -78,14 +86,17 @@ test('a return to the old generation is told apart from a failure before the swi
   expect((await wait('live').done).outcome).toBe('returned');
 });
 
-test('what blocks is said once, at once, and the wait goes on', async () => {
+test('what blocks is said once, at once, with what becomes of it, and the wait goes on', async () => {
   const blocked = { problem: { ...problem, code: 'memory_short' as const, message: 'only 10 MiB are free' } };
   fake.emit(tenantEvent('tenant.blocked', 'x', blocked));
   fake.emit(tenantEvent('tenant.blocked', 'x', blocked));
   fake.emit(tenantEvent('tenant.live', 'Generation 2 serves.'));
   const { done, written } = wait('live');
   expect((await done).outcome).toBe('live');
-  expect(written.out).toBe('  waiting: only 10 MiB are free\n');
+  expect(written.out).toBe(
+    '  blocked: only 10 MiB are free\n' +
+      '    The host goes on trying by itself. Why, and what to do: berth tenant explain acme\n',
+  );
 });
 
 test('the steps a blocked tenant goes through again are not shown again', async () => {
@@ -98,7 +109,53 @@ test('the steps a blocked tenant goes through again are not shown again', async 
   fake.emit(tenantEvent('tenant.live', 'Generation 2 serves.'));
   const { done, written } = wait('live');
   expect((await done).outcome).toBe('live');
-  expect(written.out).toBe('  ✗ image shop:9 0.0 s\n  waiting: no registry\n  ✓ image shop:9 0.0 s\n');
+  expect(written.out).toMatch(
+    /^ {2}✗ image shop:9 0\.0 s\n {2}blocked: no registry\n.*\n {2}✓ image shop:9 0\.0 s\n$/,
+  );
+});
+
+const imageProblem: Problem = {
+  ...problem,
+  code: 'registry_unreachable',
+  step: 'image shop:9',
+  message: 'gone',
+};
+const imageStep = (state: string, message = 'image shop:9') =>
+  tenantEvent('tenant.step', message, { step: 'image.ensure', state, ms: 5 });
+const blocked = () => tenantEvent('tenant.blocked', 'x', { problem: imageProblem });
+
+test('a tenant that stays blocked ends the wait long before the time is up', async () => {
+  fake.emit(imageStep('started'));
+  fake.emit(imageStep('failed', 'The registry cannot be reached.'));
+  fake.emit(blocked());
+  const outcome = await wait('live', { blockedMs: 100 }).done;
+  expect(outcome).toMatchObject({ outcome: 'blocked', problem: { code: 'registry_unreachable' } });
+  // The step keeps its name; the error is told beside it.
+  expect(outcome.steps).toEqual([{ step: 'image.ensure', title: 'image shop:9', state: 'failed', ms: 5 }]);
+});
+
+test('a try that is under way when patience ends may succeed', async () => {
+  fake.emit(imageStep('started'));
+  fake.emit(blocked());
+  fake.emit(imageStep('started'));
+  const { done } = wait('live', { blockedMs: 50 });
+  const early = await Promise.race([
+    done,
+    new Promise((resolve) => setTimeout(resolve, 300, 'still waiting')),
+  ]);
+  expect(early).toBe('still waiting');
+  fake.emit(imageStep('done'));
+  fake.emit(tenantEvent('tenant.live', 'Generation 2 serves.'));
+  expect((await done).outcome).toBe('live');
+});
+
+test('a try that was under way when patience ended and fails as well ends the wait', async () => {
+  fake.emit(blocked());
+  fake.emit(imageStep('started'));
+  const { done } = wait('live', { blockedMs: 50 });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  fake.emit(blocked());
+  expect((await done).outcome).toBe('blocked');
 });
 
 test('a change of routes is over with the step that tells Nginx', async () => {

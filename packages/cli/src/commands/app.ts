@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { applyApp } from '../apply.ts';
-import { confirm } from '../output/ask.ts';
+import { confirm, readStdin } from '../output/ask.ts';
 import { findingLines } from '../output/errors.ts';
 import { ago, timestamp } from '../output/format.ts';
 import { fields, table } from '../output/table.ts';
@@ -13,7 +13,7 @@ export const registerApp: Register = (program, contextOf) => {
   const apply = app
     .command('apply')
     .description('create an app, or its next release, from a Compose file')
-    .requiredOption('-f, --file <compose.yaml>', 'the Compose file')
+    .requiredOption('-f, --file <compose.yaml>', 'the Compose file; - reads it from stdin')
     .option('--name <app>', "the app's name; without it the file's own `name:`")
     .option('--label <k=v>', 'a label of the release, such as commit=abc123', collect);
   examples(apply, [
@@ -26,18 +26,24 @@ export const registerApp: Register = (program, contextOf) => {
     label: z.array(z.string()).default([]),
   });
   does(apply, contextOf, applyOptions, async (context, _args, options) => {
-    const applied = await applyApp(context.api(), context.cwd, context.signal, options);
     const { output } = context;
+    const stdin = options.file === '-';
+    const applied = await applyApp(context.api(), context.cwd, context.signal, {
+      ...options,
+      // Env files named in it are looked for in this directory.
+      ...(stdin ? { file: 'stdin', text: await readStdin(context, 'a Compose file', 262_144) } : {}),
+    });
     output.json(applied);
     if (applied.warnings.length > 0 && output.format === 'human') {
       output.note(`${output.errorStyle.yellow('warning:')} these have no effect here`);
-      output.note(findingLines(options.file, applied.warnings));
+      output.note(findingLines(stdin ? 'stdin' : options.file, applied.warnings));
     }
     output.print(
       applied.result === 'created'
         ? `${applied.app}: release ${applied.release} created`
         : `${applied.app}: nothing new, release ${applied.release} stays the newest`,
     );
+    if (applied.result === 'created') output.print(output.style.dim(nextAfter(applied)));
   });
 
   does(app.command('list').description('all apps'), contextOf, NoOptions, async (context) => {
@@ -105,3 +111,10 @@ export const registerApp: Register = (program, contextOf) => {
     context.output.print(`${name} is deleted`);
   });
 };
+
+/** What one does with a release: tenants stay where they are until they are told. */
+function nextAfter({ app, release }: { app: string; release: number }): string {
+  return release === 1
+    ? `Next, a customer of it: berth tenant create acme --app ${app} --domain acme.example.com`
+    : `Tenants stay where they are. Move one: berth tenant set TENANT --release ${release}`;
+}

@@ -1,14 +1,18 @@
 import type { Tenant } from '@berth/shared/api/schemas';
+import type { Finding } from '@berth/shared/compose/findings';
 import { unreachable } from '@berth/shared/domain/errors';
 import type { Problem } from '@berth/shared/domain/step';
 import type { Context } from '../context.ts';
 import { Ended, EXIT } from '../exit-codes.ts';
-import { duration } from '../output/format.ts';
+import { duration, phaseWord } from '../output/format.ts';
 import { logLines } from '../output/output.ts';
 import { createStepList } from '../output/steps.ts';
 import { clean } from '../output/style.ts';
 import { waitForTenant, type Goal, type Outcome } from '../wait.ts';
-import { parseTime } from './parse.ts';
+import type { WaitFlags } from './wait-options.ts';
+
+/** A tenant that is blocked for this long will most likely stay so until somebody acts. */
+const BLOCKED_MS = 20_000;
 
 export interface Changed {
   tenant: string;
@@ -26,19 +30,20 @@ export async function followChange(
   context: Context,
   changed: Changed,
   goal: Goal,
-  flags: { wait: boolean; timeout: string },
-  lastStep?: string,
+  flags: WaitFlags,
+  more: { lastStep?: string | undefined; warnings?: readonly Finding[] } = {},
 ): Promise<void> {
   const { output } = context;
+  const told = more.warnings === undefined ? {} : { warnings: more.warnings };
   if (!flags.wait) {
-    output.json(changed);
+    output.json({ ...changed, ...told });
     output.print(
       `Accepted: generation ${changed.generation}. Watch it: berth events -f --tenant ${changed.tenant}`,
     );
     return;
   }
   if (changed.result === 'unchanged') {
-    await sayUnchanged(context, changed);
+    await sayUnchanged(context, changed, told);
     return;
   }
   const outcome = await waitForTenant({
@@ -47,20 +52,35 @@ export async function followChange(
     generation: changed.generation,
     afterEvent: changed.afterEvent,
     goal,
-    timeoutMs: parseTime(flags.timeout, '--timeout'),
+    timeoutMs: flags.timeout,
     signal: context.signal,
     clock: context.clock,
     list: createStepList(output, context.clock),
-    ...(lastStep === undefined ? {} : { lastStep }),
+    ...(flags.waitBlocked ? {} : { blockedMs: BLOCKED_MS }),
+    ...(more.lastStep === undefined ? {} : { lastStep: more.lastStep }),
   });
-  const tenant = outcome.outcome === 'live' ? await show(context, changed.tenant) : undefined;
-  const logTail = outcome.problem === null ? [] : await lastLines(context, changed.tenant, outcome.problem);
-  output.json({ ...changed, ...outcome, logTail, ...(tenant === undefined ? {} : { urls: tenant.urls }) });
-  sayOutcome(context, changed, outcome, tenant, logTail);
+  const tenant = await shownAfter(context, changed.tenant, outcome);
+  const live = tenant === undefined ? {} : { live: tenant.live };
+  const urls = outcome.outcome === 'live' && tenant !== undefined ? { urls: tenant.urls } : {};
+  // Only the words of what failed: those of a healthy container beside it would point the wrong way.
+  output.json({ ...changed, ...outcome, logTail: outcome.problem?.logTail ?? [], ...live, ...urls, ...told });
+  sayOutcome(context, changed, outcome, tenant);
   if (outcome.outcome !== goal) throw new Ended(EXIT.failed);
 }
 
-async function sayUnchanged(context: Context, changed: Changed): Promise<void> {
+/** The tenant as it is after the wait: its URLs, or what serves in place of what failed. */
+async function shownAfter(context: Context, tenant: string, outcome: Outcome): Promise<Tenant | undefined> {
+  if (outcome.outcome === 'live') return show(context, tenant);
+  if (outcome.outcome === 'removed' || outcome.outcome === 'interrupted') return undefined;
+  try {
+    return await context.api().showTenant({ params: { tenant } }, AbortSignal.timeout(5000));
+  } catch {
+    // The outcome is known already; what serves beside it is a courtesy.
+    return undefined;
+  }
+}
+
+async function sayUnchanged(context: Context, changed: Changed, told: object): Promise<void> {
   const { output } = context;
   const tenant = await show(context, changed.tenant);
   output.json({
@@ -69,8 +89,11 @@ async function sayUnchanged(context: Context, changed: Changed): Promise<void> {
     phase: tenant.phase,
     urls: tenant.urls,
     problem: tenant.problem,
+    ...told,
   });
-  output.print(`${changed.tenant}: nothing to change (generation ${changed.generation}, ${tenant.phase})`);
+  output.print(
+    `${changed.tenant}: nothing to change (generation ${changed.generation}, ${phaseWord(tenant.phase)})`,
+  );
   if (tenant.phase === 'failed') {
     output.print(`Its last deploy failed. Try it again: berth tenant restart ${changed.tenant}`);
   }
@@ -80,26 +103,7 @@ function show(context: Context, tenant: string): Promise<Tenant> {
   return context.api().showTenant({ params: { tenant } }, context.signal);
 }
 
-/** The container's last words: those that came with the problem, else what the host still has. */
-async function lastLines(context: Context, tenant: string, problem: Problem): Promise<string[]> {
-  if (problem.logTail.length > 0) return problem.logTail;
-  try {
-    const query = problem.service === null ? { lines: 10 } : { lines: 10, service: problem.service };
-    const logs = await context.api().tenantLogs({ params: { tenant }, query }, AbortSignal.timeout(5000));
-    return logs.lines.slice(-10).map((line) => `${line.service}: ${line.line}`);
-  } catch {
-    // The problem itself is what matters; a host that has no logs to show must not hide it.
-    return [];
-  }
-}
-
-function sayOutcome(
-  context: Context,
-  changed: Changed,
-  outcome: Outcome,
-  tenant: Tenant | undefined,
-  logTail: readonly string[],
-): void {
+function sayOutcome(context: Context, changed: Changed, outcome: Outcome, tenant: Tenant | undefined): void {
   const { output } = context;
   const { style } = output;
   const name = style.bold(changed.tenant);
@@ -120,9 +124,10 @@ function sayOutcome(
       return;
     case 'failed':
     case 'returned':
+    case 'blocked':
     case 'timeout':
-      output.print(`${style.red('✗')} ${name}: ${headline(outcome, changed, took)}`);
-      if (outcome.problem !== null) sayProblem(context, outcome.problem, logTail);
+      output.print(`${style.red('✗')} ${name}: ${headline(outcome, changed, tenant)}`);
+      if (outcome.problem !== null) sayProblem(context, outcome.problem);
       output.print(`\nWhy, and what to do: berth tenant explain ${changed.tenant}`);
       return;
     default:
@@ -130,20 +135,46 @@ function sayOutcome(
   }
 }
 
-function headline(outcome: Outcome, changed: Changed, took: string): string {
-  if (outcome.outcome === 'returned') {
-    return `generation ${changed.generation} went bad after the switch; the one before serves again (${took})`;
+/** How it ended, with what serves now. */
+export function headline(
+  outcome: Pick<Outcome, 'outcome' | 'ms'>,
+  changed: Pick<Changed, 'generation'>,
+  tenant: Pick<Tenant, 'live' | 'state'> | undefined,
+): string {
+  const which = `generation ${changed.generation}`;
+  const took = duration(outcome.ms);
+  switch (outcome.outcome) {
+    case 'returned':
+      return `${which} went bad after the switch; ${serving(tenant, changed, 'again')} (${took})`;
+    case 'blocked':
+      return `${which} is blocked and not done after ${took}; ${serving(tenant, changed, 'still')}. The host goes on trying`;
+    case 'timeout':
+      return `not done after ${took}; the host goes on trying`;
+    default: {
+      // A generation that failed is left alone, unless there is nothing to lose by trying again.
+      const again = tenant?.live === null && tenant.state === 'running' ? '; the host tries it again' : '';
+      return `${which} failed after ${took}; ${serving(tenant, changed, 'still')}${again}`;
+    }
   }
-  if (outcome.outcome === 'timeout') return `not done after ${took}; the host keeps trying`;
-  return `generation ${changed.generation} failed after ${took}; what served before still does`;
 }
 
-function sayProblem(context: Context, problem: Problem, logTail: readonly string[]): void {
+function serving(
+  tenant: Pick<Tenant, 'live' | 'state'> | undefined,
+  changed: Pick<Changed, 'generation'>,
+  how: 'still' | 'again',
+): string {
+  if (tenant === undefined) return 'what served before is left as it was';
+  if (tenant.state === 'paused') return 'visitors see the maintenance page';
+  if (tenant.live === null) return 'nothing serves, since nothing did before';
+  return tenant.live === changed.generation
+    ? `generation ${tenant.live} serves`
+    : `generation ${tenant.live} ${how === 'still' ? 'still serves' : 'serves again'}`;
+}
+
+function sayProblem(context: Context, problem: Problem): void {
   const { output } = context;
   const { style } = output;
   const service = problem.service === null ? '' : ` (${clean(problem.service)})`;
   output.print(`  ${style.bold(clean(problem.step))}${service}: ${clean(problem.message)}`);
-  if (logTail.length > 0) {
-    output.print(`  last log lines:\n${logLines(logTail, style)}`);
-  }
+  if (problem.logTail.length > 0) output.print(`  last log lines:\n${logLines(problem.logTail, style)}`);
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Ended, EXIT } from '../exit-codes.ts';
 import { homeOf } from '../local/home.ts';
+import { hasOwnDocker, verbsOf } from '../local/started-by.ts';
 import { tearDown, whatIsThere } from '../local/teardown.ts';
 import { confirm } from '../output/ask.ts';
 import { does, examples, type Register } from './define.ts';
@@ -17,6 +18,7 @@ export const registerDown: Register = (program, contextOf) => {
   does(down, contextOf, z.object({ yes: z.boolean().default(false) }), async (context, _args, options) => {
     const { output } = context;
     const home = homeOf(context.env, context.cwd);
+    const verbs = verbsOf(context.env, home);
     if (!options.yes) {
       const there = await whatIsThere(home);
       if (there.length > 0) {
@@ -34,9 +36,13 @@ export const registerDown: Register = (program, contextOf) => {
     for (const what of result.kept) output.print(`left, others use it: ${what}`);
     for (const what of result.remaining) output.note(`${output.errorStyle.red('remains:')} ${what}`);
     if (result.remaining.length > 0) {
-      output.note('The state is kept, so that berth down can be run again once that is settled.');
+      output.note(`The state is kept, so that ${verbs.remove} can be run again once that is settled.`);
       throw new Ended(EXIT.failed);
     }
     if (result.removed.length === 0) output.print(`There is no local instance in ${home.dir}.`);
+    if (context.env['BERTH_STARTED_BY'] !== 'npm' && hasOwnDocker(home))
+      output.print(
+        'The Docker daemon that npm start began still runs: npm stop ends it and removes its data.',
+      );
   });
 };

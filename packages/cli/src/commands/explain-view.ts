@@ -1,27 +1,35 @@
 import type { TenantExplain } from '@berth/shared/api/schemas';
 import { unreachable } from '@berth/shared/domain/errors';
 import type { StepView } from '@berth/shared/protocol/report';
-import { ago, duration } from '../output/format.ts';
+import { ago, duration, phaseWord } from '../output/format.ts';
 import { logLines, type Output } from '../output/output.ts';
 import { clean, type Style } from '../output/style.ts';
 import { table } from '../output/table.ts';
 
-/** "Why isn't it running?" for a person: the verdict first, the container's last words at the end. */
-export function explainView(answer: TenantExplain, output: Pick<Output, 'style'>, now: number): string {
+/**
+ * "Why isn't it running?" for a person: the verdict first, the container's last words at the end. `since`: when the
+ * generation first met what is in its way, if that is known.
+ */
+export function explainView(
+  answer: TenantExplain,
+  output: Pick<Output, 'style'>,
+  now: number,
+  since: number | null = null,
+): string {
   const { style } = output;
   const blocks: string[] = [style.bold(clean(answer.verdict))];
 
   const host = `host ${clean(answer.host.name)}: ${hostText(answer, style, now)}`;
   const generation = `generation ${answer.generation} wanted, ${answer.live ?? 'none'} live`;
   blocks.push(
-    `${host}\n${generation}, ${answer.phase}${answer.freshness === 'stale' ? ' (last word before the host went away)' : ''}`,
+    `${host}\n${generation}, ${phaseWord(answer.phase)}${answer.freshness === 'stale' ? ' (last word before the host went away)' : ''}`,
   );
 
   const { problem } = answer;
   if (problem !== null) {
     const service = problem.service === null ? '' : ` (${clean(problem.service)})`;
     const lines = [
-      `${style.red('blocked at')} ${style.bold(clean(problem.step))}${service}, ${ago(problem.at, now)}:`,
+      `${style.red(troubleWord(answer.phase))} ${style.bold(clean(problem.step))}${service}, ${whenText(problem.at, since, now)}:`,
     ];
     lines.push(`  ${clean(problem.message)} ${style.dim(`[${problem.code}]`)}`);
     if (answer.retryAt !== null) {
@@ -32,7 +40,9 @@ export function explainView(answer: TenantExplain, output: Pick<Output, 'style'>
     blocks.push(lines.join('\n'));
   }
   if (answer.steps.length > 0) {
-    blocks.push(`steps\n${answer.steps.map((step) => stepLine(step, style)).join('\n')}`);
+    const returned = problem !== null && answer.steps.every((step) => step.state === 'done');
+    const what = answer.phase === 'failed' && returned ? 'steps of the way back' : 'steps';
+    blocks.push(`${what}\n${answer.steps.map((step) => stepLine(step, style)).join('\n')}`);
   }
   if (answer.containers.length > 0) {
     const rows = answer.containers.map((one) => [
@@ -43,7 +53,11 @@ export function explainView(answer: TenantExplain, output: Pick<Output, 'style'>
       one.health === 'unhealthy' ? style.red(one.health) : one.health,
       clean(one.address),
     ]);
-    blocks.push(table(['CONTAINER', 'SERVICE', 'GENERATION', 'STATE', 'HEALTH', 'ADDRESS'], rows, style));
+    const shown = table(['CONTAINER', 'SERVICE', 'GENERATION', 'STATE', 'HEALTH', 'ADDRESS'], rows, style);
+    const note = answer.containers.some((one) => one.health === 'starting' && one.generation === answer.live)
+      ? `\n${style.dim("starting: passed Berth's own check before the switch; Docker's first check is still to come")}`
+      : '';
+    blocks.push(`${shown}${note}`);
   }
   if (answer.advice.length > 0) {
     blocks.push(`what to do\n${answer.advice.map((line) => `  - ${clean(line)}`).join('\n')}`);
@@ -52,6 +66,19 @@ export function explainView(answer: TenantExplain, output: Pick<Output, 'style'>
     blocks.push(`last log lines\n${logLines(problem.logTail, style)}`);
   }
   return blocks.join('\n\n');
+}
+
+/** What the problem did: `blocked` is tried again, `failed` was given up, anything else still serves. */
+function troubleWord(phase: TenantExplain['phase']): string {
+  if (phase === 'failed') return 'failed at';
+  return phase === 'returning' ? 'went bad at' : 'blocked at';
+}
+
+/** `since 3 min, last tried 12 s ago`, or only `12 s ago`. */
+function whenText(at: number, since: number | null, now: number): string {
+  return since === null || at - since < 1000
+    ? ago(at, now)
+    : `for ${duration(now - since)}, last tried ${ago(at, now)}`;
 }
 
 function hostText(answer: TenantExplain, style: Style, now: number): string {

@@ -26,13 +26,13 @@ export const registerHost: Register = (program, contextOf) => {
       one.scheduling === 'open' ? 'open' : output.style.yellow('cordoned'),
       String(one.tenants),
       `${bytes(one.reserved.memoryBytes)} of ${bytes(one.capacity.memoryBytes)}`,
-      `${round(one.reserved.cpus)} of ${round(one.capacity.cpus)}`,
+      `${round(one.reserved.cpus)} (${round(one.capacity.cpus)} CPUs)`,
     ]);
     output.print(
       rows.length === 0
         ? 'No hosts yet. Enrol one: berth host join-token'
         : table(
-            ['NAME', 'HOST', 'POOL', 'CONNECTION', 'NEW TENANTS', 'TENANTS', 'MEMORY', 'CPUS'],
+            ['NAME', 'HOST', 'POOL', 'CONNECTION', 'NEW TENANTS', 'TENANTS', 'MEMORY', 'CPU RESERVED'],
             rows,
             output.style,
           ),
@@ -133,7 +133,10 @@ function hostFields(one: Host, style: Style, now: number): [string, string][] {
     ['new tenants', one.scheduling === 'open' ? 'yes' : style.yellow('no (cordoned)')],
     ['tenants', String(one.tenants)],
     ['memory', `${bytes(one.reserved.memoryBytes)} of ${bytes(one.capacity.memoryBytes)} reserved`],
-    ['cpus', `${round(one.reserved.cpus)} of ${round(one.capacity.cpus)} reserved`],
+    [
+      'cpus',
+      `${round(one.capacity.cpus)}, ${round(one.reserved.cpus)} reserved (may be reserved several times over)`,
+    ],
     [
       'revision',
       one.revision === one.ackedRevision

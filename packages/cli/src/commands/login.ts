@@ -57,7 +57,10 @@ async function tokenOf(
     return given;
   }
   const tty = context.stdin.isTTY === true;
-  const token = given === undefined && tty ? await askHidden(context, 'Token: ') : await readStdin(context);
+  const token =
+    given === undefined && tty
+      ? await askHidden(context, 'Token: ')
+      : (await readStdin(context, 'a token', 65_536)).trim();
   if (token === '')
     throw new UsageError('No token was given.', 'Pipe it in: berth login URL --token - < file');
   return token;

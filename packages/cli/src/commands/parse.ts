@@ -1,10 +1,9 @@
 import { parseDotenv } from '@berth/shared/compose/dotenv';
-import { messageOf } from '@berth/shared/domain/errors';
 import { VariableName } from '@berth/shared/domain/ids';
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UsageError } from '../exit-codes.ts';
 import { parseDuration } from '../output/format.ts';
+import { readText } from '../read-text.ts';
 
 /** `K=V` as typed after --var. The value may be empty and may contain `=`. */
 export function parseVariable(text: string): [name: string, value: string] {
@@ -33,12 +32,7 @@ export function readVariables(
 }
 
 function readVariableFile(file: string, cwd: string): Record<string, string> {
-  let text: string;
-  try {
-    text = readFileSync(resolve(cwd, file), 'utf8');
-  } catch (cause) {
-    throw new UsageError(`--var-file ${file} could not be read: ${messageOf(cause)}`);
-  }
+  const text = readText(resolve(cwd, file), `--var-file ${file}`);
   // The values are taken as they stand: a `$` in a customer's setting is a dollar.
   const parsed = parseDotenv(text, 'default');
   const problem = parsed.problems[0];
@@ -64,6 +58,14 @@ export function parseCount(text: string, what: string, least = 1): number {
     throw new UsageError(`${what} must be a whole number of at least ${least}, not ${JSON.stringify(text)}.`);
   }
   return count;
+}
+
+/** A TCP port. */
+export function parsePort(text: string, what: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535)
+    throw new UsageError(`${what} must be a port from 1 to 65535, not ${JSON.stringify(text)}.`);
+  return port;
 }
 
 /** `30s`, `5m`, `2h` in milliseconds. */

@@ -1,5 +1,6 @@
 import type { Tenant } from '@berth/shared/api/schemas';
 import { unreachable } from '@berth/shared/domain/errors';
+import { phaseWord } from '../output/format.ts';
 import type { Style } from '../output/style.ts';
 
 /** A tenant's phase in colour; `?` when its host is offline, so that nobody takes an old word for a new one. */
@@ -14,7 +15,7 @@ function paint(phase: Tenant['phase'], style: Style): string {
   switch (phase) {
     case 'settled':
     case 'baking':
-      return style.green(phase);
+      return style.green(phaseWord(phase));
     case 'failed':
     case 'blocked':
     case 'returning':

@@ -1,11 +1,15 @@
-import type { TenantPlan } from '@berth/shared/api/schemas';
+import type { Tenant, TenantPlan } from '@berth/shared/api/schemas';
 import { unreachable } from '@berth/shared/domain/errors';
 import { findingLines } from '../output/errors.ts';
 import type { Output } from '../output/output.ts';
 import { clean, type Style } from '../output/style.ts';
 
 /** A plan for a person: what changes, before and after, and what the host would do about it. */
-export function planView(plan: TenantPlan, output: Pick<Output, 'style'>): string {
+export function planView(
+  plan: TenantPlan,
+  output: Pick<Output, 'style'>,
+  state: Tenant['state'] = 'running',
+): string {
   const { style } = output;
   const lines: string[] = [];
   for (const change of plan.changes) {
@@ -19,11 +23,17 @@ export function planView(plan: TenantPlan, output: Pick<Output, 'style'>): strin
       lines.push('Nothing would change.');
       return lines.join('\n');
     case 'routes-only':
-      lines.push('Only its routes change; no container is touched.');
+      lines.push(
+        state === 'paused'
+          ? 'Only its routes change; it stays paused.'
+          : 'Only its routes change; no container is touched.',
+      );
       break;
     case 'new-generation':
       lines.push(
-        `Generation ${plan.fromGeneration} → ${plan.toGeneration}; what serves now goes on until the new one is healthy.`,
+        state === 'paused'
+          ? `Generation ${plan.fromGeneration} → ${plan.toGeneration}, once it is resumed; it stays paused.`
+          : `Generation ${plan.fromGeneration} → ${plan.toGeneration}; what serves now goes on until the new one is healthy.`,
       );
       break;
     default:

@@ -31,7 +31,7 @@ export const registerStatus: Register = (program, contextOf) => {
             [
               `${now.tenants.total} in all`,
               `${now.tenants.settled} settled`,
-              `${now.tenants.moving} moving`,
+              `${now.tenants.moving} moving or baking`,
               `${now.tenants.paused} paused`,
               trouble === 0
                 ? 'none in trouble'

@@ -1,5 +1,9 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
+import type { Finding } from '@berth/shared/compose/findings';
+import { BerthError } from '@berth/shared/domain/errors';
+import type { Context } from '../context.ts';
+import { findingLines } from '../output/errors.ts';
 import { fields } from '../output/table.ts';
 import { argument, collect, does, examples, type ContextOf } from './define.ts';
 import { followChange } from './deploy.ts';
@@ -61,6 +65,25 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
         output.style,
       ),
     );
-    await followChange(context, changed, 'live', given);
+    const warnings = await warningsOf(context, name, variables);
+    if (warnings.length > 0) output.print(output.style.yellow(findingLines('warning', warnings)));
+    await followChange(context, changed, 'live', given, { warnings });
   });
+}
+
+/** What a plan of the very same variables warns of: names that the template does not use. */
+async function warningsOf(
+  context: Context,
+  tenant: string,
+  variables: Readonly<Record<string, string>>,
+): Promise<Finding[]> {
+  if (Object.keys(variables).length === 0) return [];
+  try {
+    return (await context.api().planTenant({ params: { tenant }, body: { variables } }, context.signal))
+      .warnings;
+  } catch (thrown) {
+    // The tenant is made; a remark that cannot be had must not look like a failure.
+    if (thrown instanceof BerthError) return [];
+    throw thrown;
+  }
 }

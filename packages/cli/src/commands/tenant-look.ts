@@ -1,3 +1,5 @@
+import type { ApiClient } from '@berth/shared/api/client';
+import type { TenantExplain } from '@berth/shared/api/schemas';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { ago, timestamp } from '../output/format.ts';
@@ -92,9 +94,12 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
   does(explain, contextOf, NoOptions, async (context, args) => {
     const { output } = context;
     const params = { tenant: argument(args, 0) };
-    const answer = await context.api().explainTenant({ params }, context.signal);
+    const api = context.api();
+    const answer = await api.explainTenant({ params }, context.signal);
     output.json(answer);
-    output.print(explainView(answer, output, context.clock.now()));
+    if (output.format === 'json') return;
+    const since = answer.phase === 'blocked' ? await blockedSince(api, answer, context.signal) : null;
+    output.print(explainView(answer, output, context.clock.now(), since));
   });
 
   const logs = tenant
@@ -122,4 +127,15 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
     }
     if (answer.lines.length === 0) output.print('No log lines.');
   });
+}
+
+/** When this generation was first blocked, as far as its last hundred tries tell. */
+async function blockedSince(
+  api: ApiClient,
+  { tenant, generation }: TenantExplain,
+  signal: AbortSignal,
+): Promise<number | null> {
+  const query = { tenant, kind: 'tenant.blocked', limit: 100 };
+  const { items } = await api.listEvents({ query }, signal);
+  return items.find((event) => event.generation === generation)?.at ?? null;
 }

@@ -35,17 +35,18 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
     const api = context.api();
     const body = changeOf(given, context.cwd);
     const input = { params: { tenant: name }, body };
-    const plan = await api.planTenant(input, context.signal);
-    context.output.print(planView(plan, context.output));
-    const changed = await api.changeTenant(input, context.signal);
     const { state } = await api.showTenant({ params: { tenant: name } }, context.signal);
+    const plan = await api.planTenant(input, context.signal);
+    context.output.print(planView(plan, context.output, state));
+    const changed = await api.changeTenant(input, context.signal);
+    const { warnings } = plan;
     if (state === 'paused') {
-      context.output.json({ ...changed, outcome: 'paused' });
-      context.output.print(`Kept. ${name} is paused; it takes effect with: berth tenant resume ${name}`);
+      context.output.json({ ...changed, outcome: 'paused', warnings });
+      if (changed.result === 'changed') context.output.print(`Kept for: berth tenant resume ${name}`);
       return;
     }
     const lastStep = plan.effect === 'routes-only' ? 'ingress.apply' : undefined;
-    await followChange(context, changed, 'live', given, lastStep);
+    await followChange(context, changed, 'live', given, { lastStep, warnings });
   });
 
   const plan = withChangeFlags(
@@ -55,9 +56,11 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
   does(plan, contextOf, ChangeFlags, async (context, args, given) => {
     const params = { tenant: argument(args, 0) };
     const body = changesOrNothing(given, context.cwd);
-    const answer = await context.api().planTenant({ params, body }, context.signal);
+    const api = context.api();
+    const { state } = await api.showTenant({ params }, context.signal);
+    const answer = await api.planTenant({ params, body }, context.signal);
     context.output.json(answer);
-    context.output.print(planView(answer, context.output));
+    context.output.print(planView(answer, context.output, state));
   });
 }
 

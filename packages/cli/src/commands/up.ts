@@ -1,4 +1,5 @@
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import { Option } from 'commander';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Context } from '../context.ts';
@@ -8,22 +9,32 @@ import { dockerSocketOf } from '../local/docker.ts';
 import { homeAt, homeOf, processFile, type Home } from '../local/home.ts';
 import { readInstance } from '../local/instance.ts';
 import { liveStatus } from '../local/live.ts';
-import { visit } from '../local/probe.ts';
 import { recordedProcess } from '../local/process.ts';
+import { verbsOf } from '../local/started-by.ts';
+import { sayWhatGoesOn, tenantsHere, type Visited } from '../local/still-answering.ts';
 import { openShop, type Shop } from '../local/shop.ts';
 import { tearDown } from '../local/teardown.ts';
 import { switchUnderLoad, type SwitchResult } from '../local/trial.ts';
 import { printError } from '../output/errors.ts';
 import { createStepList } from '../output/steps.ts';
 import { does, examples, type Register } from './define.ts';
-import { parseCount } from './parse.ts';
+import { parsePort } from './parse.ts';
 
 const UpFlags = z.object({
   example: z.boolean().default(false),
   once: z.boolean().default(false),
-  port: z.string().optional(),
-  httpPort: z.string().optional(),
+  checkArgs: z.boolean().default(false),
+  // Read before anything is started or torn down.
+  port: port('--port'),
+  httpPort: port('--http-port'),
 });
+
+function port(option: string) {
+  return z
+    .string()
+    .transform((text) => parsePort(text, option))
+    .optional();
+}
 
 export const registerUp: Register = (program, contextOf) => {
   const up = program
@@ -32,27 +43,29 @@ export const registerUp: Register = (program, contextOf) => {
     .option('--example', 'also build the example app and create two tenants of it')
     .option('--once', 'try it all non-interactively in a place of its own, deploy under load, tear it down')
     .option('--port <port>', "the API's port, at the first start")
-    .option('--http-port <port>', "Nginx's port, at the first start");
+    .option('--http-port <port>', "Nginx's port, at the first start")
+    .addOption(new Option('--check-args', 'only look at the command line').hideHelp());
   examples(up, [
     ['berth up --example', 'Ctrl-C stops coordinator and agent; the tenants go on'],
     ['berth up --once --example', 'a check of everything; ends with one JSON line'],
     ['berth down', 'removes it all'],
   ]);
   does(up, contextOf, UpFlags, async (context, _args, flags) => {
+    if (flags.checkArgs) return;
     if (flags.once) await once(context, flags);
     else await stay(context, flags);
   });
 };
 
-type Flags = z.infer<typeof UpFlags>;
+type Flags = z.output<typeof UpFlags>;
 type Say = (sentence: string) => void;
 
 function start(context: Context, flags: Flags, home: Home, say: Say): Promise<Local> {
   return bringUp({
     home,
     dockerSocket: dockerSocketOf(context.env),
-    coordinatorPort: flags.port === undefined ? undefined : parseCount(flags.port, '--port'),
-    httpPort: flags.httpPort === undefined ? undefined : parseCount(flags.httpPort, '--http-port'),
+    coordinatorPort: flags.port,
+    httpPort: flags.httpPort,
     env: context.env,
     clock: context.clock,
     random: Math.random,
@@ -82,17 +95,19 @@ async function stay(context: Context, flags: Flags): Promise<void> {
   };
   const local = await start(context, flags, home, (sentence) => say(sentence));
   let shop: Shop | undefined;
+  let known: Visited[] = [];
   try {
     shop = flags.example ? await open(context, local, (sentence) => say(sentence), 'usual') : undefined;
     sayLive(context, local, shop);
     const status = liveStatus(local.api, output, 2000);
     say = (sentence) => status.say(sentence);
     await status.run(signal);
+    known = await tenantsHere(local);
   } finally {
     say = (sentence) => (output.format === 'json' ? output.note(sentence) : output.print(sentence));
     say('stopping agent and coordinator …');
     await local.stop();
-    await sayWhatGoesOn(local, say);
+    await sayWhatGoesOn(local.instance, known, say);
   }
 }
 
@@ -125,26 +140,9 @@ function sayLive(context: Context, local: Local, shop: Shop | undefined): void {
       ? ['app apply -f compose.yaml', 'tenant create acme --app shop --domain acme.localhost', 'doctor']
       : ['tenant list', 'tenant set acme --var GREETING=hi', 'tenant explain acme'];
   output.print(`\nTry next, in another terminal:\n${next.map((line) => `  ./bin/berth ${line}`).join('\n')}`);
-  output.print(`\nCtrl-C stops coordinator and agent; tenants go on. To remove it all: ./bin/berth down\n`);
-}
-
-/** After a stop: asks the example's tenants once more, and says what the answer was. One that was removed is left out. */
-async function sayWhatGoesOn(local: Local, say: Say): Promise<void> {
-  const well: string[] = [];
-  const otherwise: string[] = [];
-  for (const one of local.instance.example) {
-    try {
-      const { status } = await visit(local.instance.httpPort, one.domain);
-      if (status < 400) well.push(`${one.tenant} (${status})`);
-      else if (status === 503) otherwise.push(`${one.tenant} shows a maintenance page (503)`);
-      else if (status !== 421) otherwise.push(`${one.tenant} answers with ${status}`);
-    } catch (thrown) {
-      otherwise.push(`${one.tenant} does not answer (${messageOf(thrown)})`);
-    }
-  }
-  say('coordinator and agent are stopped');
-  if (well.length > 0) say(`still answering without them: ${well.join(', ')}`);
-  if (otherwise.length > 0) say(otherwise.join(', '));
+  const { remove } = verbsOf(context.env, local.home);
+  const all = remove === 'npm stop' ? remove : './bin/berth down';
+  output.print(`\nCtrl-C stops coordinator and agent; tenants go on. To remove it all: ${all}\n`);
 }
 
 /** Everything once, in a home of its own below BERTH_HOME, so that an instance that is there is never touched. */

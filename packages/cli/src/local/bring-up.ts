@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readLogin, writeLogin, type Environment } from '../config.ts';
 import { startChild, type Child } from './children.ts';
 import { adminTokenFile, apiUrl, writeAgentConfig, writeCoordinatorConfig } from './daemon-configs.ts';
-import { daemonScript } from './dist.ts';
+import { daemonFlags, daemonScript } from './dist.ts';
 import { connectDocker, dockerVersion, listContainers, type Docker } from './docker.ts';
 import { makeDirs, processFile, PROCESS_NAMES, type Home } from './home.ts';
 import {
@@ -21,6 +21,7 @@ import {
 import { portIsFree } from './ports.ts';
 import { recordedProcess, recordProcess } from './process.ts';
 import { chooseSlices } from './ranges.ts';
+import { verbsOf, type Verbs } from './started-by.ts';
 import { supervise, type Supervisor } from './supervise.ts';
 
 export interface BringUpOptions {
@@ -56,7 +57,8 @@ export interface Local {
  */
 export async function bringUp(options: BringUpOptions): Promise<Local> {
   const { home, say, signal } = options;
-  refuseSecondRun(home);
+  const verbs = verbsOf(options.env, home);
+  refuseSecondRun(home, verbs);
   const docker = connectDocker(readInstance(home)?.dockerSocket ?? options.dockerSocket);
   const version = await dockerVersion(docker);
   if (version === undefined) {
@@ -84,7 +86,7 @@ export async function bringUp(options: BringUpOptions): Promise<Local> {
     const url = apiUrl(instance);
     say(`coordinator ready at ${url} (${seconds(options.clock.now() - began)})`);
 
-    const token = tokenOf(home);
+    const token = tokenOf(home, verbs);
     writeLogin(home.loginFile, { url, token });
     const api = createClient({ url, token });
 
@@ -114,15 +116,15 @@ export async function bringUp(options: BringUpOptions): Promise<Local> {
   }
 }
 
-function refuseSecondRun(home: Home): void {
+function refuseSecondRun(home: Home, verbs: Verbs): void {
   for (const name of PROCESS_NAMES) {
     const running = recordedProcess(processFile(home, name));
     if (running === undefined || running.pid === process.pid) continue;
     const advice =
       name === 'up'
-        ? 'Use it as it is, stop it there with Ctrl-C, or remove all of it with: berth down'
-        : `An earlier run left it behind. End it (kill ${running.pid}) and start again, or remove all of it with: berth down`;
-    const what = name === 'up' ? 'berth up already runs' : `The ${name} of an earlier run still runs`;
+        ? `Use it as it is, stop it there with Ctrl-C, or remove all of it with: ${verbs.remove}`
+        : `An earlier run left it behind. End it (kill ${running.pid}) and start again, or remove all of it with: ${verbs.remove}`;
+    const what = name === 'up' ? `${verbs.start} already runs` : `The ${name} of an earlier run still runs`;
     throw new BerthError('conflict', `${what} for ${home.dir} (process ${running.pid}). ${advice}`);
   }
 }
@@ -161,7 +163,7 @@ async function settleInstance(options: BringUpOptions, docker: Docker): Promise<
     if ((await listContainers(docker, instance.agent)).length > 0) {
       throw new BerthError(
         'conflict',
-        `Addresses of this instance (${instance.virtualCidr}, ${instance.tenantCidr}) are now also used by ${taken}. Its tenants run there, so it cannot move: remove the other use, or start anew with berth down.`,
+        `Addresses of this instance (${instance.virtualCidr}, ${instance.tenantCidr}) are now also used by ${taken}. Its tenants run there, so it cannot move: remove the other use, or start anew after: ${verbsOf(options.env, home).remove}`,
       );
     }
     const slices = chooseSlices(await usedAddresses(docker), Math.floor(options.random() * 16));
@@ -190,6 +192,7 @@ function startDaemon(
     throw new BerthError('internal', `${script} was not built. Build it: npm run build`);
   return startChild({
     name,
+    flags: daemonFlags(name),
     script,
     args: ['--config', name === 'coordinator' ? home.coordinatorConfig : home.agentConfig],
     logFile: join(home.logsDir, `${name}.log`),
@@ -201,7 +204,7 @@ function startDaemon(
 }
 
 /** The admin token: the coordinator's file, else the login of an earlier run. */
-function tokenOf(home: Home): string {
+function tokenOf(home: Home, verbs: Verbs): string {
   try {
     return readFileSync(adminTokenFile(home), 'utf8').trim();
   } catch (cause) {
@@ -209,7 +212,7 @@ function tokenOf(home: Home): string {
     if (login !== undefined) return login.token;
     throw new BerthError(
       'unauthenticated',
-      `The coordinator has tokens, but ${adminTokenFile(home)} and ${home.loginFile} are both gone. Put an admin token into the first, or start anew with: berth down`,
+      `The coordinator has tokens, but ${adminTokenFile(home)} and ${home.loginFile} are both gone. Put an admin token into the first, or start anew after: ${verbs.remove}`,
       { cause },
     );
   }

@@ -12,6 +12,7 @@ import { intruders, readInstance, usedAddresses, type Instance } from './instanc
 import { freePort, portIsFree } from './ports.ts';
 import { chooseSlices } from './ranges.ts';
 import { nginxOf } from './teardown.ts';
+import { verbsOf } from './started-by.ts';
 
 export interface Check {
   check: string;
@@ -210,7 +211,7 @@ async function coordinatorChecks(options: CheckOptions, instance: Instance | und
           : fail(
               'local agent',
               `${host.name} is ${host.connection}`,
-              `Its log: ${options.home.logsDir}/agent.log. Start it: berth up`,
+              `Its log: ${options.home.logsDir}/agent.log. Start it: ${verbsOf(options.env, options.home).start}`,
             ),
       );
     }
@@ -220,7 +221,7 @@ async function coordinatorChecks(options: CheckOptions, instance: Instance | und
       fail(
         'coordinator',
         messageOf(thrown),
-        'Start it (berth up, or berth coordinator), or log in to another (berth login URL).',
+        `Start it (${verbsOf(options.env, options.home).start}, or berth coordinator), or log in to another (berth login URL).`,
       ),
     );
   }

@@ -88,7 +88,7 @@ export async function makeInstance(docker: Docker, wishes: Wishes, random: () =>
   if (slices === undefined) {
     throw new BerthError(
       'address_exhausted',
-      'All sixteen /20 slices of 198.18.0.0/16 and 198.19.0.0/16 are in use on this host. Stop an instance (berth down) or remove the routes.',
+      'All sixteen /20 slices of 198.18.0.0/16 and 198.19.0.0/16 are in use on this host. Remove an instance (npm stop, berth down) or remove the routes.',
     );
   }
   return {

@@ -2,6 +2,7 @@ import type { ApiClient } from '@berth/shared/api/client';
 import type { CoordinatorStatus, Tenant } from '@berth/shared/api/schemas';
 import { messageOf } from '@berth/shared/domain/errors';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { phaseWord } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
 import { clean, columnsOf, cut } from '../output/style.ts';
 
@@ -70,7 +71,7 @@ export function statusLines(status: CoordinatorStatus, tenants: readonly Tenant[
     `${status.hosts.online}/${status.hosts.total} hosts online`,
     `${counts.total} ${counts.total === 1 ? 'tenant' : 'tenants'}`,
     `${counts.settled} settled`,
-    ...(counts.moving > 0 ? [`${counts.moving} moving`] : []),
+    ...(counts.moving > 0 ? [`${counts.moving} moving or baking`] : []),
     ...(counts.paused > 0 ? [`${counts.paused} paused`] : []),
     ...(counts.failed > 0 ? [`${counts.failed} failed`] : []),
     ...(counts.blocked > 0 ? [`${counts.blocked} blocked`] : []),
@@ -78,7 +79,7 @@ export function statusLines(status: CoordinatorStatus, tenants: readonly Tenant[
   const lines = [parts.join(', ')];
   for (const one of tenants.slice(0, 8)) {
     const problem = one.problem === null ? '' : `: ${clean(one.problem.message).replaceAll('\n', ' ')}`;
-    lines.push(`${one.tenant} g${one.generation} ${one.phase}${problem}`);
+    lines.push(`${one.tenant} g${one.generation} ${phaseWord(one.phase)}${problem}`);
   }
   if (counts.total > 8) lines.push(`and ${counts.total - 8} more`);
   return lines;

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { applyApp } from '../apply.ts';
+import { phaseWord } from '../output/format.ts';
 import type { StepList } from '../output/steps.ts';
 import { waitForTenant } from '../wait.ts';
 import type { Local } from './bring-up.ts';
@@ -89,7 +90,9 @@ async function openTenant(options: ShopOptions, app: string, one: (typeof TENANT
       throw thrown;
     });
   if (existing !== undefined) {
-    options.say(`${one.tenant} is here already, generation ${existing.generation}, ${existing.phase}`);
+    options.say(
+      `${one.tenant} is here already, generation ${existing.generation}, ${phaseWord(existing.phase)}`,
+    );
     return;
   }
   const variables: Record<string, string> = { GREETING: one.greeting };

@@ -125,7 +125,7 @@ async function removeFromDocker(
   result: TearDownResult,
 ): Promise<void> {
   if ((await dockerVersion(docker)) === undefined) {
-    throw new Error(`Docker does not answer at ${docker.socket}; start it and run berth down again`);
+    throw new Error(`Docker does not answer at ${docker.socket}; start it and try again`);
   }
   const drop = async (path: string, what: string): Promise<void> => {
     const answer = await docker.call('DELETE', path);

@@ -23,14 +23,19 @@ export async function confirm(context: Context, question: string, yes: boolean):
   }
 }
 
-/** Reads all of stdin, at most 64 KiB: a token, a value. */
-export async function readStdin(context: Context): Promise<string> {
+/** Reads all of stdin as it is, at most `most` characters; `what` names what should have come. */
+export async function readStdin(
+  context: Pick<Context, 'stdin'>,
+  what: string,
+  most: number,
+): Promise<string> {
   let text = '';
+  context.stdin.setEncoding('utf8');
   for await (const chunk of context.stdin) {
     text += String(chunk);
-    if (text.length > 65_536) throw new UsageError('More came on stdin than a token could be.');
+    if (text.length > most) throw new UsageError(`More came on stdin than ${what} could be.`);
   }
-  return text.trim();
+  return text;
 }
 
 /** Asks for something that must not appear on the screen. */

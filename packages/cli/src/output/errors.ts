@@ -9,12 +9,15 @@ const FindingList = z.array(
   z.object({ line: z.number(), column: z.number(), path: z.string(), message: z.string() }),
 );
 
-/** Says what went wrong on stderr: `error: sentence` and what to do, or one JSON document with --json. */
-export function printError(thrown: unknown, output: Output): void {
+/**
+ * Says what went wrong on stderr: `error: sentence` and what to do, or one JSON document with --json. `start` is the
+ * command that starts this machine's instance.
+ */
+export function printError(thrown: unknown, output: Output, start = 'berth up'): void {
   if (thrown instanceof Ended) return;
   // Commander has printed its own sentence already, through configureOutput.
   if (thrown instanceof CommanderError) return;
-  const said = describe(thrown);
+  const said = describe(thrown, start);
   if (output.format === 'json') {
     output.stderr.write(`${JSON.stringify({ error: said })}\n`);
     return;
@@ -30,7 +33,7 @@ interface Said {
   details?: Readonly<Record<string, unknown>>;
 }
 
-function describe(thrown: unknown): Said {
+function describe(thrown: unknown, start: string): Said {
   if (thrown instanceof UsageError) {
     return {
       code: 'usage',
@@ -42,9 +45,9 @@ function describe(thrown: unknown): Said {
     return { code: 'usage', message: thrown.issues.map(issueText).join('; ') };
   }
   if (thrown instanceof BerthError) {
-    const hint = hintFor(thrown);
+    const hint = hintFor(thrown, start);
     // The findings follow with the file's own name, so the server's rendering of them is left out.
-    const message = findingsOf(thrown).length > 0 ? thrown.message.replace(/:\n[^]*$/, '.') : thrown.message;
+    const message = findingsOf(thrown).length > 0 ? thrown.message.replace(/:\n[^]*$/, '.') : wordsOf(thrown);
     return {
       code: thrown.code,
       message,
@@ -55,12 +58,49 @@ function describe(thrown: unknown): Said {
   return { code: 'internal', message: messageOf(thrown) };
 }
 
+const Refused = z.object({
+  in: z.enum(['path', 'query', 'body']),
+  issues: z.array(z.object({ field: z.string(), message: z.string() })).min(1),
+});
+
+/** What of a request is wrong, in the words of the command line rather than those of the API. */
+function wordsOf(error: BerthError): string {
+  const refused = Refused.safeParse(error.details);
+  if (error.code !== 'invalid_request' || !refused.success) return error.message;
+  const sentences = refused.data.issues.map(({ field, message }) => {
+    const [first = '', second = ''] = field.split('.');
+    const option = OPTIONS[first];
+    if (first === 'variables') return `--var ${second}: ${message}`;
+    // "a tenant name must be …" says itself what it is about.
+    if (/^an? [a-z]+ name must /.test(message)) return message;
+    if (option !== undefined) return `${option}: ${message}`;
+    return field === '' ? message : `${field}: ${message}`;
+  });
+  const text = sentences.join('; ');
+  return `${text.startsWith('-') ? text : `${text.charAt(0).toUpperCase()}${text.slice(1)}`}.`;
+}
+
+/** Fields of the API as they are typed. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  domains: '--domain',
+  pool: '--pool',
+  host: '--host',
+  release: '--release',
+  labels: '--label',
+  ttlMs: '--ttl',
+  limit: '--limit',
+  lines: '--lines',
+  kind: '--kind',
+  compose: 'the Compose file',
+  envFiles: 'the env files',
+};
+
 function issueText(issue: z.core.$ZodIssue): string {
   const where = issue.path.map(String).join('.');
   return where === '' ? issue.message : `${where}: ${issue.message}`;
 }
 
-function hintFor(error: BerthError): string | undefined {
+function hintFor(error: BerthError, start: string): string | undefined {
   const findings = findingsOf(error);
   if (findings.length > 0) {
     const file = z.string().safeParse(error.details['file']);
@@ -70,7 +110,7 @@ function hintFor(error: BerthError): string | undefined {
   if (error.message.includes('"berth ')) return undefined;
   switch (error.code) {
     case 'unavailable':
-      return 'Check with: berth doctor. On this machine, start it with: berth up';
+      return `Check with: berth doctor. On this machine, start it with: ${start}`;
     case 'unauthenticated':
       return 'Log in again: berth login URL (the token is read from stdin).';
     case 'forbidden':
@@ -98,6 +138,8 @@ export function findingLines(
   return findings
     .map((found) => {
       const path = found.path === '' ? '' : ` ${found.path}:`;
+      // What is not in the file has no place in it.
+      if (found.line === 0) return clean(`${file}:${path} ${found.message}`);
       return clean(`${file}:${found.line}:${found.column}:${path} ${found.message}`);
     })
     .join('\n');

@@ -1,3 +1,5 @@
+import type { TenantPhase } from '@berth/shared/protocol/report';
+
 /** `0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`. */
 export function duration(ms: number): string {
   if (ms < 9_950) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
@@ -36,4 +38,9 @@ export function parseDuration(text: string): number | undefined {
   if (match === null) return undefined;
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] ?? ''];
   return unit === undefined ? undefined : Number(match[1]) * unit;
+}
+
+/** A phase for a person: one that bakes is live, and only keeps the generation before for a while. */
+export function phaseWord(phase: TenantPhase): string {
+  return phase === 'baking' ? 'live (baking)' : phase;
 }
