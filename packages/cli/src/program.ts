@@ -38,7 +38,7 @@ export function createProgram(output: Output, contextOf: ContextOf): Command {
   const quiet = (command: Command): void => {
     command
       .exitOverride()
-      .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+      .configureHelp({ sortSubcommands: false })
       .configureOutput({
         writeOut: (text) => output.stdout.write(text),
         writeErr: (text) => output.stderr.write(text),
@@ -52,6 +52,11 @@ export function createProgram(output: Output, contextOf: ContextOf): Command {
         },
       });
     if (output.format === 'human') command.showHelpAfterError('Add --help to see how it is used.');
+    if (command.parent !== null)
+      command.addHelpText(
+        'after',
+        '\nEverywhere: --json, --url <url>, --token-file <file>; see berth --help',
+      );
     for (const child of command.commands) quiet(child);
   };
   program

@@ -127,7 +127,8 @@ function sayOutcome(context: Context, changed: Changed, outcome: Outcome, tenant
     case 'blocked':
     case 'timeout':
       output.print(`${style.red('✗')} ${name}: ${headline(outcome, changed, tenant)}`);
-      if (outcome.problem !== null) sayProblem(context, outcome.problem);
+      // What blocks was said when it was met.
+      if (outcome.problem !== null && outcome.outcome !== 'blocked') sayProblem(context, outcome.problem);
       output.print(`\nWhy, and what to do: berth tenant explain ${changed.tenant}`);
       return;
     default:

@@ -104,7 +104,9 @@ function hintFor(error: BerthError, start: string): string | undefined {
   const findings = findingsOf(error);
   if (findings.length > 0) {
     const file = z.string().safeParse(error.details['file']);
-    return findingLines(file.data ?? 'compose.yaml', findings);
+    const lines = findingLines(file.data ?? 'compose.yaml', findings);
+    // Without a file it is the template of an app, with the variables of one tenant.
+    return file.success ? lines : `${lines}\nA variable is set with: --var NAME=value`;
   }
   // The server often names the command already; saying it twice helps nobody.
   if (error.message.includes('"berth ')) return undefined;
