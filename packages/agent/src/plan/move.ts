@@ -136,7 +136,17 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
     );
     old.push(...forerunners(view, generation, level).filter((each) => !stopped.has(each.id)));
     for (const each of old) stopped.add(each.id);
-    const hidden = new Set(old.flatMap((each) => (each.virtual === null ? [] : [each.virtual])));
+    // Also where the old one had already ended by itself, and the route still leads to its address.
+    const awaited = new Set(wanted.flatMap(({ plan }) => (running.has(plan.name) ? [] : [plan.address])));
+    const hidden = new Set(
+      view.containers.flatMap((each) =>
+        each.virtual !== null &&
+        view.routed.has(each.address) &&
+        (awaited.has(each.address) || old.includes(each))
+          ? [each.virtual]
+          : [],
+      ),
+    );
     steps.push(...hide(of.tenant, hidden), ...haltSteps(of.tenant, old, 'replaced in place'));
     steps.push({ kind: 'containers.start', ...of, containers: wanted.map(({ plan }) => plan) });
     steps.push({ kind: 'containers.probe', ...of, containers: wanted.map(({ plan }) => plan) });

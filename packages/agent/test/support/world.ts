@@ -264,7 +264,6 @@ export class World {
         throw new Broken(`a route leads to ${container.name} before it is healthy`);
     }
     container.state = 'running';
-    container.proven = false;
     container.exitCode = null;
     this.log.push(`start ${container.name}`);
   }
