@@ -8,7 +8,17 @@ import { inForeground } from './bootstrap/process.mjs';
 import { runAttached } from './bootstrap/run.mjs';
 import { nodeBin, toolEnvironment } from './bootstrap/toolchain.mjs';
 
+const args = process.argv.slice(2);
+
 main(async () => {
+  // Looked at before anything is removed: a question about it, or a slip, must not take anything away.
+  const unknown = args.find((word) => !['-y', '--yes', '--json'].includes(word));
+  if (unknown !== undefined) {
+    const asked = unknown === '--help' || unknown === '-h';
+    if (!asked) say(`${unknown} is not an option of npm stop`);
+    say('usage: npm stop -- [--json]; removes all that npm start made, for good');
+    return asked ? 0 : 2;
+  }
   const finished = await elevate('Removing containers and network tables');
   if (finished !== undefined) return finished;
   const cli = join(distDir, 'cli.js');
@@ -21,7 +31,7 @@ main(async () => {
       BERTH_STARTED_BY: 'npm',
       ...(own && { DOCKER_HOST: own.dockerHost }),
     });
-    code = await runAttached(nodeBin, [cli, 'down', '-y', ...process.argv.slice(2)], {
+    code = await runAttached(nodeBin, [cli, 'down', '-y', ...args], {
       env,
       cwd: root,
       foreground: inForeground,

@@ -17,6 +17,10 @@ const unitsOnly =
   args.length > 0 && args.every((word) => /^(\.\/)?packages(\/|$)|^--project=unit$/.test(word));
 
 main(async () => {
+  if (args.some((word) => word === '--help' || word === '-h')) {
+    say('usage: npm test -- [files or folders] [options of vitest, such as -t PART_OF_A_NAME]');
+    return 0;
+  }
   const parts = unitsOnly ? await forUnits() : await forAll();
   if (typeof parts === 'number') return parts;
   const scratch = mkdtempSync(join(tmpdir(), 'berth-test-'));

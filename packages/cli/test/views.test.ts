@@ -47,6 +47,14 @@ test('an explanation says the verdict first, the blocked step and its reason, an
   expect(lines.slice(-3)).toEqual(['last log lines', '  │ first', '  │ last ']);
 });
 
+test('steps that were done after a failure are the way back, when there was one', () => {
+  const steps = explained.steps.map((step) => ({ ...step, state: 'done' as const }));
+  expect(explainView({ ...explained, steps }, output, 5000)).toContain('\nsteps of the way back\n');
+  const serves = explainView({ ...explained, steps, live: 2 }, output, 5000);
+  expect(serves).toContain('\nsteps\n');
+  expect(serves).toContain('trouble at containers.probe (web)');
+});
+
 test('what is blocked says since when and when it was last tried', () => {
   const blocked: TenantExplain = { ...explained, phase: 'blocked' };
   const problem = { ...explained.problem!, at: 60_000 };

@@ -29,7 +29,7 @@ export function explainView(
   if (problem !== null) {
     const service = problem.service === null ? '' : ` (${clean(problem.service)})`;
     const lines = [
-      `${style.red(troubleWord(answer.phase))} ${style.bold(clean(problem.step))}${service}, ${whenText(problem.at, since, now)}:`,
+      `${style.red(troubleWord(answer))} ${style.bold(clean(problem.step))}${service}, ${whenText(problem.at, since, now)}:`,
     ];
     lines.push(`  ${clean(problem.message)} ${style.dim(`[${problem.code}]`)}`);
     if (answer.retryAt !== null) {
@@ -40,7 +40,10 @@ export function explainView(
     blocks.push(lines.join('\n'));
   }
   if (answer.steps.length > 0) {
-    const returned = problem !== null && answer.steps.every((step) => step.state === 'done');
+    const returned =
+      answer.live !== null &&
+      answer.live !== answer.generation &&
+      answer.steps.every((step) => step.state === 'done');
     const what = answer.phase === 'failed' && returned ? 'steps of the way back' : 'steps';
     blocks.push(`${what}\n${answer.steps.map((step) => stepLine(step, style)).join('\n')}`);
   }
@@ -54,9 +57,11 @@ export function explainView(
       clean(one.address),
     ]);
     const shown = table(['CONTAINER', 'SERVICE', 'GENERATION', 'STATE', 'HEALTH', 'ADDRESS'], rows, style);
-    const note = answer.containers.some((one) => one.health === 'starting' && one.generation === answer.live)
-      ? `\n${style.dim("starting: passed Berth's own check before the switch; Docker's first check is still to come")}`
-      : '';
+    const note =
+      problem === null &&
+      answer.containers.some((one) => one.health === 'starting' && one.generation === answer.live)
+        ? `\n${style.dim("starting: passed Berth's own check before the switch; Docker's first check is still to come")}`
+        : '';
     blocks.push(`${shown}${note}`);
   }
   if (answer.advice.length > 0) {
@@ -68,13 +73,13 @@ export function explainView(
   return blocks.join('\n\n');
 }
 
-/** What the problem did: `blocked` is tried again, `failed` was given up, anything else still serves. */
-function troubleWord(phase: TenantExplain['phase']): string {
-  if (phase === 'failed') return 'failed at';
+/** What the problem did: what is blocked is tried again, what failed was given up, and what serves is in trouble. */
+function troubleWord({ phase, live, generation }: TenantExplain): string {
+  if (phase === 'failed') return live === generation ? 'trouble at' : 'failed at';
   return phase === 'returning' ? 'went bad at' : 'blocked at';
 }
 
-/** `since 3 min, last tried 12 s ago`, or only `12 s ago`. */
+/** `for 3 min, last tried 12 s ago`, or only `12 s ago`. */
 function whenText(at: number, since: number | null, now: number): string {
   return since === null || at - since < 1000
     ? ago(at, now)
