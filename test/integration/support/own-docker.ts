@@ -42,9 +42,19 @@ export async function createOwnDocker(): Promise<OwnDocker> {
   };
   const start = async (): Promise<void> => {
     const args = [
-      ...['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')],
-      ...['--pidfile', join(folder, 'pid'), '-H', `unix://${socketPath}`],
-      ...['--bridge', bridge, '--iptables=false', '--ip-masq=false', '--userland-proxy=false'],
+      '--data-root',
+      join(folder, 'data'),
+      '--exec-root',
+      join(folder, 'exec'),
+      '--pidfile',
+      join(folder, 'pid'),
+      '-H',
+      `unix://${socketPath}`,
+      '--bridge',
+      bridge,
+      '--iptables=false',
+      '--ip-masq=false',
+      '--userland-proxy=false',
     ];
     child = spawn('dockerd', args, { stdio: 'ignore' });
     for (let round = 0; round < 300; round += 1) {

@@ -1,5 +1,5 @@
 import { stateDigest, type DesiredState, type DesiredTenant } from '@berth/shared/domain/desired';
-import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import { messageOf } from '@berth/shared/domain/errors';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 import type { Problem, Step } from '@berth/shared/domain/step';

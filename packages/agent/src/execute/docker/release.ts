@@ -33,7 +33,7 @@ export async function runRelease(
   const why = found?.oomKilled === true ? ' because it ran out of memory' : '';
   throw new StepFailure(
     'release_command_failed',
-    `The release command of ${service} ended with exit code ${exitCode}${why}. The old containers serve on, untouched.`,
+    `The release command of ${service} ended with exit code ${exitCode}${why}.`,
     { service, logTail: await logTailOf(deps, id ?? plan.name, plan.spec.tty, signal) },
   );
 }
