@@ -16,6 +16,7 @@ import { createHostReport } from './host-report.ts';
 import { problemOf, startLane, viewOf, type LaneEnd } from './lane.ts';
 import type { Clock, Execute, Failpoint, Observer, Reports, Statuses } from './ports.ts';
 import { createRefusals } from './refusals.ts';
+import { tellRemoval } from './removal.ts';
 import { reportOf } from './report.ts';
 import { settleStatuses } from './settle.ts';
 import { broughtBack, happeningOf, newBerth, setbackAfter, type Berth } from './tenants.ts';
@@ -137,7 +138,8 @@ export function createLoop(deps: LoopDeps): Loop {
     });
     hostLane.start(made.host, seen.sites, signal);
     for (const each of made.tenants) startTenant(each, now, signal);
-    for (const removal of made.removals) await handleRemoval(removal);
+    for (const removal of made.removals)
+      await tellRemoval(removal, berthOf(removal.tenant), { reports, voice, clock, statuses });
     await complain(byTenant, signal);
     report(byTenant);
     await forget(byTenant);
@@ -218,39 +220,6 @@ export function createLoop(deps: LoopDeps): Loop {
         voice.happened(tenant, broughtBack(done.goal.generation, before));
     }
     bell.ring();
-  }
-
-  async function handleRemoval(removal: HostPlan['removals'][number]): Promise<void> {
-    const { tenant, generation } = removal;
-    const berth = berthOf(tenant);
-    if (removal.state === 'ask') {
-      const request = { tenant, generation, containers: removal.containers.slice(0, 200) };
-      const text = JSON.stringify(request);
-      if (berth.said === text) return;
-      berth.said = text;
-      reports.removal(request);
-      return;
-    }
-    if (berth.phase === 'removed') return;
-    berth.phase = 'removed';
-    reports.tenant({
-      tenant,
-      generation,
-      live: null,
-      phase: 'removed',
-      at: clock.now(),
-      steps: [],
-      problem: null,
-      retryAt: null,
-      containers: [],
-    });
-    voice.happened(tenant, {
-      kind: 'tenant.removed',
-      generation,
-      message: 'Its containers and network are gone; its volumes stay.',
-      problem: null,
-    });
-    if (statuses.all().has(tenant)) await statuses.remove(tenant).catch(() => undefined);
   }
 
   /** Notes what is wrong with containers that are meant to serve, once, with their last words. */
