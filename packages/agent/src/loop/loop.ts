@@ -249,6 +249,19 @@ export function createLoop(deps: LoopDeps): Loop {
     if (wanted === undefined || desired.tombstones[tenant] !== undefined) return;
     const berth = berthOf(tenant);
     const { setback, complaint } = berth;
+    const from = [
+      wanted,
+      statusOf(tenant),
+      berth.plan?.steps.length,
+      berth.lane,
+      setback,
+      complaint,
+      ...containers,
+    ];
+    // A lane's views change in place, so what runs is always told.
+    const same = berth.lane === null && berth.said !== '' && from.length === berth.reported.length;
+    if (same && from.every((each, index) => each === berth.reported[index])) return;
+    berth.reported = from;
     const made = reportOf(
       {
         desired: wanted,

@@ -19,13 +19,24 @@ export interface Berth {
   setback: Setback | null;
   /** What is wrong with the containers that serve, and for which of them its last words were read. */
   complaint: { key: string; problem: Problem } | null;
+  /** What the last report was made from; the same again needs no new one. */
+  reported: readonly unknown[];
   /** The last report as text, to say nothing twice. */
   said: string;
   phase: TenantPhase | null;
 }
 
 export function newBerth(): Berth {
-  return { lane: null, lastSteps: [], plan: null, setback: null, complaint: null, said: '', phase: null };
+  return {
+    lane: null,
+    lastSteps: [],
+    plan: null,
+    setback: null,
+    complaint: null,
+    reported: [],
+    said: '',
+    phase: null,
+  };
 }
 
 /** 1 s, doubling, at most a minute. */

@@ -39,15 +39,26 @@ export function createObserver(deps: ObserverDeps): Observer {
   const label = `${AGENT_LABEL}=${config.agent}`;
   let dataRoot: string | null = null;
   let lastCount = 0;
+  let lastLook = new Map<string, { state: string; status: string; container: ObservedContainer | null }>();
 
   const listOurs = async (signal: AbortSignal): Promise<ObservedContainer[]> => {
-    const containers: ObservedContainer[] = [];
+    const entries = await docker.listContainers(label, { signal });
     const now = deps.clock.now();
-    for (const entry of await docker.listContainers(label, { signal })) {
-      const container = containerFrom(config.agent, entry, (id) => deaths.of(id, now));
-      if (container !== null) containers.push(container);
+    const look: typeof lastLook = new Map();
+    for (const entry of entries) {
+      const before = lastLook.get(entry.id);
+      // What a container was made with never changes, so one in the same state is the same as at the last look.
+      const unchanged =
+        before?.state === entry.state &&
+        before.status === entry.status &&
+        (before.container === null || before.container.deaths === deaths.of(entry.id, now));
+      const container = unchanged
+        ? before.container
+        : containerFrom(config.agent, entry, (id) => deaths.of(id, now));
+      look.set(entry.id, { state: entry.state, status: entry.status, container });
     }
-    return containers;
+    lastLook = look;
+    return [...look.values()].flatMap(({ container }) => (container === null ? [] : [container]));
   };
 
   const sites = async (): Promise<ObservedHost['sites']> => {

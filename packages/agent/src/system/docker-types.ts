@@ -18,15 +18,15 @@ export const ContainerState = z.enum([
 export type ContainerState = z.infer<typeof ContainerState>;
 
 /**
- * What is read of the container list. An entry of another form is null: it is not ours. The fields are renamed by the
- * client: a transform for each of 1,000 entries would cost more than all of their checks.
+ * What is read of every entry of the container list. What a container was made with is read apart (`madeOf`): it never
+ * changes, and to check the labels of 1,000 containers at every look would cost more than all the rest.
  */
 export const ContainerList = z.array(
   z
     .object({
       Id: z.string(),
-      Names: z.array(z.string()).nullish(),
-      Labels: z.record(z.string(), z.string()).nullish(),
+      Names: z.unknown(),
+      Labels: z.unknown(),
       State: z.string(),
       Status: z.string(),
     })
@@ -37,10 +37,27 @@ export const ContainerList = z.array(
 /** One entry of the container list. */
 export interface ListEntry {
   id: string;
-  names: readonly string[];
-  labels: Readonly<Record<string, string>>;
   state: string;
   status: string;
+  /** Names and labels as Docker sent them. */
+  made: unknown;
+}
+
+/** What a container was made with. */
+export interface Made {
+  names: readonly string[];
+  labels: Readonly<Record<string, string>>;
+}
+
+const Made = z.object({
+  names: z.array(z.string()).nullish(),
+  labels: z.record(z.string(), z.string()).nullish(),
+});
+
+/** Null for another form: it is not ours. */
+export function madeOf(entry: ListEntry): Made | null {
+  const made = Made.safeParse(entry.made);
+  return made.success ? { names: made.data.names ?? [], labels: made.data.labels ?? {} } : null;
 }
 
 export const ContainerDetails = z

@@ -52,10 +52,9 @@ export class DockerClient {
       if (entry !== null)
         entries.push({
           id: entry.Id,
-          names: entry.Names ?? [],
-          labels: entry.Labels ?? {},
           state: entry.State,
           status: entry.Status,
+          made: { names: entry.Names, labels: entry.Labels },
         });
     return entries;
   }

@@ -1,7 +1,7 @@
 import type { ObservedContainer } from '@berth/shared/domain/observed';
 import type { ContainerPlan } from '@berth/shared/domain/step';
 import { parseAddress } from './cidr.ts';
-import type { ListEntry } from './docker-types.ts';
+import { madeOf, type ListEntry } from './docker-types.ts';
 
 export const AGENT_LABEL = 'berth.agent';
 export const TENANT_LABEL = 'berth.tenant';
@@ -39,9 +39,11 @@ export function containerFrom(
   entry: ListEntry,
   deaths: (id: string) => number,
 ): ObservedContainer | null {
-  const labels = entry.labels;
+  const made = madeOf(entry);
+  if (made === null) return null;
+  const { labels } = made;
   if (labels[AGENT_LABEL] !== agent) return null;
-  const name = entry.names[0]?.replace(/^\//, '');
+  const name = made.names[0]?.replace(/^\//, '');
   const state = stateOf(entry.state);
   const role = roleOf(labels['berth.role']);
   const tenant = text(labels[TENANT_LABEL]);

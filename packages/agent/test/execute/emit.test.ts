@@ -198,7 +198,7 @@ describe('the configuration', () => {
 
   test.each([
     [[1, 18, 0], 'keepalive_requests 200;', /keepalive_time |keepalive_min_timeout/],
-    [[1, 22, 1], 'keepalive_time 2s;', /keepalive_min_timeout|keepalive_requests 200;/],
+    [[1, 22, 1], 'keepalive_time 1s;', /keepalive_min_timeout|keepalive_requests 200;/],
     [[1, 27, 4], 'keepalive_min_timeout 2s;', /keepalive_requests 200;/],
   ] as const)('has no directive that Nginx %j does not know', (version, has, hasNot) => {
     const one = { tenant: 't', service: 'web', hosts: ['a.example'], path: '/', virtual: '198.18.0.1' };

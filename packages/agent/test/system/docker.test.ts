@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { versionFor } from '../../src/system/docker-calls.ts';
+import { madeOf } from '../../src/system/docker-types.ts';
 import { DockerClient } from '../../src/system/docker.ts';
 
 let folder: string;
@@ -208,9 +209,12 @@ describe('the Docker client', () => {
     await expect(client.listContainers('x=y')).rejects.toMatchObject({ code: 'docker_unavailable' });
     answer = (_request, response) =>
       response.end('[{"Id":1},null,{"Id":"a","Names":null,"Labels":null,"State":"running","Status":"Up"}]');
-    expect(await client.listContainers('x=y')).toEqual([
-      { id: 'a', names: [], labels: {}, state: 'running', status: 'Up' },
+    const entries = await client.listContainers('x=y');
+    expect(entries).toEqual([
+      { id: 'a', state: 'running', status: 'Up', made: { names: null, labels: null } },
     ]);
+    expect(entries.map(madeOf)).toEqual([{ names: [], labels: {} }]);
+    expect(entries.map((entry) => madeOf({ ...entry, made: { names: 1 } }))).toEqual([null]);
   });
 
   test('log lines come as they are, also when one of them is JSON', async () => {

@@ -26,8 +26,7 @@ describe('labels of a container', () => {
           );
           const entry = {
             id: 'c1',
-            names: [`/${plan.name}`],
-            labels: labelsOf('a1', plan),
+            made: { names: [`/${plan.name}`], labels: labelsOf('a1', plan) },
             state: 'running',
             status: 'Up 3 seconds (healthy)',
           };
@@ -70,7 +69,7 @@ describe('labels of a container', () => {
     ['berth.grace', 'NaN'],
   ])('that do not parse (%s = %j) make a container that is not ours', (name, value) => {
     const labels = { ...labelsOf('a1', planWith()), [name]: value };
-    const entry = { id: 'c1', names: ['/x'], labels, state: 'running', status: 'Up 1 second' };
+    const entry = { id: 'c1', made: { names: ['/x'], labels }, state: 'running', status: 'Up 1 second' };
     expect(containerFrom('a1', entry, none)).toBeNull();
   });
 
@@ -78,7 +77,7 @@ describe('labels of a container', () => {
     const whole = labelsOf('a1', planWith());
     for (const name of Object.keys(whole)) {
       const labels = Object.fromEntries(Object.entries(whole).filter(([key]) => key !== name));
-      const entry = { id: 'c1', names: ['/x'], labels, state: 'running', status: 'Up 1 second' };
+      const entry = { id: 'c1', made: { names: ['/x'], labels }, state: 'running', status: 'Up 1 second' };
       expect(containerFrom('a1', entry, none), name).toBeNull();
     }
   });

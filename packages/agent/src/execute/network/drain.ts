@@ -1,7 +1,7 @@
 import type { StepOf } from '@berth/shared/domain/step';
 import type { ExecuteDeps, Note } from '../context.ts';
 
-/** Nginx lets go of its pooled connections two seconds after a switch; looking much more often finds nothing new. */
+/** Nginx lets go of its pooled connections a second after a switch; looking much more often finds nothing new. */
 const POLL_MS = 250;
 
 /** Waits until no open connection ends at one of the addresses, or until the time is up; neither is a failure. */

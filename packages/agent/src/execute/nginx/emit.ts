@@ -149,8 +149,8 @@ function pathLine(way: Way): string {
  */
 function upstream(virtual: string, pool: number, version: NginxVersion): string {
   // Without an age a busy connection would stay with the old colour for ever; then its number of requests must do.
-  const age = atLeast(version, [1, 19, 10]) ? 'keepalive_time 2s;' : 'keepalive_requests 200;';
-  return `upstream ${virtual} { server ${virtual}:80 max_fails=0; keepalive ${pool}; ${age} keepalive_timeout 2s; }`;
+  const age = atLeast(version, [1, 19, 10]) ? 'keepalive_time 1s;' : 'keepalive_requests 200;';
+  return `upstream ${virtual} { server ${virtual}:80 max_fails=0; keepalive ${pool}; ${age} keepalive_timeout 1s; }`;
 }
 
 /** Each place in a pool costs 330 bytes whether it is used or not: 100 MB with 5,000 tenants and 64 places each. */
