@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
+import { daemonFlags } from '../../packages/cli/src/local/dist.ts';
 import type { Bench } from './bench.ts';
 import { attempt } from './commands.ts';
 import type { DockerApi } from './docker-api.ts';
@@ -110,7 +111,13 @@ async function startDaemon(
   const log = openSync(join(home, `${name}.log`), 'a', 0o600);
   const child = spawn(
     process.execPath,
-    [...profiling(name), join(dist, `${name}.js`), '--config', join(home, `${name}.json`)],
+    [
+      ...profiling(name),
+      ...daemonFlags(name),
+      join(dist, `${name}.js`),
+      '--config',
+      join(home, `${name}.json`),
+    ],
     { stdio: ['ignore', 'pipe', log], env: environment(), detached: true },
   );
   closeSync(log);
