@@ -4,6 +4,7 @@ import type { ServiceSpec } from '@berth/shared/domain/spec';
 import type { ContainerPlan } from '@berth/shared/domain/step';
 import { plan } from '@berth/agent/plan/plan';
 import { labelsOf } from '@berth/agent/system/labels';
+import { serviceSpec } from '../../test/fakes/service-spec.ts';
 
 /** A host as it is when all its tenants run: what is desired, and what Docker, Nginx and the kernel would show. */
 export interface BigHost {
@@ -24,33 +25,11 @@ export interface BigSettings {
 }
 
 function service(name: string, change: Partial<ServiceSpec>): ServiceSpec {
-  return {
-    name,
+  return serviceSpec(name, {
     image: `registry.example.com/shop/${name}@sha256:${'a'.repeat(64)}`,
-    pullPolicy: 'missing',
     environment: { STORE: 'of this tenant', DATABASE_URL: 'postgres://user@db.example.com/tenant' },
-    groupAdd: [],
-    init: false,
-    tty: false,
-    stdinOpen: false,
-    stopGraceMs: 10_000,
-    volumes: [],
-    tmpfs: [],
-    limits: { memoryBytes: 64 * 1024 * 1024, cpus: 0.5, pids: 100 },
-    reservation: { memoryBytes: 64 * 1024 * 1024, cpus: 0.5 },
-    ulimits: {},
-    sysctls: {},
-    extraHosts: {},
-    logging: { driver: 'json-file', options: {} },
-    labels: {},
-    dependsOn: [],
-    replicas: 1,
-    restart: 'always',
-    strategy: 'blue-green',
-    profile: 'restricted',
-    drainMs: 30_000,
     ...change,
-  };
+  });
 }
 
 /** Tenants of two containers each, a routed `web` and a `worker`. */

@@ -14,6 +14,7 @@ import { createExecutor, type Executor } from '@berth/agent/execute/executor';
 import { createObserver, type Observer } from '@berth/agent/observe/observer';
 import type Docker from 'dockerode';
 import { dockerSocket, removeLabelled, testDocker } from './docker.ts';
+import { serviceSpec } from '../../fakes/service-spec.ts';
 
 const run = promisify(execFile);
 
@@ -184,31 +185,15 @@ function planOf(config: HostConfig, options: PlanOptions): ContainerPlan {
 }
 
 function specOf(name: string, image: string): ServiceSpec {
-  return {
-    name,
+  return serviceSpec(name, {
     image,
     pullPolicy: 'never',
-    environment: {},
-    groupAdd: [],
     init: true,
-    tty: false,
-    stdinOpen: false,
     stopGraceMs: 2_000,
-    volumes: [],
     tmpfs: [{ target: '/tmp' }],
     limits: { memoryBytes: 64 * 1024 * 1024, cpus: 1, pids: 64 },
     reservation: { memoryBytes: 8 * 1024 * 1024, cpus: 0.1 },
-    ulimits: {},
-    sysctls: {},
-    extraHosts: {},
-    logging: { driver: 'json-file', options: {} },
-    labels: {},
-    dependsOn: [],
-    replicas: 1,
-    restart: 'always',
-    strategy: 'blue-green',
-    profile: 'restricted',
     drainMs: 5_000,
     command: ['sleep', '1000'],
-  };
+  });
 }

@@ -1,4 +1,5 @@
 import type { ContainerPlan } from '@berth/shared/domain/step';
+import { serviceSpec } from '../../../../test/fakes/service-spec.ts';
 
 /** A container plan for unit tests. */
 export function planWith(
@@ -19,32 +20,12 @@ export function planWith(
     address: '198.19.0.10',
     hosts: {},
     ...more,
-    spec: {
-      name: 'web',
+    spec: serviceSpec('web', {
       image: 'shop:1',
-      pullPolicy: 'missing',
-      environment: {},
-      groupAdd: [],
-      init: false,
-      tty: false,
-      stdinOpen: false,
-      stopGraceMs: 10_000,
-      volumes: [],
-      tmpfs: [],
       limits: { memoryBytes: 64 * 1024 * 1024, cpus: 0.5, pids: 64 },
       reservation: { memoryBytes: 1, cpus: 0.1 },
-      ulimits: {},
-      sysctls: {},
-      extraHosts: {},
-      logging: { driver: 'json-file', options: {} },
-      labels: {},
-      dependsOn: [],
-      replicas: 1,
-      restart: 'always',
-      strategy: 'blue-green',
-      profile: 'restricted',
       drainMs: 5_000,
       ...spec,
-    },
+    }),
   };
 }

@@ -2,6 +2,7 @@ import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { ServiceSpec, TenantSpec } from '@berth/shared/domain/spec';
 import type { AgentEvent, HostReport, TenantReport } from '@berth/shared/protocol/report';
 import type { Hello } from '@berth/shared/protocol/messages';
+import { serviceSpec } from '../../../../test/fakes/service-spec.ts';
 import type { TenantRecord } from '../../src/services/records.ts';
 
 /** Small, complete values for tests: give what matters, the rest is as dull as possible. */
@@ -15,33 +16,9 @@ export function hostId(n: number): string {
 }
 
 export function service(name: string, given: Partial<ServiceSpec> = {}): ServiceSpec {
-  return {
-    name,
-    image: `registry.test/${name}:1`,
-    pullPolicy: 'missing',
-    environment: {},
-    groupAdd: [],
-    init: false,
-    tty: false,
-    stdinOpen: false,
-    stopGraceMs: 10_000,
-    volumes: [],
-    tmpfs: [],
-    limits: { memoryBytes: 256 * MIB, cpus: 0.5, pids: 256 },
-    reservation: { memoryBytes: 256 * MIB, cpus: 0.5 },
-    ulimits: {},
-    sysctls: {},
-    extraHosts: {},
-    logging: { driver: 'json-file', options: {} },
-    labels: {},
-    dependsOn: [],
-    replicas: 1,
-    restart: 'always',
-    strategy: 'blue-green',
-    profile: 'restricted',
-    drainMs: 1000,
-    ...given,
-  };
+  const limits = { memoryBytes: 256 * MIB, cpus: 0.5, pids: 256 };
+  const reservation = { memoryBytes: 256 * MIB, cpus: 0.5 };
+  return serviceSpec(name, { limits, reservation, drainMs: 1000, ...given });
 }
 
 export function spec(services: ServiceSpec[] = [service('web')]): TenantSpec {
