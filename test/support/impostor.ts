@@ -120,6 +120,9 @@ export function acceptByHand(socket: Socket, key: string): void {
   );
 }
 
+/** What a message without an end comes to when nobody cuts it off. */
+export const ENDLESS_BYTES = 256 * 1024 * 1024;
+
 /**
  * Sends 64 KiB frames of one message that never ends until the other side has enough of it; resolves to the bytes that
  * it took. `wholeFrame`: one frame that says it is this long instead.
@@ -141,7 +144,7 @@ export async function flood(
   let over = false;
   void closed.then(() => (over = true));
   if (wholeFrame !== null) socket.write(frameHead(wholeFrame, from, 1));
-  const limit = wholeFrame ?? 256 * 1024 * 1024;
+  const limit = wholeFrame ?? ENDLESS_BYTES;
   for (let count = 0; !over && sent < limit; count += 1) {
     if (wholeFrame === null) socket.write(frameHead(piece.length, from, count === 0 ? 1 : 0));
     const flowing = socket.write(piece);
