@@ -30,7 +30,6 @@ export const rooms = {
   'coordinator/system': { imports: ['shared'] },
   'coordinator/services': { imports: ['shared', 'coordinator/system'] },
   'coordinator/services/placement': { imports: ['shared'], pure: true },
-  'coordinator/services/rollout': { imports: ['shared'], pure: true },
   'coordinator/store': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/http': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/gateway': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },

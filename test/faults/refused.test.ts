@@ -76,7 +76,7 @@ describe('a generation that is no good', () => {
   });
 
   test('because it crashes while it bakes is taken back to the one before', async () => {
-    const changed = await fleet.set('acme', { VERSION: 'weak', CRASH: '1', BAKE: '20s' });
+    const changed = await fleet.set('acme', { VERSION: 'weak', CRASH: '1', BAKE: '5s' });
     await fleet.untilLive(changed);
     const problem = await fleet.untilTrouble('tenant.returned', changed);
     expect(problem.code).toBe('crash_loop');

@@ -24,26 +24,18 @@ export type AgentConfig = z.infer<typeof AgentConfig>;
 export function readConfig(argv: readonly string[]): AgentConfig {
   const { values } = parseArgs({ args: [...argv], options: { config: { type: 'string' } } });
   const path = values.config ?? '/etc/berth/agent.json';
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new BerthError(
-      'invalid_request',
-      `The agent’s configuration ${path} cannot be read: ${messageOf(cause)}.`,
-      { cause },
-    );
-  }
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch (cause) {
-    throw new BerthError(
-      'invalid_request',
-      `The agent’s configuration ${path} is not JSON: ${messageOf(cause)}.`,
-      { cause },
-    );
-  }
+  const attempt = <T>(what: string, read: () => T): T => {
+    try {
+      return read();
+    } catch (cause) {
+      const why = messageOf(cause);
+      throw new BerthError('invalid_request', `The agent’s configuration ${path} ${what}: ${why}.`, {
+        cause,
+      });
+    }
+  };
+  const text = attempt('cannot be read', () => readFileSync(path, 'utf8'));
+  const parsed: unknown = attempt('is not JSON', () => JSON.parse(text) as unknown);
   const config = AgentConfig.safeParse(parsed);
   if (config.success) return config.data;
   const wrong = config.error.issues

@@ -1,3 +1,4 @@
+import { VERSION } from '@berth/shared/domain/version';
 import { randomBytes } from 'node:crypto';
 import type { Config } from './config.ts';
 import { createEventFeed, type EventFeed } from './services/events.ts';
@@ -6,7 +7,6 @@ import type { Fleet, Log } from './services/fleet-types.ts';
 import { createServices, type Services } from './services/index.ts';
 import type { Store } from './services/store.ts';
 import { openStore } from './store/open.ts';
-import { VERSION } from './version.ts';
 
 /** The parts of a coordinator without its doors: what `main` wires, and what tests start in one process. */
 export interface CoordinatorContext {

@@ -1,3 +1,4 @@
+import { VERSION } from '@berth/shared/domain/version';
 import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import pino from 'pino';
@@ -6,7 +7,6 @@ import { readConfig } from './config.ts';
 import { createContext } from './context.ts';
 import type { Access } from './services/access.ts';
 import { startServer } from './server.ts';
-import { VERSION } from './version.ts';
 
 /** The coordinator: `--config FILE`, BERTH_COORDINATOR_*. Prints one JSON line when it is ready; logs go to stderr. */
 async function main(): Promise<void> {

@@ -1,3 +1,4 @@
+import { VERSION } from '@berth/shared/domain/version';
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
@@ -7,7 +8,6 @@ import type { CoordinatorContext } from './context.ts';
 import { attachGateway } from './gateway/attach.ts';
 import { createApi } from './http/app.ts';
 import type { Log } from './services/fleet-types.ts';
-import { VERSION } from './version.ts';
 
 export interface RunningServer {
   /** Base address of the API. */
