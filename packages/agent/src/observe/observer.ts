@@ -1,7 +1,9 @@
 import { cpus } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { HostReport } from '@berth/shared/protocol/report';
 import type { Clock, Sleep } from '../system/clock.ts';
+import { Listing } from '../system/docker-listing.ts';
 import { readDisk, readMemory } from '../system/host-facts.ts';
 import { AGENT_LABEL, containerFrom } from '../system/labels.ts';
 import type { System } from '../system/system.ts';
@@ -32,6 +34,12 @@ export interface Observer {
   logTail(containerId: string, lines: number, signal: AbortSignal): Promise<string[]>;
 }
 
+/** A container as the list told of it, and as it was told to the loop. */
+interface Seen {
+  listed: ObservedContainer;
+  container: ObservedContainer;
+}
+
 export function createObserver(deps: ObserverDeps): Observer {
   const { system } = deps;
   const { docker, config, nginx } = system;
@@ -39,26 +47,28 @@ export function createObserver(deps: ObserverDeps): Observer {
   const label = `${AGENT_LABEL}=${config.agent}`;
   let dataRoot: string | null = null;
   let lastCount = 0;
-  let lastLook = new Map<string, { state: string; status: string; container: ObservedContainer | null }>();
+  // Their deaths are counted apart: they change without the list.
+  const listing = new Listing(label, (entry) => containerFrom(config.agent, entry, () => 0));
+  let lastLook = new Map<string, Seen>();
+  let lastContainers: readonly ObservedContainer[] = [];
 
-  const listOurs = async (signal: AbortSignal): Promise<ObservedContainer[]> => {
-    const entries = await docker.listContainers(label, { signal });
+  /** The same object as at the last look for each container that is as it was then; the same array when all are. */
+  const listOurs = async (signal: AbortSignal): Promise<readonly ObservedContainer[]> => {
+    const listed = await docker.listContainers(listing, { signal });
     const now = deps.clock.now();
-    const look: typeof lastLook = new Map();
-    for (const entry of entries) {
-      const before = lastLook.get(entry.id);
-      // What a container was made with never changes, so one in the same state is the same as at the last look.
-      const unchanged =
-        before?.state === entry.state &&
-        before.status === entry.status &&
-        (before.container === null || before.container.deaths === deaths.of(entry.id, now));
-      const container = unchanged
-        ? before.container
-        : containerFrom(config.agent, entry, (id) => deaths.of(id, now));
-      look.set(entry.id, { state: entry.state, status: entry.status, container });
+    const look = new Map<string, Seen>();
+    const containers: ObservedContainer[] = [];
+    for (const each of listed) {
+      if (each === null) continue;
+      const before = lastLook.get(each.id);
+      const seen = seenAs(each, deaths.of(each.id, now), before);
+      look.set(each.id, seen);
+      containers.push(seen.container);
     }
     lastLook = look;
-    return [...look.values()].flatMap(({ container }) => (container === null ? [] : [container]));
+    const asMany = containers.length === lastContainers.length;
+    if (!asMany || containers.some((each, index) => each !== lastContainers[index])) lastContainers = containers;
+    return lastContainers;
   };
 
   const sites = async (): Promise<ObservedHost['sites']> => {
@@ -116,4 +126,12 @@ export function createObserver(deps: ObserverDeps): Observer {
       return lastLines(await docker.tailLogs(containerId, found.tty, lines * 2, { signal }), lines);
     },
   };
+}
+
+/** "Up 4 minutes" instead of "Up 3 minutes" is other text and the same container. */
+function seenAs(listed: ObservedContainer, deaths: number, before: Seen | undefined): Seen {
+  if (before?.listed === listed && before.container.deaths === deaths) return before;
+  const fresh = { ...listed, deaths };
+  const same = before !== undefined && isDeepStrictEqual(before.container, fresh);
+  return { listed, container: same ? before.container : fresh };
 }

@@ -40,13 +40,18 @@ export class DockerCalls {
     this.#onLost = onLost;
   }
 
-  /** `what` names the call in errors. */
-  async call<T>(what: string, options: CallOptions, run: (docker: Docker) => Promise<T>): Promise<T> {
+  /** `what` names the call in errors. With `bytes` dockerode hands over the answer's body unread. */
+  async call<T>(
+    what: string,
+    options: CallOptions,
+    run: (docker: Docker) => Promise<T>,
+    answers: 'parsed' | 'bytes' = 'parsed',
+  ): Promise<T> {
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const deadline = AbortSignal.timeout(timeoutMs);
     const signal = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
     try {
-      return await run(await this.#open(signal));
+      return await run(await this.#open(signal, answers));
     } catch (cause) {
       throw this.#translate(cause, what, options.signal, deadline, timeoutMs);
     }
@@ -81,21 +86,22 @@ export class DockerCalls {
     this.#agent.destroy();
   }
 
-  async #open(signal: AbortSignal): Promise<Docker> {
+  async #open(signal: AbortSignal, answers: 'parsed' | 'bytes' = 'parsed'): Promise<Docker> {
     signal.throwIfAborted();
     if (this.#apiVersion === null) {
-      await this.#dockerFor(signal, undefined).ping();
+      await this.#dockerFor(signal, undefined, 'parsed').ping();
       this.#apiVersion ??= '';
     }
-    return this.#dockerFor(signal, versionFor(this.#apiVersion));
+    return this.#dockerFor(signal, versionFor(this.#apiVersion), answers);
   }
 
-  #dockerFor(signal: AbortSignal, version: string | undefined): Docker {
+  #dockerFor(signal: AbortSignal, version: string | undefined, answers: 'parsed' | 'bytes'): Docker {
     return dockerFor({
       socketPath: this.#socketPath,
       agent: this.#agent,
       version,
       signal,
+      answers,
       onApiVersion: (known) => {
         this.#apiVersion = known;
       },

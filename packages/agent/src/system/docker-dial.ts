@@ -30,6 +30,8 @@ export interface DialSettings {
   version: string | undefined;
   /** Ends the call, and what it streams. */
   signal: AbortSignal;
+  /** `bytes`: whole answers as they came, for who parses them himself. */
+  answers: 'parsed' | 'bytes';
   /** Hears the newest API version that the daemon knows. */
   onApiVersion: (version: string) => void;
 }
@@ -57,7 +59,7 @@ export function dockerFor(settings: DialSettings): Docker {
       if (typeof known === 'string') settings.onApiVersion(known);
       addAbortSignal(signal, answer);
       if (call.isStream === true) callback?.(null, answer);
-      else void handOver(answer, callback);
+      else void handOver(answer, settings.answers, callback);
     });
   };
   return docker;
@@ -65,10 +67,15 @@ export function dockerFor(settings: DialSettings): Docker {
 
 type Callback = Parameters<Modem['dial']>[1];
 
-async function handOver(answer: IncomingMessage, callback: Callback): Promise<void> {
+async function handOver(
+  answer: IncomingMessage,
+  answers: DialSettings['answers'],
+  callback: Callback,
+): Promise<void> {
   let value: object;
   try {
-    value = await wholeAnswer(answer);
+    const bytes = await bytesOf(answer);
+    value = answers === 'bytes' ? bytes : parsed(bytes);
   } catch (cause) {
     callback?.(cause instanceof Error ? cause : new Error(messageOf(cause)), null);
     return;
@@ -76,8 +83,7 @@ async function handOver(answer: IncomingMessage, callback: Callback): Promise<vo
   callback?.(null, value);
 }
 
-/** Its JSON, or its bytes when it holds none: dockerode reads fields of what it is given, so never null. */
-async function wholeAnswer(answer: IncomingMessage): Promise<object> {
+async function bytesOf(answer: IncomingMessage): Promise<Buffer> {
   const parts: Buffer[] = [];
   let size = 0;
   for await (const chunk of answer) {
@@ -87,7 +93,11 @@ async function wholeAnswer(answer: IncomingMessage): Promise<object> {
       throw new BerthError('internal', `Docker's answer is larger than ${MAX_ANSWER_BYTES} bytes.`);
     parts.push(chunk);
   }
-  const bytes = Buffer.concat(parts);
+  return Buffer.concat(parts);
+}
+
+/** Its JSON, or its bytes when it holds none: dockerode reads fields of what it is given, so never null. */
+function parsed(bytes: Buffer): object {
   try {
     const value: unknown = JSON.parse(bytes.toString('utf8'));
     return typeof value === 'object' && value !== null ? value : bytes;

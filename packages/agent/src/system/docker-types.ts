@@ -17,22 +17,13 @@ export const ContainerState = z.enum([
 ]);
 export type ContainerState = z.infer<typeof ContainerState>;
 
-/**
- * What is read of every entry of the container list. What a container was made with is read apart (`madeOf`): it never
- * changes, and to check the labels of 1,000 containers at every look would cost more than all the rest.
- */
-export const ContainerList = z.array(
-  z
-    .object({
-      Id: z.string(),
-      Names: z.unknown(),
-      Labels: z.unknown(),
-      State: z.string(),
-      Status: z.string(),
-    })
-    .nullable()
-    .catch(null),
-);
+const Listed = z.object({
+  Id: z.string(),
+  Names: z.unknown(),
+  Labels: z.unknown(),
+  State: z.string(),
+  Status: z.string(),
+});
 
 /** One entry of the container list. */
 export interface ListEntry {
@@ -41,6 +32,14 @@ export interface ListEntry {
   status: string;
   /** Names and labels as Docker sent them. */
   made: unknown;
+}
+
+/** One element of the container list; null for another form. */
+export function entryOf(element: unknown): ListEntry | null {
+  const listed = Listed.safeParse(element);
+  if (!listed.success) return null;
+  const { Id, State, Status, Names, Labels: labels } = listed.data;
+  return { id: Id, state: State, status: Status, made: { names: Names, labels } };
 }
 
 /** What a container was made with. */

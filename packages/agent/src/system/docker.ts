@@ -2,15 +2,9 @@ import type Docker from 'dockerode';
 import { z } from 'zod';
 import { read, readUnlessGone, statusOf, unlessStatus } from './docker-answers.ts';
 import { DockerCalls, type CallOptions } from './docker-calls.ts';
+import type { Listing } from './docker-listing.ts';
 import { outputOf } from './docker-output.ts';
-import {
-  ContainerDetails,
-  ContainerList,
-  DockerEvent,
-  NetworkDetails,
-  VolumeDetails,
-  type ListEntry,
-} from './docker-types.ts';
+import { ContainerDetails, DockerEvent, NetworkDetails, VolumeDetails } from './docker-types.ts';
 import { jsonLines } from './lines.ts';
 
 export type { CallOptions } from './docker-calls.ts';
@@ -41,22 +35,16 @@ export class DockerClient {
     });
   }
 
-  /** All containers, running or not, that carry this label value: one call. */
-  async listContainers(label: string, options: CallOptions = {}): Promise<ListEntry[]> {
-    const filters = JSON.stringify({ label: [label] });
-    const answer = await this.#calls.call('list containers', options, (docker) =>
-      docker.listContainers({ all: true, filters }),
+  /** All containers of a listing, running or not: one call. Entries of another form are left out. */
+  async listContainers<T>(listing: Listing<T>, options: CallOptions = {}): Promise<T[]> {
+    const filters = JSON.stringify({ label: [listing.label] });
+    const answer: unknown = await this.#calls.call(
+      'list containers',
+      options,
+      (docker) => docker.listContainers({ all: true, filters }),
+      'bytes',
     );
-    const entries: ListEntry[] = [];
-    for (const entry of read(ContainerList, answer, 'docker_unavailable'))
-      if (entry !== null)
-        entries.push({
-          id: entry.Id,
-          state: entry.State,
-          status: entry.Status,
-          made: { names: entry.Names, labels: entry.Labels },
-        });
-    return entries;
+    return listing.read(read(z.instanceof(Buffer), answer));
   }
 
   /** By name or id; null when there is none. */

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { versionFor } from '../../src/system/docker-calls.ts';
-import { madeOf } from '../../src/system/docker-types.ts';
+import { Listing } from '../../src/system/docker-listing.ts';
+import { madeOf, type ListEntry } from '../../src/system/docker-types.ts';
 import { DockerClient } from '../../src/system/docker.ts';
 
 let folder: string;
@@ -40,9 +41,11 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+const plain = (label: string): Listing<ListEntry> => new Listing(label, (entry) => entry);
+
 /** Each call of the client that waits for one whole answer. */
 const CALLS: Readonly<Record<string, (signal?: AbortSignal, timeoutMs?: number) => Promise<unknown>>> = {
-  listContainers: (signal, timeoutMs) => client.listContainers('a=b', options(signal, timeoutMs)),
+  listContainers: (signal, timeoutMs) => client.listContainers(plain('a=b'), options(signal, timeoutMs)),
   inspectContainer: (signal, timeoutMs) => client.inspectContainer('x', options(signal, timeoutMs)),
   createContainer: (signal, timeoutMs) => client.createContainer('x', {}, options(signal, timeoutMs)),
   startContainer: (signal, timeoutMs) => client.startContainer('x', options(signal, timeoutMs)),
@@ -113,30 +116,30 @@ describe.each(Object.entries(CALLS))('%s', (_name, call) => {
 describe('the Docker client', () => {
   test('asks for the daemon’s version once and keeps to it', async () => {
     answer = (_request, response) => response.end('[]');
-    await client.listContainers('berth.agent=a');
-    await client.listContainers('berth.agent=a');
+    await client.listContainers(plain('berth.agent=a'));
+    await client.listContainers(plain('berth.agent=a'));
     expect(asked.filter((line) => line === 'GET /_ping')).toHaveLength(1);
     expect(asked[1]).toMatch(/^GET \/v1\.41\/containers\/json\?all=true&filters=/);
   });
 
   test('asks for the version again after the daemon was away', async () => {
     answer = (request) => request.socket.destroy();
-    await expect(client.listContainers('x=y')).rejects.toMatchObject({ code: 'docker_unavailable' });
+    await expect(client.listContainers(plain('x=y'))).rejects.toMatchObject({ code: 'docker_unavailable' });
     answer = (_request, response) => response.end('[]');
-    await client.listContainers('x=y');
+    await client.listContainers(plain('x=y'));
     expect(asked.filter((line) => line === 'GET /_ping')).toHaveLength(2);
   });
 
   test('keeps no connection that could die with the daemon', async () => {
     answer = (_request, response) => response.end('[]');
-    await client.listContainers('x=y');
-    await client.listContainers('x=y');
+    await client.listContainers(plain('x=y'));
+    await client.listContainers(plain('x=y'));
     expect(connections).toBe(asked.length);
   });
 
   test('says that Docker is not there, and where it looked', async () => {
     const nobody = new DockerClient(join(folder, 'nobody'));
-    await expect(nobody.listContainers('x=y')).rejects.toMatchObject({
+    await expect(nobody.listContainers(plain('x=y'))).rejects.toMatchObject({
       code: 'docker_unavailable',
       message: expect.stringContaining(join(folder, 'nobody')),
     });
@@ -204,12 +207,12 @@ describe('the Docker client', () => {
 
   test('an answer that is no JSON is no list, and an entry of another form is none of ours', async () => {
     answer = (_request, response) => response.end('<html>');
-    await expect(client.listContainers('x=y')).rejects.toMatchObject({ code: 'docker_unavailable' });
+    await expect(client.listContainers(plain('x=y'))).rejects.toMatchObject({ code: 'docker_unavailable' });
     answer = (_request, response) => response.end('{}');
-    await expect(client.listContainers('x=y')).rejects.toMatchObject({ code: 'docker_unavailable' });
+    await expect(client.listContainers(plain('x=y'))).rejects.toMatchObject({ code: 'docker_unavailable' });
     answer = (_request, response) =>
       response.end('[{"Id":1},null,{"Id":"a","Names":null,"Labels":null,"State":"running","Status":"Up"}]');
-    const entries = await client.listContainers('x=y');
+    const entries = await client.listContainers(plain('x=y'));
     expect(entries).toEqual([
       { id: 'a', state: 'running', status: 'Up', made: { names: null, labels: null } },
     ]);
