@@ -45,9 +45,10 @@ const UNGATED: ReadonlySet<Step['kind']> = new Set([
 
 /** Behind the last start of a plan nothing but clearing away is left. */
 function urgencyOf(steps: readonly Step[], index: number): Urgency {
-  const starts = (step: Step): boolean =>
-    step.kind === 'containers.start' || step.kind === 'containers.resume';
+  const starts = (step: Step | undefined): boolean =>
+    step?.kind === 'containers.start' || step?.kind === 'containers.resume';
   const step = steps[index];
+  if (starts(step)) return 'start';
   const clears = step?.kind === 'containers.stop' || step?.kind === 'containers.remove';
   return clears && !steps.slice(index).some(starts) ? 'later' : 'now';
 }

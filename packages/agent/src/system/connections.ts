@@ -1,36 +1,21 @@
 import { BerthError } from '@berth/shared/domain/errors';
 import { runCommand } from './command.ts';
 import { cleanLine } from './text.ts';
+import { answerTogether } from './together.ts';
 
 /** How many open connections lead to an address, for as many addresses as are asked about. */
 export type Counts = ReadonlyMap<string, number>;
 
 /**
  * Counts the connections that the kernel's map sent to a container. However many drains ask at the same time, one
- * listing answers them all; each is answered by a listing that began after it asked, for one that began before might
- * miss a connection made just before the switch.
+ * listing answers them all: one that began before a drain asked might miss a connection made just before the switch.
  */
 export class Connections {
-  readonly #list: () => Promise<string>;
-  #underWay: Promise<unknown> = Promise.resolve();
-  #next: Promise<Counts> | null = null;
+  /** Established TCP connections by the address that answers them. Throws `internal` when conntrack cannot be asked. */
+  readonly open: () => Promise<Counts>;
 
   constructor(list: () => Promise<string> = listTranslated) {
-    this.#list = list;
-  }
-
-  /** Established TCP connections by the address that answers them. Throws `internal` when conntrack cannot be asked. */
-  open(): Promise<Counts> {
-    this.#next ??= this.#after(this.#underWay);
-    return this.#next;
-  }
-
-  async #after(before: Promise<unknown>): Promise<Counts> {
-    await before.catch(() => undefined);
-    this.#next = null;
-    const listing = this.#list();
-    this.#underWay = listing;
-    return countsFrom(await listing);
+    this.open = answerTogether(async () => countsFrom(await list()));
   }
 }
 

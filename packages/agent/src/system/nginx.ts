@@ -16,6 +16,8 @@ import { cleanLine } from './text.ts';
 export const MAINTENANCE_ADDRESS = '127.0.0.1';
 /** Like the public listener, without pooled connections to the containers: a check surely opens a new one. */
 export const VERIFY_ADDRESS = '127.0.0.2';
+/** Host names that nobody has are answered here. An `if` in the public server instead would cost every request. */
+export const NOWHERE_ADDRESS = '127.0.0.3';
 /** Asked on the verify listener, Nginx tells which configuration it runs with. */
 export const CONFIG_HOST = 'config.berth.internal';
 

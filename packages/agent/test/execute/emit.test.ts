@@ -109,7 +109,7 @@ describe('the configuration', () => {
         const config = parse(text);
         expect(config.map((each) => each.words[0])).toEqual(shape);
         const http = config.find((each) => each.words[0] === 'http')?.block ?? [];
-        expect(http.filter((each) => each.words[0] === 'server')).toHaveLength(4);
+        expect(http.filter((each) => each.words[0] === 'server')).toHaveLength(5);
         for (const each of sites)
           for (const name of each.hosts) {
             const bare = each.path === '/' ? '/' : each.path.replace(/\/+$/, '');

@@ -18,6 +18,28 @@ test('what nobody waits for lets the rest go first', async () => {
   expect(order).toEqual(['running', 'start', 'stop']);
 });
 
+test('clearing away waits for starts that are under way, even when there is room', async () => {
+  const gate = createGate(2);
+  const order: string[] = [];
+  let started = (): void => {};
+  const starting = gate.run(
+    () =>
+      new Promise<void>((resolve) => {
+        started = () => {
+          order.push('started');
+          resolve();
+        };
+      }),
+    never,
+    'start',
+  );
+  const clearing = gate.run(() => Promise.resolve(order.push('cleared')), never, 'later');
+  await gate.run(() => Promise.resolve(order.push('looked')), never);
+  started();
+  await Promise.all([starting, clearing]);
+  expect(order).toEqual(['looked', 'started', 'cleared']);
+});
+
 test('clearing away is not put off for ever', async () => {
   const gate = createGate(1);
   const order: string[] = [];

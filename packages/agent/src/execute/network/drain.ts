@@ -1,7 +1,10 @@
 import type { StepOf } from '@berth/shared/domain/step';
 import type { ExecuteDeps, Note } from '../context.ts';
 
-/** Nginx lets go of its pooled connections a second after a switch; looking much more often finds nothing new. */
+/**
+ * Nginx lets go of its pooled connections a second after a switch; looking much more often finds nothing new. All drains
+ * look at the same moments, so that one listing serves them.
+ */
 const POLL_MS = 250;
 
 /** Waits until no open connection ends at one of the addresses, or until the time is up; neither is a failure. */
@@ -16,6 +19,6 @@ export async function drain(deps: ExecuteDeps, step: StepOf<'drain'>, signal: Ab
     if (open === 0) return `no open connection after ${waited} ms`;
     if (waited >= step.timeoutMs)
       return `${open} connection${open === 1 ? ' was' : 's were'} still open after ${waited} ms`;
-    await sleep(Math.min(POLL_MS, Math.max(1, step.timeoutMs - waited)), signal);
+    await sleep(Math.min(POLL_MS - (clock.now() % POLL_MS), Math.max(1, step.timeoutMs - waited)), signal);
   }
 }

@@ -3,7 +3,7 @@ import { Domain } from '@berth/shared/domain/ids';
 import { Ipv4, type Site } from '@berth/shared/domain/network';
 import { Route } from '@berth/shared/domain/spec';
 import { atLeast, type NginxVersion } from '../../system/nginx-version.ts';
-import { CONFIG_HOST, MAINTENANCE_ADDRESS, VERIFY_ADDRESS } from '../../system/nginx.ts';
+import { CONFIG_HOST, MAINTENANCE_ADDRESS, NOWHERE_ADDRESS, VERIFY_ADDRESS } from '../../system/nginx.ts';
 
 export interface EmitSettings {
   listenAddress: string;
@@ -17,6 +17,10 @@ export interface EmitSettings {
   /** Told on the verify listener, so that a reload can be seen to have happened. */
   digest: string;
 }
+
+/** Where unknown hosts and paths lead; no virtual address is a word. */
+const NOWHERE = 'nowhere';
+const UNKNOWN = 'return 421 "This host name is not served here.\\n";';
 
 /** One line of a map: exactly this host (and path) leads to this virtual address. */
 interface Way {
@@ -34,6 +38,7 @@ export function emitNginx(sites: readonly Site[], settings: EmitSettings): strin
   return [
     ...head(settings),
     ...hostMap(hosts),
+    `upstream ${NOWHERE} { server ${NOWHERE_ADDRESS}:${settings.internalPort} max_fails=0; }`,
     ...virtuals.map((virtual) => upstream(virtual, poolSize(virtuals.length), settings.version)),
     ...servers(settings),
     '}',
@@ -94,6 +99,8 @@ function head(settings: EmitSettings): string[] {
     'access_log off;',
     'server_tokens off;',
     'default_type text/plain;',
+    // What a proxied request needs does not fit into the default of 4 KB.
+    'request_pool_size 8k;',
     'client_max_body_size 100m;',
     ...(settings.temporary === 'own' ? TEMPORARY : []),
     'keepalive_timeout 65s;',
@@ -112,7 +119,8 @@ function head(settings: EmitSettings): string[] {
     'proxy_set_header Host $http_host;',
     'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;',
     'proxy_set_header X-Forwarded-Proto $scheme;',
-    'proxy_set_header X-Forwarded-Host $http_host;',
+    // Host says it already; what a client claims here must not pass.
+    'proxy_set_header X-Forwarded-Host "";',
     'proxy_set_header Upgrade $http_upgrade;',
     'proxy_set_header Connection $berth_connection;',
     'map $http_upgrade $berth_connection { default upgrade; "" ""; }',
@@ -120,7 +128,7 @@ function head(settings: EmitSettings): string[] {
 }
 
 function hostMap(hosts: ReadonlyMap<string, readonly Way[]>): string[] {
-  const lines = ['map $host $berth_site {', 'default "";'];
+  const lines = ['map $host $berth_site {', `default ${NOWHERE};`];
   const pathMaps: string[] = [];
   let count = 0;
   for (const [host, ways] of hosts) {
@@ -131,7 +139,7 @@ function hostMap(hosts: ReadonlyMap<string, readonly Way[]>): string[] {
     }
     count += 1;
     lines.push(`${host} $berth_path_${count};`);
-    pathMaps.push(`map $uri $berth_path_${count} {`, 'default "";', ...ways.map(pathLine), '}');
+    pathMaps.push(`map $uri $berth_path_${count} {`, `default ${NOWHERE};`, ...ways.map(pathLine), '}');
   }
   return [...lines, '}', ...pathMaps];
 }
@@ -162,7 +170,6 @@ function servers(settings: EmitSettings): string[] {
     ? `[${settings.listenAddress}]`
     : settings.listenAddress;
   const site = (target: string): string[] => [
-    'if ($berth_site = "") { return 421 "This host name is not served here.\\n"; }',
     `location / { proxy_pass http://${target}; error_page 502 504 @away; }`,
     'location @away { add_header Retry-After 5 always; return 502 "This service is not available at the moment.\\n"; }',
   ];
@@ -171,10 +178,14 @@ function servers(settings: EmitSettings): string[] {
     ...site('$berth_site'),
     '}',
     `server { listen ${VERIFY_ADDRESS}:${settings.internalPort} default_server; server_name _;`,
+    `if ($berth_site = ${NOWHERE}) { ${UNKNOWN} }`,
     ...site('$berth_site:80'),
     '}',
     `server { listen ${VERIFY_ADDRESS}:${settings.internalPort}; server_name ${CONFIG_HOST};`,
     `location / { return 200 "${settings.digest}"; }`,
+    '}',
+    `server { listen ${NOWHERE_ADDRESS}:${settings.internalPort} default_server; server_name _;`,
+    `location / { ${UNKNOWN} }`,
     '}',
     // A pooled connection to this page would go on showing it after the tenant has come back.
     `server { listen ${MAINTENANCE_ADDRESS}:${settings.internalPort} default_server; server_name _; keepalive_timeout 0;`,
