@@ -7,7 +7,7 @@ import type { StepView, TenantPhase } from '@berth/shared/protocol/report';
 import { judge, SERVING } from '../machine/judge.ts';
 import { membersOf } from '../plan/containers.ts';
 import type { HostPlan, PlanSettings, TenantPlan } from '../plan/input.ts';
-import { plan } from '../plan/plan.ts';
+import { createPlanner, plan } from '../plan/plan.ts';
 import { createBell } from './bell.ts';
 import { problemFrom } from './complaints.ts';
 import type { Gate } from './gate.ts';
@@ -67,6 +67,7 @@ export function createLoop(deps: LoopDeps): Loop {
   let observed: ObservedHost | null = null;
   let lastSites: ObservedHost['sites'] = null;
   const bell = createBell();
+  const planNext = createPlanner();
   const voice = createVoice(deps);
   const sayHost = createHostReport({ ...deps, voice });
   const hostLane = createHostLane({
@@ -127,12 +128,13 @@ export function createLoop(deps: LoopDeps): Loop {
     );
 
     const now = clock.now();
-    const made = plan({
+    const made = planNext({
       desired,
       mode,
       statuses: statuses.all(),
       observed: seen,
       reserved: networksUnderWay(),
+      busy: busyTenants(),
       settings,
       now,
     });
@@ -304,6 +306,10 @@ export function createLoop(deps: LoopDeps): Loop {
         step.kind === 'network.ensure' ? [step.network] : [],
       ),
     );
+  }
+
+  function busyTenants(): Set<string> {
+    return new Set([...berths].flatMap(([tenant, berth]) => (berth.lane === null ? [] : [tenant])));
   }
 
   function soonest(made: HostPlan, now: number): number {

@@ -67,7 +67,8 @@ export function createObserver(deps: ObserverDeps): Observer {
     }
     lastLook = look;
     const asMany = containers.length === lastContainers.length;
-    if (!asMany || containers.some((each, index) => each !== lastContainers[index])) lastContainers = containers;
+    if (!asMany || containers.some((each, index) => each !== lastContainers[index]))
+      lastContainers = containers;
     return lastContainers;
   };
 

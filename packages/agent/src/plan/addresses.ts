@@ -20,7 +20,8 @@ export function toNumber(address: string): number {
 }
 
 export function toAddress(value: number): string {
-  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
+  // An address is below 2 ** 32, and `>>>` takes it as what it is.
+  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
 }
 
 /** How many tenants fit. */
@@ -57,6 +58,7 @@ export function allotNetworks(
   existing: readonly TenantNetwork[],
 ): Map<string, TenantNetwork> {
   const networks = new Map(existing.map((network) => [network.tenant, network]));
+  if (tenants.every((tenant) => networks.has(tenant))) return networks;
   const taken = new Set(existing.map((network) => slotOf(settings, network)));
   const slots = slotCount(settings);
   let slot = 0;
@@ -70,10 +72,19 @@ export function allotNetworks(
   return networks;
 }
 
-/** The addresses containers may have: all of the subnet but its own, the gateway's and the broadcast's. */
-export function containerAddresses(network: TenantNetwork): string[] {
+/**
+ * The addresses containers may have, lowest first, without those that are taken: all of the subnet but its own, the
+ * gateway's and the broadcast's.
+ */
+export function* freeAddresses(
+  network: TenantNetwork,
+  taken: ReadonlySet<string>,
+): Generator<string, undefined> {
   const range = parseCidr(network.subnet);
-  return Array.from({ length: range.size - 3 }, (_unused, index) => toAddress(range.base + 2 + index));
+  for (let index = 2; index < range.size - 1; index += 1) {
+    const address = toAddress(range.base + index);
+    if (!taken.has(address)) yield address;
+  }
 }
 
 /** The virtual addresses of a tenant's routes: the same slot of the virtual range. */

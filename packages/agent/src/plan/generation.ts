@@ -4,7 +4,7 @@ import type { RouteEntry, TenantNetwork } from '@berth/shared/domain/network';
 import type { ObservedContainer } from '@berth/shared/domain/observed';
 import type { ServiceSpec } from '@berth/shared/domain/spec';
 import type { ContainerPlan } from '@berth/shared/domain/step';
-import { containerAddresses } from './addresses.ts';
+import { freeAddresses } from './addresses.ts';
 import type { PlanSettings } from './input.ts';
 import { routeKey } from './routes.ts';
 import { servicesOf, type PlannedService, type Treatment } from './services.ts';
@@ -18,7 +18,7 @@ export interface PlannedContainer {
 /** Every container of one generation of one tenant, with its address; keepers that need no change as they are. */
 export interface Generation {
   desired: DesiredTenant;
-  services: PlannedService[];
+  services: readonly PlannedService[];
   containers: PlannedContainer[];
   /** The one-off container of the release command, and the key under which it runs once. */
   release: { plan: ContainerPlan; key: string; timeoutMs: number } | null;
@@ -149,16 +149,15 @@ function allot(
   const foreign = containers
     .filter((each) => each.generation !== desired.generation)
     .map((each) => each.address);
-  const taken = new Set([...kept, ...foreign]);
-  const free = containerAddresses(network).filter((address) => !taken.has(address));
+  const free = freeAddresses(network, new Set([...kept, ...foreign]));
   const given = new Map<Place, string>();
   for (const each of places) {
-    const address = each.address ?? free.shift();
+    const address = each.address ?? free.next().value;
     if (address === undefined) return null;
     given.set(each, address);
   }
   const own = containers.find((each) => each.role === 'release' && each.generation === desired.generation);
-  const release = own?.address ?? free.shift();
+  const release = own?.address ?? free.next().value;
   if (release === undefined) return null;
   return { of: (each) => given.get(each) ?? network.gateway, release };
 }
@@ -224,6 +223,13 @@ function nameOf(settings: PlanSettings, tenant: string, generation: number, rest
   return `${settings.agent}-${tenant}-g${generation}-${rest}`;
 }
 
+/** Specs are never changed in place, so the same object has the same hash: to make one costs more than a whole plan. */
+const hashes = new WeakMap<ServiceSpec, string>();
+
 export function hashOf(spec: ServiceSpec): string {
-  return digestOf(spec).slice(0, 16);
+  const known = hashes.get(spec);
+  if (known !== undefined) return known;
+  const hash = digestOf(spec).slice(0, 16);
+  hashes.set(spec, hash);
+  return hash;
 }

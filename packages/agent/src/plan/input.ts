@@ -27,6 +27,8 @@ export interface PlanInput {
   observed: ObservedHost;
   /** Networks that steps under way are about to make; their slots are taken. */
   reserved: readonly TenantNetwork[];
+  /** Tenants whose steps are under way: they get no plan now, only their sites and networks. */
+  busy?: ReadonlySet<string>;
   settings: PlanSettings;
   /** Milliseconds since 1970. */
   now: number;

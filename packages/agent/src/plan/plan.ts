@@ -8,6 +8,7 @@ import { keepSteps } from './keep.ts';
 import type { HostPlan, PlanInput, RemovalCandidate, TenantPlan } from './input.ts';
 import type { TenantView } from './move.ts';
 import { allotVirtuals, sameSites, sitesOf } from './routes.ts';
+import { isAtRest, restOf, type Rest } from './rest.ts';
 import { planTenant, removeSteps } from './tenant.ts';
 
 /**
@@ -17,6 +18,24 @@ import { planTenant, removeSteps } from './tenant.ts';
  * A tenant that runs and is neither desired nor entombed is left alone: absence never deletes.
  */
 export function plan(input: PlanInput): HostPlan {
+  return planFrom(input, new Map(), new Map());
+}
+
+/**
+ * `plan` for one host again and again, with the same answers: a tenant that was at rest and of which nothing changed is
+ * not planned anew. The memory is this function's own and holds what is desired now, no more.
+ */
+export function createPlanner(): (input: PlanInput) => HostPlan {
+  let known = new Map<string, Rest>();
+  return (input) => {
+    const next = new Map<string, Rest>();
+    const made = planFrom(input, known, next);
+    known = next;
+    return made;
+  };
+}
+
+function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<string, Rest>): HostPlan {
   const { desired, observed, settings, now } = input;
   // Nothing was ever received: whatever runs here runs on.
   if (desired.revision === 0)
@@ -27,11 +46,7 @@ export function plan(input: PlanInput): HostPlan {
   const networks = allotNetworks(settings, names, [...observed.networks, ...input.reserved]);
   const present = new Set(observed.networks.map((network) => network.tenant));
 
-  const routed = new Set(
-    [...observed.routes.values()].flatMap((target) =>
-      target.kind === 'containers' ? target.endpoints.map((each) => each.address) : [],
-    ),
-  );
+  let routed: Set<string> | null = null;
   const viewOf = (tenant: string, generations: readonly DesiredTenant[]): TenantView | null => {
     const network = networks.get(tenant);
     if (network === undefined) return null;
@@ -42,7 +57,7 @@ export function plan(input: PlanInput): HostPlan {
       network,
       networkState: present.has(tenant) ? 'present' : 'missing',
       virtuals: allotVirtuals(settings, network, generations, own),
-      routed,
+      routed: (routed ??= routedAddresses(observed.routes)),
     };
   };
 
@@ -51,9 +66,29 @@ export function plan(input: PlanInput): HostPlan {
   for (const name of names) {
     const wanted = desired.tenants[name];
     if (wanted === undefined || desired.tombstones[name] !== undefined) continue;
-    const generations = generationsOf(wanted, input.statuses.get(name));
+    const status = input.statuses.get(name);
+    const network = networks.get(name);
+    const own = containers.get(name) ?? [];
+    const rest = known.get(name);
+    const from =
+      network === undefined
+        ? null
+        : { settings, desired: wanted, status, network, present: present.has(name), containers: own };
+    const busy = input.busy?.has(name) === true;
+    if (
+      rest !== undefined &&
+      from !== null &&
+      input.mode === 'apply' &&
+      isAtRest(rest, from, observed.routes)
+    ) {
+      next.set(name, rest);
+      if (!busy) tenants.push(rest.plan);
+      sites.push(...rest.sites);
+      continue;
+    }
+    const generations = generationsOf(wanted, status);
     const view = viewOf(name, generations);
-    if (view === null) {
+    if (view === null || from === null) {
       const message = `This host has no network left for tenant ${name}: all ${slotCount(settings)} networks of ${settings.tenantCidr} are in use. Place it on another host, or give this agent a larger range.`;
       tenants.push({
         tenant: name,
@@ -64,12 +99,15 @@ export function plan(input: PlanInput): HostPlan {
       });
       continue;
     }
-    tenants.push(
-      input.mode === 'apply'
-        ? planTenant(settings, wanted, view, observed.routes, now)
-        : observeOnly(name, view, observed.routes),
-    );
-    sites.push(...sitesOf(generations, view.virtuals));
+    const itsSites = sitesOf(generations, view.virtuals);
+    sites.push(...itsSites);
+    if (busy) continue;
+    if (input.mode === 'apply') {
+      const made = planTenant(settings, wanted, view, observed.routes, now);
+      tenants.push(made);
+      const found = restOf(from, made, itsSites, view.virtuals, observed.routes);
+      if (found !== null) next.set(name, found);
+    } else tenants.push(observeOnly(name, view, observed.routes));
   }
 
   const removals: RemovalCandidate[] = [];
@@ -94,7 +132,7 @@ export function plan(input: PlanInput): HostPlan {
         containers: [],
         state: 'gone',
       });
-    } else if (view !== null) {
+    } else if (view !== null && input.busy?.has(tombstone.tenant) !== true) {
       tenants.push({
         tenant: tombstone.tenant,
         goal: { kind: 'remove' },
@@ -105,9 +143,9 @@ export function plan(input: PlanInput): HostPlan {
     }
   }
 
-  const orphans = tenantsOf(observed.containers).filter(
-    (tenant) => desired.tenants[tenant] === undefined && desired.tombstones[tenant] === undefined,
-  );
+  const orphans = [...containers.keys()]
+    .filter((tenant) => desired.tenants[tenant] === undefined && desired.tombstones[tenant] === undefined)
+    .sort();
   for (const orphan of orphans) sites.push(...sitesNow(observed.sites, orphan));
 
   const host: HostPlan['host'] =
@@ -115,6 +153,14 @@ export function plan(input: PlanInput): HostPlan {
       ? [{ kind: 'ingress.apply', sites: sorted(sites) }]
       : [];
   return { host, tenants, removals, orphans };
+}
+
+function routedAddresses(routes: PlanInput['observed']['routes']): Set<string> {
+  return new Set(
+    [...routes.values()].flatMap((target) =>
+      target.kind === 'containers' ? target.endpoints.map((each) => each.address) : [],
+    ),
+  );
 }
 
 /** Desired first, then what serves now, then what it would go back to. */

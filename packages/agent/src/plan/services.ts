@@ -19,8 +19,19 @@ export interface PlannedService {
   once: boolean;
 }
 
+/** What follows from a desired tenant alone, which is never changed in place. The specs in it keep their identity. */
+const planned = new WeakMap<DesiredTenant, readonly PlannedService[]>();
+
 /** In dependency order, as the spec has them. */
-export function servicesOf(desired: DesiredTenant): PlannedService[] {
+export function servicesOf(desired: DesiredTenant): readonly PlannedService[] {
+  const known = planned.get(desired);
+  if (known !== undefined) return known;
+  const services = plannedServices(desired);
+  planned.set(desired, services);
+  return services;
+}
+
+function plannedServices(desired: DesiredTenant): PlannedService[] {
   const awaited = new Set(
     desired.spec.services.flatMap((service) =>
       service.dependsOn.filter((on) => on.condition === 'completed').map((on) => on.service),

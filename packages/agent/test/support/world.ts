@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { DesiredState } from '@berth/shared/domain/desired';
 import type { ErrorCode } from '@berth/shared/domain/errors';
 import type { RouteTarget, Site, TenantNetwork } from '@berth/shared/domain/network';
@@ -9,7 +10,7 @@ import { BAKING, judge } from '../../src/machine/judge.ts';
 import { advance, begin, condemn, rest } from '../../src/machine/machine.ts';
 import { membersOf } from '../../src/plan/containers.ts';
 import type { HostPlan, TenantPlan } from '../../src/plan/input.ts';
-import { plan } from '../../src/plan/plan.ts';
+import { createPlanner, plan } from '../../src/plan/plan.ts';
 import { settings } from './specs.ts';
 
 /** A broken promise of the planner; tests let it fly. */
@@ -44,10 +45,19 @@ export class World {
   log: string[] = [];
   private nextId = 1;
 
+  private readonly seen = new Map<string, ObservedContainer>();
+  private readonly planNext = createPlanner();
+
+  /** Like the observer it gives the same object for a container that is as it was. */
   observed(): ObservedHost {
     return {
       containers: [...this.containers.values()].map(
-        ({ proven: _proven, strategy: _strategy, volumes: _volumes, ...container }) => container,
+        ({ proven: _proven, strategy: _strategy, volumes: _volumes, ...container }) => {
+          const before = this.seen.get(container.id);
+          if (before !== undefined && isDeepStrictEqual(before, container)) return before;
+          this.seen.set(container.id, container);
+          return container;
+        },
       ),
       networks: [...this.networks.values()],
       routes: this.routes,
@@ -56,15 +66,20 @@ export class World {
   }
 
   plan(desired: DesiredState): HostPlan {
-    return plan({
+    const input = {
       desired,
-      mode: 'apply',
+      mode: 'apply' as const,
       statuses: this.statuses,
       observed: this.observed(),
       reserved: [],
       settings,
       now: this.now,
-    });
+    };
+    const made = plan(input);
+    // Whatever the planner remembers of the time before, it says the same.
+    for (const again of [this.planNext(input), this.planNext(input)])
+      if (!isDeepStrictEqual(again, made)) throw new Broken('a planner that remembers plans otherwise');
+    return made;
   }
 
   /** One cycle of the loop, without its concurrency. `budget` steps are run, then the agent dies. */
