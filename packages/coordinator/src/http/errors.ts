@@ -41,6 +41,9 @@ export function statusOf(code: ErrorCode): ErrorStatus {
     case 'container_failed':
     case 'health_failed':
     case 'release_command_failed':
+    case 'release_outcome_unknown':
+    case 'traffic_worse':
+    case 'withdrawn':
     case 'route_failed':
     case 'verify_failed':
     case 'ingress_invalid':

@@ -8,11 +8,18 @@ export const DesiredTenant = z.strictObject({
   tenant: TenantName,
   app: AppName,
   release: z.int().min(1),
-  /** Grows by one whenever the containers must change (release, variables, restart). Never reused. */
+  /**
+   * Grows whenever the containers must change (release, variables, restart); a number never means two things. It goes
+   * back only to an earlier entry word for word, while the agent still has that generation: a rollout's return.
+   */
   generation: z.int().min(1),
   state: z.enum(['running', 'paused']),
   domains: z.array(Domain),
   spec: TenantSpec,
+  /** An operator's word on a release command whose outcome nobody knows; `key` is the step's. */
+  decision: z
+    .strictObject({ key: z.string().max(100), choice: z.enum(['succeeded', 'run-again']) })
+    .optional(),
 });
 export type DesiredTenant = z.infer<typeof DesiredTenant>;
 

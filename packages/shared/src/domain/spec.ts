@@ -137,6 +137,8 @@ export const TenantSpec = z.strictObject({
       service: ServiceName,
       command: z.array(z.string()).min(1),
       timeoutMs: z.int().positive(),
+      /** The old release cannot work with what this command leaves behind: nobody goes back past it by himself. */
+      irreversible: z.boolean().optional(),
     })
     .optional(),
   /** How long the old colour is kept, stopped, for instant return after a switch. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DesiredTenant, Tombstone } from '../domain/desired.ts';
 import { Digest, HostId, TenantName } from '../domain/ids.ts';
 import { ERROR_CODES } from '../domain/errors.ts';
+import { TrafficSample } from '../domain/traffic.ts';
 import { AgentEvent, HostReport, RemovalRequest, StepView, TenantReport } from './report.ts';
 
 /** Grows when a message changes in a way that an older peer would misread. Both ends refuse what they do not speak. */
@@ -134,6 +135,7 @@ export const Report = z.strictObject({
   tenants: z.array(TenantReport).max(500),
   removals: z.array(RemovalRequest).max(100),
   events: z.array(AgentEvent).max(500),
+  traffic: z.array(TrafficSample).max(500).default([]),
   host: HostReport.nullable(),
 });
 export type Report = z.infer<typeof Report>;
