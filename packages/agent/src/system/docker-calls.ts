@@ -40,12 +40,12 @@ export class DockerCalls {
     this.#onLost = onLost;
   }
 
-  /** `what` names the call in errors. With `bytes` dockerode hands over the answer's body unread. */
+  /** `what` names the call in errors. With `streamed` dockerode hands over the answer unread. */
   async call<T>(
     what: string,
     options: CallOptions,
     run: (docker: Docker) => Promise<T>,
-    answers: 'parsed' | 'bytes' = 'parsed',
+    answers: 'parsed' | 'streamed' = 'parsed',
   ): Promise<T> {
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const deadline = AbortSignal.timeout(timeoutMs);
@@ -86,7 +86,7 @@ export class DockerCalls {
     this.#agent.destroy();
   }
 
-  async #open(signal: AbortSignal, answers: 'parsed' | 'bytes' = 'parsed'): Promise<Docker> {
+  async #open(signal: AbortSignal, answers: 'parsed' | 'streamed' = 'parsed'): Promise<Docker> {
     signal.throwIfAborted();
     if (this.#apiVersion === null) {
       await this.#dockerFor(signal, undefined, 'parsed').ping();
@@ -95,7 +95,7 @@ export class DockerCalls {
     return this.#dockerFor(signal, versionFor(this.#apiVersion), answers);
   }
 
-  #dockerFor(signal: AbortSignal, version: string | undefined, answers: 'parsed' | 'bytes'): Docker {
+  #dockerFor(signal: AbortSignal, version: string | undefined, answers: 'parsed' | 'streamed'): Docker {
     return dockerFor({
       socketPath: this.#socketPath,
       agent: this.#agent,

@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import Docker from 'dockerode';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 
-const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 export type Modem = Docker['modem'];
 
@@ -30,8 +30,8 @@ export interface DialSettings {
   version: string | undefined;
   /** Ends the call, and what it streams. */
   signal: AbortSignal;
-  /** `bytes`: whole answers as they came, for who parses them himself. */
-  answers: 'parsed' | 'bytes';
+  /** `streamed`: answers as they come, for who reads them himself. */
+  answers: 'parsed' | 'streamed';
   /** Hears the newest API version that the daemon knows. */
   onApiVersion: (version: string) => void;
 }
@@ -58,8 +58,8 @@ export function dockerFor(settings: DialSettings): Docker {
       const known = answer.headers['api-version'];
       if (typeof known === 'string') settings.onApiVersion(known);
       addAbortSignal(signal, answer);
-      if (call.isStream === true) callback?.(null, answer);
-      else void handOver(answer, settings.answers, callback);
+      if (call.isStream === true || settings.answers === 'streamed') callback?.(null, answer);
+      else void handOver(answer, callback);
     });
   };
   return docker;
@@ -67,15 +67,10 @@ export function dockerFor(settings: DialSettings): Docker {
 
 type Callback = Parameters<Modem['dial']>[1];
 
-async function handOver(
-  answer: IncomingMessage,
-  answers: DialSettings['answers'],
-  callback: Callback,
-): Promise<void> {
+async function handOver(answer: IncomingMessage, callback: Callback): Promise<void> {
   let value: object;
   try {
-    const bytes = await bytesOf(answer);
-    value = answers === 'bytes' ? bytes : parsed(bytes);
+    value = await wholeAnswer(answer);
   } catch (cause) {
     callback?.(cause instanceof Error ? cause : new Error(messageOf(cause)), null);
     return;
@@ -83,7 +78,8 @@ async function handOver(
   callback?.(null, value);
 }
 
-async function bytesOf(answer: IncomingMessage): Promise<Buffer> {
+/** Its JSON, or its bytes when it holds none: dockerode reads fields of what it is given, so never null. */
+async function wholeAnswer(answer: IncomingMessage): Promise<object> {
   const parts: Buffer[] = [];
   let size = 0;
   for await (const chunk of answer) {
@@ -93,11 +89,7 @@ async function bytesOf(answer: IncomingMessage): Promise<Buffer> {
       throw new BerthError('internal', `Docker's answer is larger than ${MAX_ANSWER_BYTES} bytes.`);
     parts.push(chunk);
   }
-  return Buffer.concat(parts);
-}
-
-/** Its JSON, or its bytes when it holds none: dockerode reads fields of what it is given, so never null. */
-function parsed(bytes: Buffer): object {
+  const bytes = Buffer.concat(parts);
   try {
     const value: unknown = JSON.parse(bytes.toString('utf8'));
     return typeof value === 'object' && value !== null ? value : bytes;

@@ -1,3 +1,4 @@
+import { IncomingMessage } from 'node:http';
 import type Docker from 'dockerode';
 import { z } from 'zod';
 import { read, readUnlessGone, statusOf, unlessStatus } from './docker-answers.ts';
@@ -38,13 +39,15 @@ export class DockerClient {
   /** All containers of a listing, running or not: one call. Entries of another form are left out. */
   async listContainers<T>(listing: Listing<T>, options: CallOptions = {}): Promise<T[]> {
     const filters = JSON.stringify({ label: [listing.label] });
-    const answer: unknown = await this.#calls.call(
+    return await this.#calls.call(
       'list containers',
       options,
-      (docker) => docker.listContainers({ all: true, filters }),
-      'bytes',
+      async (docker) => {
+        const answer: unknown = await docker.listContainers({ all: true, filters });
+        return await listing.read(read(z.instanceof(IncomingMessage), answer));
+      },
+      'streamed',
     );
-    return listing.read(read(z.instanceof(Buffer), answer));
   }
 
   /** By name or id; null when there is none. */
