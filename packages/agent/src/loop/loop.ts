@@ -5,7 +5,7 @@ import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 import type { Problem, Step } from '@berth/shared/domain/step';
 import type { StepView, TenantPhase } from '@berth/shared/protocol/report';
 import { judge, SERVING } from '../machine/judge.ts';
-import { membersOf } from '../plan/containers.ts';
+import { byTenantOf, membersOf } from '../plan/containers.ts';
 import type { HostPlan, PlanSettings, TenantPlan } from '../plan/input.ts';
 import { createPlanner, plan } from '../plan/plan.ts';
 import { createBell } from './bell.ts';
@@ -118,7 +118,7 @@ export function createLoop(deps: LoopDeps): Loop {
       return DOCKER_RETRY_MS;
     }
     const seen = observed;
-    const byTenant = Map.groupBy(seen.containers, (each) => each.tenant);
+    const byTenant = byTenantOf(seen.containers);
     await settleStatuses(
       { observer, clock, voice, statuses, berthOf, save },
       desired,
@@ -226,7 +226,7 @@ export function createLoop(deps: LoopDeps): Loop {
 
   /** Notes what is wrong with containers that are meant to serve, once, with their last words. */
   async function complain(
-    byTenant: ReadonlyMap<string, ObservedContainer[]>,
+    byTenant: ReadonlyMap<string, readonly ObservedContainer[]>,
     signal: AbortSignal,
   ): Promise<void> {
     for (const [tenant, wanted] of Object.entries(desired.tenants)) {
@@ -242,7 +242,7 @@ export function createLoop(deps: LoopDeps): Loop {
     }
   }
 
-  function report(byTenant: ReadonlyMap<string, ObservedContainer[]>): void {
+  function report(byTenant: ReadonlyMap<string, readonly ObservedContainer[]>): void {
     for (const tenant of Object.keys(desired.tenants)) reportTenant(tenant, byTenant.get(tenant) ?? []);
   }
 
@@ -251,19 +251,14 @@ export function createLoop(deps: LoopDeps): Loop {
     if (wanted === undefined || desired.tombstones[tenant] !== undefined) return;
     const berth = berthOf(tenant);
     const { setback, complaint } = berth;
-    const from = [
-      wanted,
-      statusOf(tenant),
-      berth.plan?.steps.length,
-      berth.lane,
-      setback,
-      complaint,
-      ...containers,
-    ];
+    const of = [wanted, statusOf(tenant), berth.plan?.steps.length, berth.lane, setback, complaint];
     // A lane's views change in place, so what runs is always told.
-    const same = berth.lane === null && berth.said !== '' && from.length === berth.reported.length;
-    if (same && from.every((each, index) => each === berth.reported[index])) return;
-    berth.reported = from;
+    const { reported } = berth;
+    if (berth.lane === null && berth.said !== '' && reported.length === of.length + containers.length) {
+      const same = of.every((each, index) => each === reported[index]);
+      if (same && containers.every((each, index) => each === reported[of.length + index])) return;
+    }
+    berth.reported = [...of, ...containers];
     const made = reportOf(
       {
         desired: wanted,
@@ -286,7 +281,7 @@ export function createLoop(deps: LoopDeps): Loop {
   }
 
   /** Drops what is remembered of tenants that are gone for good. */
-  async function forget(byTenant: ReadonlyMap<string, ObservedContainer[]>): Promise<void> {
+  async function forget(byTenant: ReadonlyMap<string, readonly ObservedContainer[]>): Promise<void> {
     for (const tenant of new Set([...statuses.all().keys(), ...berths.keys()])) {
       if (
         desired.revision === 0 ||

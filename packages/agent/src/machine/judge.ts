@@ -14,13 +14,17 @@ export const SERVING = 3;
  * no complaint.
  */
 export function judge(containers: readonly ObservedContainer[], crashes: number): Complaint | null {
-  for (const container of [...containers].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (container.role === 'release' || container.exitCode === 0) continue;
-    // Docker waits before it starts it once more; the agent may not have been there for the ends before.
-    if (container.deaths >= crashes || container.state === 'restarting')
-      return { kind: 'crashes', container };
-    if (container.state === 'running' && container.health === 'unhealthy')
-      return { kind: 'unhealthy', container };
-  }
+  // Nearly always there is none, and a sort for each tenant of a host makes garbage.
+  const bad = containers.filter((each) => complaintOf(each, crashes) !== null);
+  const [first] = bad.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return first === undefined ? null : complaintOf(first, crashes);
+}
+
+function complaintOf(container: ObservedContainer, crashes: number): Complaint | null {
+  if (container.role === 'release' || container.exitCode === 0) return null;
+  // Docker waits before it starts it once more; the agent may not have been there for the ends before.
+  if (container.deaths >= crashes || container.state === 'restarting') return { kind: 'crashes', container };
+  if (container.state === 'running' && container.health === 'unhealthy')
+    return { kind: 'unhealthy', container };
   return null;
 }

@@ -9,6 +9,23 @@ export function refsOf(containers: readonly ObservedContainer[]): ContainerRef[]
   return [...containers].sort((a, b) => (a.name < b.name ? -1 : 1)).map(refOf);
 }
 
+/** What was observed is never changed in place, so the same list has the same groups. */
+const grouped = new WeakMap<
+  readonly ObservedContainer[],
+  ReadonlyMap<string, readonly ObservedContainer[]>
+>();
+
+/** The containers of each tenant that has some. */
+export function byTenantOf(
+  containers: readonly ObservedContainer[],
+): ReadonlyMap<string, readonly ObservedContainer[]> {
+  const known = grouped.get(containers);
+  if (known !== undefined) return known;
+  const groups = Map.groupBy(containers, (each) => each.tenant);
+  grouped.set(containers, groups);
+  return groups;
+}
+
 /** Has a process now, or will have one by Docker's own doing. */
 export function isUp(container: ObservedContainer): boolean {
   return container.state === 'running' || container.state === 'restarting' || container.state === 'paused';

@@ -3,7 +3,7 @@ import type { Site } from '@berth/shared/domain/network';
 import type { ObservedContainer } from '@berth/shared/domain/observed';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 import { allotNetworks, slotCount } from './addresses.ts';
-import { isUp } from './containers.ts';
+import { byTenantOf, isUp } from './containers.ts';
 import { keepSteps } from './keep.ts';
 import type { HostPlan, PlanInput, RemovalCandidate, TenantPlan } from './input.ts';
 import type { TenantView } from './move.ts';
@@ -41,7 +41,7 @@ function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<
   if (desired.revision === 0)
     return { host: [], tenants: [], removals: [], orphans: tenantsOf(observed.containers) };
 
-  const containers = Map.groupBy(observed.containers, (each) => each.tenant);
+  const containers = byTenantOf(observed.containers);
   const names = Object.keys(desired.tenants).sort();
   const networks = allotNetworks(settings, names, [...observed.networks, ...input.reserved]);
   const present = new Set(observed.networks.map((network) => network.tenant));

@@ -56,10 +56,13 @@ export function isAtRest(rest: Rest, now: RestInput, routes: ObservedHost['route
     from.network === now.network &&
     from.present === now.present &&
     from.settings === now.settings &&
-    from.containers.length === now.containers.length &&
-    from.containers.every((each, index) => each === now.containers[index]) &&
+    sameItems(from.containers, now.containers) &&
     rest.targets.every(([virtual, target]) => leadsTo(target, routes.get(virtual)))
   );
+}
+
+function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a === b || (a.length === b.length && a.every((each, index) => each === b[index]));
 }
 
 function leadsTo(before: RouteTarget | undefined, now: RouteTarget | undefined): boolean {

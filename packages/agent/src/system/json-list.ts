@@ -44,10 +44,13 @@ export class JsonList<T> {
         const end = endOfElement(bytes, at);
         const element: unknown = JSON.parse(bytes.toString('utf8', at, end));
         piece = { start: at, end, value: this.#parse(element) };
-        places ??= this.#places();
         const key = this.#keyOf(piece.value);
-        const place = key === null ? undefined : places.get(key);
-        if (place !== undefined) next = place + 1;
+        const before = this.#pieces[next];
+        if (before !== undefined && this.#keyOf(before.value) === key) next += 1;
+        else if (key !== null) {
+          const place = (places ??= this.#places()).get(key);
+          if (place !== undefined) next = place + 1;
+        }
       } else next += 1;
       pieces.push(piece);
       at = skipBlanks(bytes, piece.end);
