@@ -28,7 +28,8 @@ export const rooms = {
 
   coordinator: { imports: ['*'] },
   'coordinator/system': { imports: ['shared'] },
-  'coordinator/services': { imports: ['shared', 'coordinator/system'] },
+  'coordinator/rollout': { imports: ['shared'], pure: true },
+  'coordinator/services': { imports: ['shared', 'coordinator/system', 'coordinator/rollout'] },
   'coordinator/services/placement': { imports: ['shared'], pure: true },
   'coordinator/store': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/http': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { ERROR_CODES } from '../domain/errors.ts';
 import { AppName, Domain, HostId, PoolName, TenantName, VariableName } from '../domain/ids.ts';
+import { Tag } from '../domain/rollout.ts';
 import { Problem } from '../domain/step.ts';
+import { WindowText } from '../domain/window.ts';
 import { ContainerView, HostReport, StepView, TenantPhase } from '../protocol/report.ts';
 
 /** Times are milliseconds since 1970, sizes bytes. */
@@ -25,9 +27,13 @@ export const Finding = z.object({
 
 export const App = z.object({
   app: AppName,
-  /** Newest release; new tenants begin with it. */
+  /** Newest release. */
   release: z.number(),
   tenants: z.number(),
+  /** Why no rollout may go on; null when it may. */
+  frozen: z.string().nullable(),
+  /** The release that new tenants begin with: that of the last completed rollout, else the newest. */
+  current: z.number(),
   createdAt: z.number(),
   updatedAt: z.number(),
 });
@@ -78,6 +84,11 @@ export const Tenant = z.object({
   pool: PoolName,
   domains: z.array(Domain),
   urls: z.array(z.string()),
+  tags: z.array(Tag),
+  /** Why rollouts leave it alone; null when they do not. */
+  pinned: z.string().nullable(),
+  /** When rollouts may move it, such as `Mon-Fri 22:00-04:00 Europe/Berlin`; null: at any time. */
+  window: z.string().nullable(),
   /** As last reported by the agent; `waiting` before the first report. */
   phase: TenantPhase,
   live: z.number().nullable(),
@@ -90,6 +101,19 @@ export const Tenant = z.object({
 });
 export type Tenant = z.infer<typeof Tenant>;
 
+export const FreezeApp = z.strictObject({ reason: z.string().min(1).max(500) });
+
+/** What is left out stays as it is; null takes it away. */
+export const TenantRolloutSettings = z.strictObject({
+  addTags: z.array(Tag).max(20).default([]),
+  removeTags: z.array(Tag).max(20).default([]),
+  pinned: z.string().min(1).max(500).nullable().optional(),
+  window: WindowText.nullable().optional(),
+});
+export type TenantRolloutSettings = z.infer<typeof TenantRolloutSettings>;
+
+export const ReleaseDecision = z.strictObject({ choice: z.enum(['succeeded', 'run-again']) });
+
 export const CreateTenant = z.strictObject({
   tenant: TenantName,
   app: AppName,
@@ -98,6 +122,7 @@ export const CreateTenant = z.strictObject({
   pool: PoolName.optional(),
   host: HostId.optional(),
   release: z.int().min(1).optional(),
+  tags: z.array(Tag).max(20).default([]),
 });
 
 /** `null` takes a variable away. */

@@ -38,4 +38,13 @@ export const COORDINATOR_EVENTS = [
 ] as const;
 export type CoordinatorEventKind = (typeof COORDINATOR_EVENTS)[number];
 
-export type EventKind = TenantEventKind | HostEventKind | CoordinatorEventKind;
+/** All with details: { rollout }. */
+export const ROLLOUT_EVENTS = [
+  'rollout.created',
+  'rollout.state', // details: { state } as in RolloutState
+  'rollout.wave', // details: { wave, state } as in WaveState
+  'rollout.tenant', // details: { wave, progress } as in TenantProgress
+] as const;
+export type RolloutEventKind = (typeof ROLLOUT_EVENTS)[number];
+
+export type EventKind = TenantEventKind | HostEventKind | CoordinatorEventKind | RolloutEventKind;

@@ -1,0 +1,89 @@
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import type { Tag } from '@berth/shared/domain/rollout';
+import type { Traffic } from '@berth/shared/domain/traffic';
+import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
+import type { ReportedFact, Rollout, RolloutTenant } from '../rollout/types.ts';
+
+/** A rollout without its tenants, and who made it. Times are milliseconds since 1970. */
+export interface RolloutRecord extends Omit<Rollout, 'tenants'> {
+  startedBy: string;
+  createdAt: number;
+  updatedAt: number;
+  endedAt: number | null;
+  /** The last event before it. */
+  afterEvent: number;
+}
+
+/** What rollouts need to know of a tenant: its record, its host's connection and its agent's last word. */
+export interface TenantFactRecord {
+  tenant: string;
+  app: string;
+  release: number;
+  generation: number;
+  state: 'running' | 'paused' | 'removing';
+  host: string;
+  hostName: string;
+  connection: 'online' | 'offline';
+  tags: Tag[];
+  pinned: string | null;
+  window: string | null;
+  reported: ReportedFact | null;
+}
+
+export interface TrafficRow {
+  tenant: string;
+  generation: number;
+  slot: number;
+  traffic: Traffic;
+}
+
+export interface RolloutReads {
+  rollout(rollout: number): Promise<RolloutRecord | null>;
+  /** Newest first, below `before`. */
+  rollouts(
+    filter: { app?: string | undefined },
+    before: number | undefined,
+    limit: number,
+  ): Promise<RolloutRecord[]>;
+  /** Those that are not over, oldest first. */
+  openRollouts(): Promise<RolloutRecord[]>;
+  /** All of a rollout's tenants, by wave and position. */
+  rolloutTenants(rollout: number): Promise<RolloutTenant[]>;
+  /** What was desired of the tenant before the rollout began it; null before that. */
+  desiredBefore(rollout: number, tenant: string): Promise<DesiredTenant | null>;
+
+  /** The named tenants; who is no more is left out. One query for up to some hundred names. */
+  tenantFacts(tenants: readonly string[]): Promise<TenantFactRecord[]>;
+  tenantFactsOfApp(app: string): Promise<TenantFactRecord[]>;
+  /** Samples in slots that began at or after `since`, those of several runs of an agent added up. */
+  traffic(tenants: readonly string[], since: number): Promise<TrafficRow[]>;
+  /** Newest first. */
+  tenantHistory(tenant: string, limit: number): Promise<TenantHistoryEntry[]>;
+}
+
+export interface RolloutWrites {
+  /** Answers the new rollout's number. */
+  insertRollout(record: Omit<RolloutRecord, 'rollout'>, tenants: readonly RolloutTenant[]): Promise<number>;
+  /** State, wave, waves, forgiven, times; the rest never changes. */
+  updateRollout(record: RolloutRecord): Promise<void>;
+  /** Progress and traffic before. */
+  updateRolloutTenants(rollout: number, tenants: readonly RolloutTenant[]): Promise<void>;
+  setDesiredBefore(rollout: number, entries: readonly DesiredTenant[]): Promise<void>;
+
+  setFrozen(app: string, reason: string | null): Promise<void>;
+  setCurrent(app: string, release: number): Promise<void>;
+  setRolloutSettings(
+    tenant: string,
+    settings: { tags: readonly Tag[]; pinned: string | null; window: string | null },
+  ): Promise<void>;
+  /** Once per generation of a tenant; a repeated generation replaces the entry. */
+  putHistory(tenant: string, entry: TenantHistoryEntry): Promise<void>;
+  /** Fills in how long it took and, where it failed, that it did. No error when there is no such entry. */
+  endHistory(
+    tenant: string,
+    generation: number,
+    end: { ms: number } | { what: 'failed'; message: string },
+  ): Promise<void>;
+  /** Drops samples of slots that began before. */
+  pruneTraffic(before: number): Promise<void>;
+}

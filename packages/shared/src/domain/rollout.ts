@@ -1,0 +1,158 @@
+import { z } from 'zod';
+import { ERROR_CODES } from './errors.ts';
+import { TenantName } from './ids.ts';
+
+/** `canary` or `tier=free`. The tag `canary` goes first in every rollout. */
+export const Tag = z
+  .string()
+  .max(80)
+  .regex(/^[a-z0-9][a-z0-9._-]*(=[a-z0-9][a-z0-9._-]*)?$/, {
+    error: 'a tag is a word such as canary, or key=value such as tier=free: a-z, 0-9, ".", "_" and "-"',
+  });
+export type Tag = z.infer<typeof Tag>;
+export const CANARY: Tag = 'canary';
+
+/**
+ * Who belongs to a wave. Shares and counts are cumulative (5 %, 25 %, 100 %): a wave fills up to so much of all tenants
+ * in the rollout's order. Tags and names take whom they name. Nobody is in two waves; the first that fits has them.
+ */
+export const WaveTarget = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('share'), percent: z.number().positive().max(100) }),
+  z.strictObject({ kind: z.literal('count'), count: z.int().min(1) }),
+  z.strictObject({ kind: z.literal('tag'), tag: Tag }),
+  z.strictObject({ kind: z.literal('tenants'), tenants: z.array(TenantName).min(1).max(1000) }),
+]);
+export type WaveTarget = z.infer<typeof WaveTarget>;
+
+export const WaveSpec = z.strictObject({
+  target: WaveTarget,
+  /** `ask`: the wave begins when somebody has approved it. */
+  approval: z.enum(['none', 'ask']).default('none'),
+});
+export type WaveSpec = z.infer<typeof WaveSpec>;
+
+/** How much worse than the same tenants' own past is too much. */
+export const TrafficBudget = z.strictObject({
+  /** Rise of the share of 5xx answers, 0 to 1. */
+  errorRate: z.number().min(0).max(1).default(0.02),
+  /** The p95 latency may grow to this many times the past's, */
+  latencyFactor: z.number().min(1).default(1.5),
+  /** and by this many milliseconds besides. */
+  latencyMs: z.number().min(0).default(50),
+  /** Fewer requests than this, now or in the past, are not judged. */
+  minRequests: z.int().min(1).default(50),
+});
+export type TrafficBudget = z.infer<typeof TrafficBudget>;
+
+export const RolloutPolicy = z.strictObject({
+  waves: z.array(WaveSpec).min(1).max(50),
+  /** How long a wave is watched after its last tenant serves; milliseconds. */
+  bakeMs: z.int().min(0).max(86_400_000).default(120_000),
+  /** So many tenants may fail; one more halts the rollout. */
+  maxFailures: z.int().min(0).default(0),
+  onFailure: z.enum(['pause', 'rollback']).default('pause'),
+  perHost: z.int().min(1).max(100).default(4),
+  atOnce: z.int().min(1).max(5000).default(20),
+  /** Tags in the order in which their tenants go; the rest comes after them. Canaries are always first. */
+  order: z.array(Tag).max(20).default([]),
+  traffic: TrafficBudget.prefault({}),
+  /** A tenant that is blocked or silent for longer than this has failed; milliseconds. */
+  moveTimeoutMs: z.int().min(1000).max(86_400_000).default(600_000),
+});
+export type RolloutPolicy = z.infer<typeof RolloutPolicy>;
+
+/**
+ * `queued` waits for the app's other rollout. `paused` by a failure is a halt. `waiting`: every wave has passed, and
+ * tenants that were skipped are picked up when they can be. The last three never change again.
+ */
+export const RolloutState = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('queued') }),
+  z.strictObject({ kind: z.literal('running') }),
+  z.strictObject({
+    kind: z.literal('paused'),
+    by: z.enum(['operator', 'failure']),
+    reason: z.string().max(2000),
+  }),
+  z.strictObject({
+    kind: z.literal('rolling-back'),
+    scope: z.enum(['wave', 'all']),
+    reason: z.string().max(2000),
+  }),
+  z.strictObject({ kind: z.literal('waiting') }),
+  z.strictObject({ kind: z.literal('completed') }),
+  z.strictObject({ kind: z.literal('rolled-back'), reason: z.string().max(2000) }),
+  z.strictObject({ kind: z.literal('aborted'), reason: z.string().max(2000) }),
+]);
+export type RolloutState = z.infer<typeof RolloutState>;
+
+export function isOver(state: RolloutState): boolean {
+  return state.kind === 'completed' || state.kind === 'rolled-back' || state.kind === 'aborted';
+}
+
+export const WaveState = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('pending') }),
+  /** Somebody has to approve it: as asked for, or because nobody of the wave before could be moved. */
+  z.strictObject({ kind: z.literal('awaiting-approval'), why: z.string().max(500) }),
+  z.strictObject({ kind: z.literal('moving'), since: z.number() }),
+  z.strictObject({ kind: z.literal('baking'), since: z.number(), until: z.number() }),
+  z.strictObject({ kind: z.literal('passed'), at: z.number(), judged: z.string().max(500) }),
+  z.strictObject({ kind: z.literal('failed'), at: z.number(), why: z.string().max(2000) }),
+  z.strictObject({ kind: z.literal('rolled-back'), at: z.number() }),
+]);
+export type WaveState = z.infer<typeof WaveState>;
+
+/** Why a tenant is not moved now. All but `removed`, `changed` and `current` may end, and then it is picked up. */
+export const SkipReason = z.enum([
+  'offline', // its host is not connected
+  'pinned', // somebody pinned it to its release
+  'window', // outside of its maintenance window
+  'paused', // the tenant is paused
+  'removed', // it was deleted meanwhile
+  'changed', // somebody changed it by hand meanwhile
+  'current', // it has the release already
+]);
+export type SkipReason = z.infer<typeof SkipReason>;
+
+export const RolloutProblem = z.strictObject({ code: z.enum(ERROR_CODES), message: z.string().max(2000) });
+export type RolloutProblem = z.infer<typeof RolloutProblem>;
+
+/** Where one tenant stands in a rollout. `generation` is the one it moves, or returns, to. */
+export const TenantProgress = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('pending') }),
+  z.strictObject({ kind: z.literal('skipped'), reason: SkipReason }),
+  z.strictObject({ kind: z.literal('moving'), generation: z.int(), since: z.number() }),
+  /** Serves the new release; its wave has not passed yet. */
+  z.strictObject({ kind: z.literal('live'), generation: z.int(), since: z.number() }),
+  z.strictObject({ kind: z.literal('moved'), generation: z.int(), at: z.number() }),
+  /** The old release serves, or, where `stays` says why, nobody goes back. */
+  z.strictObject({
+    kind: z.literal('failed'),
+    generation: z.int().nullable(),
+    at: z.number(),
+    problem: RolloutProblem,
+    stays: z.string().max(500).nullable(),
+  }),
+  z.strictObject({
+    kind: z.literal('returning'),
+    generation: z.int(),
+    since: z.number(),
+    why: z.string().max(2000),
+  }),
+  z.strictObject({
+    kind: z.literal('returned'),
+    generation: z.int(),
+    at: z.number(),
+    why: z.string().max(2000),
+  }),
+  /** The way back failed too; nobody tries again by himself. */
+  z.strictObject({ kind: z.literal('stuck'), at: z.number(), problem: RolloutProblem }),
+]);
+export type TenantProgress = z.infer<typeof TenantProgress>;
+
+/** What a look at the requests says of a tenant or a wave. Too little to tell is never good. */
+export const Verdict = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('good') }),
+  z.strictObject({ kind: z.literal('bad'), why: z.string().max(500) }),
+  z.strictObject({ kind: z.literal('not-judged'), why: z.string().max(500) }),
+]);
+export type Verdict = z.infer<typeof Verdict>;
