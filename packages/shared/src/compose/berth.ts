@@ -4,7 +4,7 @@ import type { Fields, Row } from './fields.ts';
 import { fields } from './fields.ts';
 import type { Findings, Spot } from './findings.ts';
 import type { Tree } from './positions.ts';
-import { choice, duration, integer, isDeferred, text } from './values.ts';
+import { boolean, choice, duration, integer, isDeferred, text } from './values.ts';
 
 export const PROFILES = ['restricted', 'writable', 'compatible'] as const satisfies readonly Profile[];
 const STRATEGIES = ['blue-green', 'recreate', 'in-place'] as const satisfies readonly Strategy[];
@@ -104,7 +104,8 @@ function readRoute(f: Findings, node: Tree): Route {
 
 /** What the whole template says under `x-berth`. */
 export interface TopBerth {
-  release: { service: string; command: string[]; timeoutMs: number; at: Tree } | undefined;
+  release:
+    { service: string; command: string[]; timeoutMs: number; irreversible: boolean; at: Tree } | undefined;
   bakeMs: number;
   profile: Profile | 'open';
 }
@@ -133,10 +134,14 @@ export function readTopBerth(f: Findings, node: Tree | undefined): TopBerth {
 }
 
 function readRelease(f: Findings, node: Tree): TopBerth['release'] {
-  const given = fields(f, node, { what: 'release', known: ['service', 'command', 'timeout'] });
+  const given = fields(f, node, {
+    what: 'release',
+    known: ['service', 'command', 'timeout', 'irreversible'],
+  });
   const serviceNode = given.get('service');
   const commandNode = given.get('command');
   const timeoutNode = given.get('timeout');
+  const irreversibleNode = given.get('irreversible');
   if (node.kind === 'map' && serviceNode === undefined)
     f.error(node, 'has no service: the one whose image the command runs in');
   if (node.kind === 'map' && commandNode === undefined) f.error(node, 'has no command');
@@ -145,9 +150,10 @@ function readRelease(f: Findings, node: Tree): TopBerth['release'] {
   if (commandNode !== undefined && command?.length === 0 && !isOpenList(commandNode))
     f.error(commandNode, 'must not be empty');
   const timeoutMs = timeoutNode === undefined ? undefined : duration(f, timeoutNode, 1);
+  const irreversible = irreversibleNode !== undefined && boolean(f, irreversibleNode) === true;
   if (service === undefined || serviceNode === undefined || command === undefined || command.length === 0)
     return undefined;
-  return { service, command, timeoutMs: timeoutMs ?? 600_000, at: serviceNode };
+  return { service, command, timeoutMs: timeoutMs ?? 600_000, irreversible, at: serviceNode };
 }
 
 function isOpenList(node: Tree): boolean {
@@ -156,7 +162,7 @@ function isOpenList(node: Tree): boolean {
 
 /** The release command as the spec has it. */
 export function releaseOf(top: TopBerth): TenantSpec['release'] {
-  return top.release === undefined
-    ? undefined
-    : { service: top.release.service, command: top.release.command, timeoutMs: top.release.timeoutMs };
+  if (top.release === undefined) return undefined;
+  const { service, command, timeoutMs, irreversible } = top.release;
+  return { service, command, timeoutMs, ...(irreversible ? { irreversible } : {}) };
 }

@@ -234,4 +234,24 @@ describe('x-berth', () => {
     });
     expect(TenantSpec.parse(spec)).toEqual(spec);
   });
+
+  const release = (more: string): string =>
+    web('', `x-berth:\n  release:\n    service: web\n    command: [migrate]\n${more}`);
+
+  it.each([
+    ['    irreversible: true\n', true],
+    ['    irreversible: false\n', undefined],
+    ['', undefined],
+  ])('marks a release command irreversible only where it is said: %j', (more, irreversible) => {
+    expect(specOf(release(more)).release?.irreversible).toBe(irreversible);
+  });
+
+  it('names the line of a mark that is no yes or no, and of one that is misspelt', () => {
+    expect(errorsOf(release('    irreversible: maybe\n'))).toEqual([
+      expect.stringMatching(/^9:\d+ x-berth\.release\.irreversible: must be true or false/),
+    ]);
+    expect(errorsOf(release('    irreversable: true\n'))).toEqual([
+      expect.stringMatching(/^9:\d+ x-berth\.release\.irreversable: .*irreversible/),
+    ]);
+  });
 });
