@@ -2,22 +2,30 @@ import { z } from 'zod';
 import { ERROR_CODES } from './errors.ts';
 import { TenantName } from './ids.ts';
 
-/** `canary` or `tier=free`. The tag `canary` goes first in every rollout. */
+/**
+ * `canary` or `tier=free`. The tag `canary` goes first in every rollout. A number and `all` are no tags: written as a
+ * wave they mean something else.
+ */
 export const Tag = z
   .string()
   .max(80)
-  .regex(/^[a-z0-9][a-z0-9._-]*(=[a-z0-9][a-z0-9._-]*)?$/, {
-    error: 'a tag is a word such as canary, or key=value such as tier=free: a-z, 0-9, ".", "_" and "-"',
+  .regex(/^(?!\d+$|all$)[a-z0-9][a-z0-9._-]*(=[a-z0-9][a-z0-9._-]*)?$/, {
+    error:
+      'a tag is a word such as canary, or key=value such as tier=free, of a-z, 0-9, ".", "_" and "-"; ' +
+      'a number and "all" are no tags',
   });
 export type Tag = z.infer<typeof Tag>;
 export const CANARY: Tag = 'canary';
+
+/** The least share a wave may have; smaller numbers would not be written as people write them. */
+export const LEAST_PERCENT = 0.001;
 
 /**
  * Who belongs to a wave. Shares and counts are cumulative (5 %, 25 %, 100 %): a wave fills up to so much of all tenants
  * in the rollout's order. Tags and names take whom they name. Nobody is in two waves; the first that fits has them.
  */
 export const WaveTarget = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('share'), percent: z.number().positive().max(100) }),
+  z.strictObject({ kind: z.literal('share'), percent: z.number().min(LEAST_PERCENT).max(100) }),
   z.strictObject({ kind: z.literal('count'), count: z.int().min(1) }),
   z.strictObject({ kind: z.literal('tag'), tag: Tag }),
   z.strictObject({ kind: z.literal('tenants'), tenants: z.array(TenantName).min(1).max(1000) }),

@@ -1,5 +1,9 @@
-import { Tag, type WaveSpec } from './rollout.ts';
+import { LEAST_PERCENT, Tag, type WaveSpec } from './rollout.ts';
 import { TenantName } from './ids.ts';
+
+/** As many as a policy may have, and as many names as a wave may. */
+const MOST_WAVES = 50;
+const MOST_NAMES = 1000;
 
 export type WavesParsed = { ok: true; waves: WaveSpec[] } | { ok: false; error: string };
 
@@ -14,6 +18,8 @@ export function parseWaves(text: string): WavesParsed {
     if (typeof wave === 'string') return { ok: false, error: wave };
     waves.push(wave);
   }
+  if (waves.length > MOST_WAVES)
+    return { ok: false, error: `These are ${waves.length} waves; ${MOST_WAVES} are the most.` };
   const wrong = notRising(waves);
   return wrong === null ? { ok: true, waves } : { ok: false, error: wrong };
 }
@@ -27,8 +33,8 @@ function parseWave(text: string): WaveSpec | string {
   if (body === 'all') return { target: { kind: 'share', percent: 100 }, approval };
   if (body.endsWith('%')) {
     const percent = Number(body.slice(0, -1));
-    if (!/^\d+(\.\d+)?%$/.test(body) || percent <= 0 || percent > 100)
-      return `"${body}" is no share: it must be more than 0% and at most 100%.`;
+    if (!/^\d+(\.\d+)?%$/.test(body) || percent < LEAST_PERCENT || percent > 100)
+      return `"${body}" is no share: it must be at least ${LEAST_PERCENT}% and at most 100%.`;
     return { target: { kind: 'share', percent }, approval };
   }
   if (/^\d+$/.test(body)) {
@@ -40,6 +46,8 @@ function parseWave(text: string): WaveSpec | string {
     const tenants = body.slice(1).split('+');
     const wrong = tenants.find((name) => !TenantName.safeParse(name).success);
     if (wrong !== undefined) return `"${wrong}" in "${body}" is no tenant's name.`;
+    if (tenants.length > MOST_NAMES)
+      return `A wave names ${tenants.length} tenants; ${MOST_NAMES} are the most.`;
     return { target: { kind: 'tenants', tenants }, approval };
   }
   if (!Tag.safeParse(body).success)

@@ -64,24 +64,34 @@ function parseDays(text: string): Day[] | null {
 
 /** Whether the window is open at `now`, milliseconds since 1970. Daylight saving is the time zone's own. */
 export function isOpenAt(window: Window, now: number): boolean {
-  const { day, minute } = localTime(window.zone, now);
+  return isOpen(window, localTime(window.zone, now));
+}
+
+function isOpen(window: Window, { day, minute }: LocalTime): boolean {
   const opens = (at: Day): boolean => window.days.includes(at);
   if (window.from < window.to) return opens(day) && minute >= window.from && minute < window.to;
   return (opens(day) && minute >= window.from) || (opens(dayBefore(day)) && minute < window.to);
 }
 
 const MINUTE_MS = 60_000;
+const QUARTER_MS = 15 * MINUTE_MS;
+/** A weekly window may fall into the hour that daylight saving leaves out, and open a week later. */
+const HORIZON_MS = 15 * 24 * 3_600_000;
 
-/** When it opens next, to the minute, looking at most eight days ahead; `now` itself when it is open. */
+/** When it opens next, to the minute, looking at most fifteen days ahead; `now` itself when it is open. */
 export function opensAt(window: Window, now: number): number | null {
   if (isOpenAt(window, now)) return now;
-  const start = Math.ceil(now / MINUTE_MS) * MINUTE_MS;
-  // By quarters of an hour first: no time zone changes by less, and windows rarely begin in between.
-  for (let at = start; at < start + 8 * 24 * 60 * MINUTE_MS; at += 15 * MINUTE_MS) {
-    if (!isOpenAt(window, at)) continue;
-    let first = at;
-    while (first - MINUTE_MS > now && isOpenAt(window, first - MINUTE_MS)) first -= MINUTE_MS;
-    return first;
+  // Time zones change at whole quarters of an hour and by whole quarters: within one, minutes only have to be counted.
+  for (
+    let quarter = Math.floor(now / QUARTER_MS) * QUARTER_MS;
+    quarter < now + HORIZON_MS;
+    quarter += QUARTER_MS
+  ) {
+    const { day, minute } = localTime(window.zone, quarter);
+    for (let past = 0; past < 15; past += 1) {
+      const at = quarter + past * MINUTE_MS;
+      if (at > now && isOpen(window, { day, minute: minute + past })) return at;
+    }
   }
   return null;
 }
@@ -90,9 +100,14 @@ function dayBefore(day: Day): Day {
   return DAYS[(DAYS.indexOf(day) + 6) % 7] ?? day;
 }
 
+interface LocalTime {
+  day: Day;
+  minute: number;
+}
+
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-function localTime(zone: string, now: number): { day: Day; minute: number } {
+function localTime(zone: string, now: number): LocalTime {
   let format = formats.get(zone);
   if (format === undefined) {
     format = new Intl.DateTimeFormat('en-GB', {
