@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { messageOf, unreachable } from '@berth/shared/domain/errors';
 import {
   CLOSE,
@@ -12,8 +12,7 @@ import {
   type Hello,
 } from '@berth/shared/protocol/messages';
 import type { Clock, Fleet, Log } from '../services/fleet-types.ts';
-import { AgentSocket, type AgentEars } from './agent-socket.ts';
-import { answerUpgrade } from './handshake.ts';
+import { AgentSocket } from './agent-socket.ts';
 import { createNonces } from './nonces.ts';
 import { signedChallenge } from './signature.ts';
 import { createTurnstile } from './turnstile.ts';
@@ -33,7 +32,7 @@ const ADMITTED_AT_ONCE = 128;
 /** An agent that has sent its first message. */
 interface Newcomer {
   socket: AgentSocket;
-  data: Buffer;
+  data: RawData;
 }
 
 export interface Gateway {
@@ -58,87 +57,80 @@ export interface GatewayOptions {
 export function attachGateway(options: GatewayOptions): Gateway {
   const { server, fleet, clock, log, signal } = options;
   const helloTimeoutMs = options.helloTimeoutMs ?? HELLO_TIMEOUT_MS;
-  const sockets = new Map<Duplex, AgentSocket>();
-  const nonces = createNonces();
-  /** Called when the last socket is gone, once the coordinator stops. */
-  let emptied: (() => void) | null = null;
-
-  const ears: AgentEars = {
-    maxBytes: MAX_FRAME_BYTES,
-    closeMs: options.closeMs ?? CLOSE_MS,
-    onMessage,
-    onPing: (socket) => (socket.heardAt = clock.now()),
-    onError(socket, thrown) {
-      const host = socket.session?.host ?? null;
-      log.warn({ host, err: thrown }, `An agent's connection failed: ${thrown.message}`);
-    },
-    onClose(socket) {
-      socket.stage = 'closing';
-      if (socket.session !== null) fleet.left(socket.session);
-      socket.session = null;
-    },
+  // Apart from the call because the published types do not know closeTimeout yet. It also ends the connection of a peer
+  // that broke the protocol and goes on sending for ever instead of reading our goodbye.
+  const settings = {
+    noServer: true,
+    WebSocket: AgentSocket,
+    maxPayload: MAX_FRAME_BYTES,
+    perMessageDeflate: false,
+    closeTimeout: options.closeMs ?? CLOSE_MS,
+    skipUTF8Validation: false,
+    handleProtocols: (offered: Set<string>): string | false =>
+      offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false,
   };
+  const wss = new WebSocketServer(settings);
+  const nonces = createNonces();
 
-  function onMessage(socket: AgentSocket, data: Buffer | null): void {
-    socket.heardAt = clock.now();
-    if (socket.stage === 'closing') return;
-    if (socket.stage === 'opening' && data !== null) {
-      socket.stage = 'admitting';
-      door.enter({ socket, data });
+  // One function for all sockets each: a connection brings no closures of its own.
+  function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
+    if (!(this instanceof AgentSocket)) return;
+    this.heardAt = clock.now();
+    if (this.stage === 'closing') return;
+    if (this.stage === 'opening' && !isBinary) {
+      this.stage = 'admitting';
+      door.enter({ socket: this, data });
       return;
     }
-    const message = data === null ? null : parse(data);
-    if (data === null || message === null) {
-      give(socket, CLOSE.protocol, 'This is not a message of this protocol.');
+    const message = isBinary ? null : parse(data);
+    if (message === null) {
+      give(this, CLOSE.protocol, 'This is not a message of this protocol.');
       return;
     }
-    switch (socket.stage) {
+    switch (this.stage) {
       case 'opening':
       case 'admitting':
-        give(socket, CLOSE.protocol, 'Nothing may follow the hello before the welcome.');
+        give(this, CLOSE.protocol, 'Nothing may follow the hello before the welcome.');
         return;
       case 'admitted': {
-        if (message.type === 'hello' || socket.session === null) {
-          give(socket, CLOSE.protocol, 'A second hello came.');
+        if (message.type === 'hello' || this.session === null) {
+          give(this, CLOSE.protocol, 'A second hello came.');
           return;
         }
-        const fault = fleet.receive(socket.session, message, data.length);
-        if (fault !== null) give(socket, CLOSE.protocol, fault);
+        const fault = fleet.receive(this.session, message, sizeOf(data));
+        if (fault !== null) give(this, CLOSE.protocol, fault);
         return;
       }
       default:
-        unreachable(socket.stage);
+        unreachable(this.stage);
     }
   }
 
-  // One function for all streams each: a connection brings no closures of its own.
-  function onData(this: Duplex, chunk: Buffer): void {
-    sockets.get(this)?.received(chunk);
+  function onPing(this: WebSocket): void {
+    if (this instanceof AgentSocket) this.heardAt = clock.now();
   }
 
-  function onEnd(this: Duplex): void {
-    sockets.get(this)?.ended();
+  function onError(this: WebSocket, thrown: Error): void {
+    const host = this instanceof AgentSocket ? (this.session?.host ?? null) : null;
+    log.warn({ host, err: thrown }, `An agent's connection failed: ${thrown.message}`);
   }
 
-  function onError(this: Duplex, thrown: Error): void {
-    sockets.get(this)?.failed(thrown);
-  }
-
-  function onClose(this: Duplex): void {
-    const socket = sockets.get(this);
-    sockets.delete(this);
-    socket?.gone();
-    if (sockets.size === 0) emptied?.();
+  function onClose(this: WebSocket): void {
+    if (!(this instanceof AgentSocket)) return;
+    this.stage = 'closing';
+    if (this.session !== null) fleet.left(this.session);
+    this.session = null;
+    this.stream = null;
   }
 
   function give(socket: AgentSocket, code: number, why: string): void {
     log.warn({ host: socket.session?.host ?? null, code }, `Closed an agent's connection: ${why}`);
     socket.stage = 'closing';
-    socket.close(code, why);
+    socket.close(code, why.slice(0, 120));
   }
 
   const door = createTurnstile<Newcomer>(ADMITTED_AT_ONCE, async ({ socket, data }) => {
-    if (socket.stage !== 'admitting' || !socket.open) return;
+    if (socket.stage !== 'admitting' || socket.readyState !== socket.OPEN) return;
     const message = parse(data);
     if (message === null) give(socket, CLOSE.protocol, 'This is not a message of this protocol.');
     else if (message.type === 'hello') await admit(socket, message);
@@ -163,14 +155,14 @@ export function attachGateway(options: GatewayOptions): Gateway {
         async (publicKey) =>
           (await signedChallenge(publicKey, hello.host, nonce, hello.signature)) &&
           // Who has gone meanwhile is not let in: it would supersede the session that it opened since.
-          socket.open,
+          socket.readyState === socket.OPEN,
       );
       if (session === null) {
-        if (socket.open)
+        if (socket.readyState === socket.OPEN)
           give(socket, CLOSE.unauthenticated, 'This host is not enrolled here, or its key is another.');
         return;
       }
-      if (!socket.open) {
+      if (socket.readyState !== socket.OPEN) {
         fleet.left(session);
         return;
       }
@@ -182,27 +174,22 @@ export function attachGateway(options: GatewayOptions): Gateway {
     }
   }
 
-  function welcome(stream: Duplex, head: Buffer, answer: string): void {
-    const socket = new AgentSocket(stream, ears);
-    sockets.set(stream, socket);
+  function challenge(socket: AgentSocket, request: IncomingMessage): void {
+    socket.stream = request.socket;
     socket.openedAt = clock.now();
     socket.heardAt = socket.openedAt;
     socket.nonce = nonces.next();
-    if (stream instanceof Socket) stream.setTimeout(0).setNoDelay();
-    if (head.length > 0) stream.unshift(head);
-    stream.on('data', onData);
-    stream.on('end', onEnd);
-    stream.on('error', onError);
-    stream.on('close', onClose);
-    const challenge = `{"type":"challenge","protocol":${PROTOCOL_VERSION},"nonce":"${socket.nonce}"}`;
-    // The answer to the upgrade and the challenge leave in one write.
-    socket.tell(challenge, undefined, answer);
+    socket.on('message', onMessage);
+    socket.on('ping', onPing);
+    socket.on('error', onError);
+    socket.on('close', onClose);
+    socket.tell(`{"type":"challenge","protocol":${PROTOCOL_VERSION},"nonce":"${socket.nonce}"}`);
   }
 
   /** One timer looks after everyone: the silent, the slow, and those that never say hello. */
   function sweep(): void {
     const now = clock.now();
-    for (const socket of sockets.values()) {
+    for (const socket of wss.clients) {
       if (socket.bufferedAmount > UNREAD_BYTES) {
         log.warn(
           { host: socket.session?.host ?? null },
@@ -243,9 +230,15 @@ export function attachGateway(options: GatewayOptions): Gateway {
       refuse(socket, '503 Service Unavailable');
       return;
     }
-    const answer = answerUpgrade(request, SUBPROTOCOL);
-    if (answer.kind === 'refused') refuse(socket, answer.status, answer.headers);
-    else welcome(socket, head, answer.head);
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim());
+    if (!offered.includes(SUBPROTOCOL)) {
+      refuse(socket, '400 Bad Request');
+      return;
+    }
+    // The answer to the upgrade and the challenge leave in one write.
+    socket.cork();
+    wss.handleUpgrade(request, socket, head, challenge);
+    socket.uncork();
   }
 
   const timer = setInterval(sweep, options.sweepMs ?? SWEEP_MS);
@@ -255,37 +248,47 @@ export function attachGateway(options: GatewayOptions): Gateway {
   const closed = new Promise<void>((resolve) => {
     const stop = (): void => {
       clearInterval(timer);
-      for (const socket of sockets.values()) {
+      for (const socket of wss.clients) {
         socket.stage = 'closing';
         socket.close(CLOSE.goingAway, 'the coordinator stops');
       }
       const hurry = setTimeout(() => {
-        for (const socket of sockets.values()) socket.terminate();
+        for (const socket of wss.clients) socket.terminate();
       }, FAREWELL_MS);
-      emptied = () => {
+      wss.close(() => {
         clearTimeout(hurry);
         server.off('upgrade', onUpgrade);
         resolve();
-      };
-      if (sockets.size === 0) emptied();
+      });
     };
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
   });
 
-  return { connections: () => sockets.size, closed };
+  return { connections: () => wss.clients.size, closed };
 }
 
-function parse(data: Buffer): FromAgent | null {
+function parse(data: RawData): FromAgent | null {
   try {
-    const message = FromAgent.safeParse(JSON.parse(data.toString()));
+    const message = FromAgent.safeParse(JSON.parse(textOf(data)));
     return message.success ? message.data : null;
   } catch {
     return null;
   }
 }
 
-function refuse(socket: Duplex, status: string, headers = ''): void {
+/** A text message; `ws` hands over one buffer unless it is told otherwise. */
+function textOf(data: RawData): string {
+  if (Buffer.isBuffer(data)) return data.toString();
+  return Array.isArray(data) ? Buffer.concat(data).toString() : Buffer.from(data).toString();
+}
+
+function sizeOf(data: RawData): number {
+  if (Array.isArray(data)) return data.reduce((sum, each) => sum + each.length, 0);
+  return data.byteLength;
+}
+
+function refuse(socket: Duplex, status: string): void {
   socket.on('error', () => socket.destroy());
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n${headers}Content-Length: 0\r\n\r\n`);
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

@@ -1,21 +1,13 @@
 import type { Duplex } from 'node:stream';
 
-const FINAL = 0x80;
-const FINAL_TEXT = FINAL | 1;
-const CONTROL = { close: 8, ping: 9, pong: 10 } as const;
-
 /**
- * Writes one unmasked text frame as one string, which goes to the kernel from the stack; head and payload as two buffers
- * would cost a gathered write. `before`, ASCII, leaves ahead of the frame in the same write.
+ * Writes one unmasked text frame. `ws` writes head and payload as two buffers, which costs a gathered write; one string
+ * goes to the kernel from the stack. Whole frames may be mixed with those that `ws` writes itself on the same stream, as
+ * nothing here is compressed or fragmented.
  */
-export function writeText(
-  stream: Duplex,
-  text: string,
-  sent?: (error?: Error | null) => void,
-  before = '',
-): void {
+export function writeText(stream: Duplex, text: string, sent?: (error?: Error | null) => void): void {
   const bytes = Buffer.byteLength(text);
-  const head = before + headOf(bytes);
+  const head = headOf(bytes);
   if (bytes === text.length) {
     // ASCII only: one byte per unit, as in the head.
     stream.write(head + text, 'latin1', sent);
@@ -27,15 +19,7 @@ export function writeText(
   stream.write(frame, sent);
 }
 
-/** A close, ping or pong frame. What it carries is cut to the 125 bytes that it may have. */
-export function controlFrame(kind: keyof typeof CONTROL, payload: Buffer): Buffer {
-  const bytes = Math.min(payload.length, 125);
-  const frame = Buffer.alloc(2 + bytes);
-  frame[0] = FINAL | CONTROL[kind];
-  frame[1] = bytes;
-  payload.copy(frame, 2, 0, bytes);
-  return frame;
-}
+const FINAL_TEXT = 0x81;
 
 /** The head of a final, unmasked text frame of so many bytes, one character a byte. */
 function headOf(bytes: number): string {
