@@ -1,4 +1,5 @@
 import type {
+  ReturnCause,
   RolloutPolicy,
   RolloutProblem,
   RolloutState,
@@ -7,8 +8,7 @@ import type {
 } from '@berth/shared/domain/rollout';
 import type { Traffic } from '@berth/shared/domain/traffic';
 import type { Window } from '@berth/shared/domain/window';
-import type { TenantPhase } from '@berth/shared/protocol/report';
-import type { z } from 'zod';
+import type { TenantReport } from '@berth/shared/protocol/report';
 
 /** A rollout as it is kept, whole. Times are milliseconds since 1970, waves count from 0. */
 export interface Rollout {
@@ -57,13 +57,15 @@ export interface ReportedFact {
   /** The generation that its agent was told. */
   generation: number;
   live: number | null;
-  phase: z.infer<typeof TenantPhase>;
+  phase: TenantReport['phase'];
   problem: RolloutProblem | null;
 }
 
 export interface Facts {
   /** Why the app is frozen; null when it is not. */
   frozen: string | null;
+  /** The app's rollout that is before this one; null when it is its turn. */
+  ahead: number | null;
   /** Null: the tenant is no more. */
   tenant(name: string): TenantFact | null;
 }
@@ -76,7 +78,7 @@ export type Decision =
   /** The tenant's desired state becomes the new release; its progress becomes `moving`, or `failed` if it cannot. */
   | { kind: 'begin'; tenant: string }
   /** Its desired state becomes what it was before the rollout; its progress becomes `returning`. */
-  | { kind: 'return'; tenant: string; why: string }
+  | { kind: 'return'; tenant: string; why: string; cause: ReturnCause }
   /** Its desired state becomes what it was, since that is what serves; its progress stays as it is. */
   | { kind: 'restore'; tenant: string }
   | { kind: 'progress'; tenant: string; progress: TenantProgress }

@@ -124,6 +124,10 @@ export type SkipReason = z.infer<typeof SkipReason>;
 export const RolloutProblem = z.strictObject({ code: z.enum(ERROR_CODES), message: z.string().max(2000) });
 export type RolloutProblem = z.infer<typeof RolloutProblem>;
 
+/** Why a tenant goes back: it failed itself and counts against the budget, or the rollout takes it back. */
+export const ReturnCause = z.enum(['failure', 'rollback']);
+export type ReturnCause = z.infer<typeof ReturnCause>;
+
 /** Where one tenant stands in a rollout. `generation` is the one it moves, or returns, to. */
 export const TenantProgress = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('pending') }),
@@ -145,15 +149,22 @@ export const TenantProgress = z.discriminatedUnion('kind', [
     generation: z.int(),
     since: z.number(),
     why: z.string().max(2000),
+    cause: ReturnCause,
   }),
   z.strictObject({
     kind: z.literal('returned'),
     generation: z.int(),
     at: z.number(),
     why: z.string().max(2000),
+    cause: ReturnCause,
   }),
   /** The way back failed too; nobody tries again by himself. */
-  z.strictObject({ kind: z.literal('stuck'), at: z.number(), problem: RolloutProblem }),
+  z.strictObject({
+    kind: z.literal('stuck'),
+    at: z.number(),
+    problem: RolloutProblem,
+    cause: ReturnCause,
+  }),
 ]);
 export type TenantProgress = z.infer<typeof TenantProgress>;
 

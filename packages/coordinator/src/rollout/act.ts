@@ -1,0 +1,144 @@
+import { isOver } from '@berth/shared/domain/rollout';
+import { failuresOf } from './counts.ts';
+import type { Decision, Rollout, RolloutTenant } from './types.ts';
+
+export interface Action {
+  kind: 'pause' | 'resume' | 'approve' | 'retry' | 'abort' | 'rollback';
+  by: string;
+  reason: string | null;
+  /** What the operator agrees to go back past. */
+  past: 'nothing' | 'irreversible';
+}
+
+/** `forgiven`: failures that count no more from now on. */
+export type Acted =
+  { kind: 'decided'; decisions: Decision[]; forgiven: number } | { kind: 'refused'; why: string };
+
+/** What an operator's word means for a rollout, or why it cannot be followed. */
+export function act(rollout: Rollout, action: Action, now: number): Acted {
+  const { state } = rollout;
+  if (isOver(state)) {
+    const again = `Start another one: "berth rollout start ${rollout.app} --to RELEASE".`;
+    return refused(
+      `Rollout ${rollout.rollout} is over (${state.kind}) and does not change any more. ${again}`,
+    );
+  }
+  const why = `${action.by}${action.reason === null ? '' : `: ${action.reason}`}`;
+  switch (action.kind) {
+    case 'pause':
+      if (state.kind !== 'running' && state.kind !== 'waiting')
+        return refused(`Rollout ${rollout.rollout} is ${state.kind} and cannot be paused.`);
+      return decided(rollout, [
+        { kind: 'state', state: { kind: 'paused', by: 'operator', reason: `by ${why}` } },
+      ]);
+    case 'resume':
+      return resume(rollout, now);
+    case 'approve':
+      return approve(rollout, action.by, now);
+    case 'retry':
+      return retry(rollout, now);
+    case 'abort':
+      return decided(rollout, [
+        ...rollout.tenants.flatMap((row): Decision[] =>
+          row.progress.kind === 'moving'
+            ? [
+                {
+                  kind: 'return',
+                  tenant: row.tenant,
+                  why: `The rollout was aborted by ${why}`,
+                  cause: 'rollback',
+                },
+              ]
+            : [],
+        ),
+        { kind: 'state', state: { kind: 'aborted', reason: `by ${why}` } },
+      ]);
+    case 'rollback':
+      if (state.kind === 'rolling-back' && state.scope === 'all')
+        return refused(`Rollout ${rollout.rollout} is being rolled back already.`);
+      if (rollout.reversal === 'irreversible' && action.past !== 'irreversible')
+        return refused(
+          `The release command of release ${rollout.to} is marked irreversible: release data may be of a shape that the old release cannot read. Add --past-irreversible if you are sure.`,
+        );
+      return decided(rollout, [
+        {
+          kind: 'state',
+          state: { kind: 'rolling-back', scope: 'all', reason: `Rolled back by ${why}`.slice(0, 1800) },
+        },
+      ]);
+  }
+}
+
+function resume(rollout: Rollout, now: number): Acted {
+  const { state, wave } = rollout;
+  if (state.kind !== 'paused') return refused(`Rollout ${rollout.rollout} is ${state.kind}, not paused.`);
+  const on = rollout.waves[wave];
+  if (on?.kind === 'rolled-back')
+    return refused(
+      `Wave ${wave + 1} was rolled back; try it again with "berth rollout retry", or end the rollout with "berth rollout abort".`,
+    );
+  const decisions: Decision[] =
+    on?.kind === 'failed' ? [{ kind: 'wave', wave, state: { kind: 'moving', since: now } }] : [];
+  return {
+    kind: 'decided',
+    decisions: [...decisions, { kind: 'state', state: { kind: 'running' } }],
+    forgiven: failuresOf(rollout),
+  };
+}
+
+function approve(rollout: Rollout, by: string, now: number): Acted {
+  const { state, wave } = rollout;
+  if (state.kind !== 'running') return refused(`Rollout ${rollout.rollout} is ${state.kind}, not running.`);
+  const on = rollout.waves[wave];
+  if (on?.kind === 'awaiting-approval')
+    return decided(rollout, [{ kind: 'wave', wave, state: { kind: 'moving', since: now } }]);
+  const rows = rollout.tenants.filter((each) => each.wave === wave);
+  // Nobody of the wave can be moved now; whoever says "go on" takes the wave as passed.
+  if (on?.kind === 'moving' && rows.every(({ progress }) => progress.kind === 'skipped'))
+    return decided(rollout, [
+      {
+        kind: 'wave',
+        wave,
+        state: { kind: 'passed', at: now, judged: `not judged: it moved no tenant; let go by ${by}` },
+      },
+    ]);
+  return refused(`Nothing of rollout ${rollout.rollout} waits for approval.`);
+}
+
+function retry(rollout: Rollout, now: number): Acted {
+  const { state, wave } = rollout;
+  if (state.kind !== 'paused' && state.kind !== 'waiting' && state.kind !== 'running')
+    return refused(`Rollout ${rollout.rollout} is ${state.kind}; nothing can be tried again.`);
+  const again = rollout.tenants.filter((row) => row.wave <= wave && isOut(row));
+  const on = rollout.waves[wave];
+  const halted = on?.kind === 'failed' || on?.kind === 'rolled-back';
+  if (again.length === 0 && !halted)
+    return refused(`No tenant of rollout ${rollout.rollout} has failed or was returned.`);
+  const pending = again.map((row): Decision => ({
+    kind: 'progress',
+    tenant: row.tenant,
+    progress: { kind: 'pending' },
+  }));
+  return {
+    kind: 'decided',
+    decisions: [
+      ...pending,
+      ...(halted ? [{ kind: 'wave', wave, state: { kind: 'moving', since: now } } as const] : []),
+      { kind: 'state', state: { kind: 'running' } },
+    ],
+    // Who is pending again has not failed any more.
+    forgiven: 0,
+  };
+}
+
+function isOut({ progress }: RolloutTenant): boolean {
+  return progress.kind === 'failed' || progress.kind === 'returned' || progress.kind === 'stuck';
+}
+
+function decided(rollout: Rollout, decisions: Decision[]): Acted {
+  return { kind: 'decided', decisions, forgiven: rollout.forgiven };
+}
+
+function refused(why: string): Acted {
+  return { kind: 'refused', why };
+}

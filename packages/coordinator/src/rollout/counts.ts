@@ -1,0 +1,85 @@
+import type { Counts } from '@berth/shared/api/rollouts';
+import { opensAt } from '@berth/shared/domain/window';
+import type { Facts, Rollout, RolloutTenant } from './types.ts';
+
+export function countsOf(tenants: readonly RolloutTenant[]): Counts {
+  const counts: Counts = {
+    pending: 0,
+    skipped: 0,
+    moving: 0,
+    live: 0,
+    moved: 0,
+    failed: 0,
+    returning: 0,
+    returned: 0,
+    stuck: 0,
+  };
+  for (const { progress } of tenants) counts[progress.kind] += 1;
+  return counts;
+}
+
+/** How many tenants failed, whatever became of them since. */
+export function failuresOf(rollout: Rollout): number {
+  return rollout.tenants.filter(hasFailed).length;
+}
+
+export function hasFailed({ progress }: RolloutTenant): boolean {
+  switch (progress.kind) {
+    case 'failed':
+      return true;
+    case 'returning':
+    case 'returned':
+    case 'stuck':
+      return progress.cause === 'failure';
+    default:
+      return false;
+  }
+}
+
+/** What keeps a rollout that is not paused from going on, in a sentence; null when nothing does. */
+export function heldBy(rollout: Rollout, facts: Facts, now: number): string | null {
+  const { state, wave } = rollout;
+  if (state.kind === 'queued')
+    return facts.ahead === null ? null : `It waits for rollout ${facts.ahead} of the same app.`;
+  if (state.kind !== 'running' && state.kind !== 'waiting') return null;
+  if (facts.frozen !== null) return `The app is frozen: ${facts.frozen}`;
+  const on = rollout.waves[wave];
+  if (on?.kind === 'awaiting-approval') return `Wave ${wave + 1} waits for approval: ${on.why}`;
+  const rows = rollout.tenants.filter((each) => each.wave <= wave);
+  if (rows.some((each) => each.progress.kind === 'moving' || each.progress.kind === 'live')) return null;
+  const skipped = rows.filter((each) => each.progress.kind === 'skipped');
+  const parts = [...new Set(skipped.map(reasonOf))].sort().map((reason) => {
+    const these = skipped.filter((each) => reasonOf(each) === reason);
+    return `${these.length} ${WORDS[reason]}${reason === 'window' ? opening(these, facts, now) : ''}`;
+  });
+  return parts.length === 0 ? null : `It waits for tenants: ${parts.join(', ')}.`;
+}
+
+type Reason = Extract<RolloutTenant['progress'], { kind: 'skipped' }>['reason'];
+
+const WORDS: Record<Reason, string> = {
+  offline: 'on hosts that are offline',
+  pinned: 'pinned',
+  window: 'outside their window',
+  paused: 'paused',
+  removed: 'deleted',
+  changed: 'changed by hand',
+  current: 'already there',
+};
+
+function reasonOf({ progress }: RolloutTenant): Reason {
+  return progress.kind === 'skipped' ? progress.reason : 'current';
+}
+
+function opening(tenants: readonly RolloutTenant[], facts: Facts, now: number): string {
+  const times = tenants.flatMap(({ tenant }) => {
+    const window = facts.tenant(tenant)?.window ?? null;
+    const at = window === null ? null : opensAt(window, now);
+    return at === null ? [] : [at];
+  });
+  if (times.length === 0) return '';
+  const minutes = Math.max(1, Math.round((Math.min(...times) - now) / 60_000));
+  return minutes < 120
+    ? ` (the next opens in ${minutes} min)`
+    : ` (the next opens in ${Math.round(minutes / 60)} h)`;
+}

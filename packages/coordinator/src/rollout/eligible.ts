@@ -1,0 +1,103 @@
+import { isOver, type SkipReason } from '@berth/shared/domain/rollout';
+import { isOpenAt } from '@berth/shared/domain/window';
+import { failuresOf } from './counts.ts';
+import type { Decision, Facts, Rollout, RolloutTenant, TenantFact } from './types.ts';
+
+/** Why a tenant cannot be moved now; null when it can. */
+export function skipReason(
+  rollout: Rollout,
+  row: RolloutTenant,
+  fact: TenantFact | null,
+  now: number,
+): SkipReason | null {
+  if (fact === null || fact.state === 'removing') return 'removed';
+  if (fact.release === rollout.to) return 'current';
+  if (fact.release !== row.fromRelease) return 'changed';
+  if (fact.pinned !== null) return 'pinned';
+  if (fact.state === 'paused') return 'paused';
+  if (fact.window !== null && !isOpenAt(fact.window, now)) return 'window';
+  return fact.connection === 'offline' ? 'offline' : null;
+}
+
+/** Skips that nothing ends, or that only an operator ends: no rollout waits for them. */
+const NOT_AWAITED: ReadonlySet<SkipReason> = new Set(['removed', 'changed', 'current', 'pinned', 'paused']);
+
+/** Whether the rollout still has something to do, or to wait for, with this tenant. */
+export function isOpen({ progress }: RolloutTenant): boolean {
+  switch (progress.kind) {
+    case 'pending':
+    case 'moving':
+    case 'live':
+    case 'returning':
+      return true;
+    case 'skipped':
+      return !NOT_AWAITED.has(progress.reason);
+    case 'moved':
+    case 'failed':
+    case 'returned':
+    case 'stuck':
+      return false;
+  }
+}
+
+/**
+ * How many tenants may be on their way and not serve yet. A release that fails everywhere thus hurts at most one tenant
+ * more than the budget; with each one that serves the rollout trusts it with one more.
+ */
+export function mayMove(rollout: Rollout): number {
+  const served = rollout.tenants.filter(
+    ({ progress }) => progress.kind === 'live' || progress.kind === 'moved',
+  ).length;
+  const left = rollout.policy.maxFailures + 1 - (failuresOf(rollout) - rollout.forgiven);
+  return left <= 0 ? 0 : Math.min(rollout.policy.atOnce, left + served);
+}
+
+/**
+ * The tenants of the waves so far that begin now, in their order, and the changed reasons of those that cannot. What is
+ * in `after` was decided just before and is not in the rollout yet.
+ */
+export function begins(rollout: Rollout, facts: Facts, now: number): Decision[] {
+  if (isOver(rollout.state)) return [];
+  const decisions: Decision[] = [];
+  const underWay = new Map<string, number>();
+  let moving = 0;
+  for (const { tenant, progress } of rollout.tenants) {
+    if (progress.kind !== 'moving' && progress.kind !== 'returning') continue;
+    const fact = facts.tenant(tenant);
+    if (fact === null || fact.connection === 'offline') continue;
+    underWay.set(fact.host, (underWay.get(fact.host) ?? 0) + 1);
+    if (progress.kind === 'moving') moving += 1;
+  }
+  let room = facts.frozen === null ? mayMove(rollout) - moving : 0;
+  for (const row of rollout.tenants) {
+    if (row.wave > rollout.wave) break;
+    if (row.progress.kind !== 'pending' && row.progress.kind !== 'skipped') continue;
+    if (!isBegun(rollout, row.wave)) continue;
+    const fact = facts.tenant(row.tenant);
+    const reason = skipReason(rollout, row, fact, now);
+    if (reason !== null || fact === null) {
+      const known = row.progress.kind === 'skipped' ? row.progress.reason : null;
+      if (known !== reason)
+        decisions.push({
+          kind: 'progress',
+          tenant: row.tenant,
+          progress: { kind: 'skipped', reason: reason ?? 'removed' },
+        });
+      continue;
+    }
+    const here = underWay.get(fact.host) ?? 0;
+    if (room > 0 && here < rollout.policy.perHost) {
+      decisions.push({ kind: 'begin', tenant: row.tenant });
+      underWay.set(fact.host, here + 1);
+      room -= 1;
+    } else if (row.progress.kind === 'skipped') {
+      decisions.push({ kind: 'progress', tenant: row.tenant, progress: { kind: 'pending' } });
+    }
+  }
+  return decisions;
+}
+
+function isBegun(rollout: Rollout, wave: number): boolean {
+  const state = rollout.waves[wave]?.kind;
+  return state === 'moving' || state === 'baking' || state === 'passed';
+}

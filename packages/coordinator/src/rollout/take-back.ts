@@ -1,0 +1,81 @@
+import type { RolloutState } from '@berth/shared/domain/rollout';
+import type { Decision, Facts, Rollout, RolloutTenant } from './types.ts';
+
+type RollingBack = Extract<RolloutState, { kind: 'rolling-back' }>;
+
+/**
+ * Returns the tenants of a wave, or of all waves, a limited number at once. Who is on its way is taken back at once, and
+ * hosts that are offline are told when they return. A way back that failed is not gone again.
+ */
+export function takeBack(rollout: Rollout, state: RollingBack, facts: Facts, now: number): Decision[] {
+  const rows = rollout.tenants.filter((each) => state.scope === 'all' || each.wave === rollout.wave);
+  const returns = returnsOf(rollout, rows, state.reason, facts);
+  if (returns.length > 0) return returns;
+  const open = rows.some(
+    (row) =>
+      isAhead(row) ||
+      (row.progress.kind === 'returning' && facts.tenant(row.tenant)?.connection === 'online'),
+  );
+  if (open) return [];
+  if (state.scope === 'wave')
+    return [
+      { kind: 'wave', wave: rollout.wave, state: { kind: 'rolled-back', at: now } },
+      {
+        kind: 'state',
+        state: { kind: 'paused', by: 'failure', reason: `${state.reason} The wave was rolled back.` },
+      },
+    ];
+  return [
+    ...rollout.waves.flatMap((wave, index): Decision[] =>
+      wave.kind === 'pending' ? [] : [{ kind: 'wave', wave: index, state: { kind: 'rolled-back', at: now } }],
+    ),
+    { kind: 'state', state: { kind: 'rolled-back', reason: state.reason } },
+  ];
+}
+
+function isAhead({ progress }: RolloutTenant): boolean {
+  return progress.kind === 'moving' || progress.kind === 'live' || progress.kind === 'moved';
+}
+
+function returnsOf(rollout: Rollout, rows: readonly RolloutTenant[], why: string, facts: Facts): Decision[] {
+  const underWay = new Map<string, number>();
+  let returning = 0;
+  for (const row of rollout.tenants) {
+    const fact = facts.tenant(row.tenant);
+    if (row.progress.kind !== 'returning' || fact?.connection !== 'online') continue;
+    returning += 1;
+    underWay.set(fact.host, (underWay.get(fact.host) ?? 0) + 1);
+  }
+  const { atOnce, perHost } = rollout.policy;
+  const decisions: Decision[] = [];
+  // The last that moved go back first.
+  for (const row of [...rows].reverse()) {
+    if (!isAhead(row)) continue;
+    const fact = facts.tenant(row.tenant);
+    const gone = goneReason(row, fact);
+    if (gone !== null) {
+      decisions.push({ kind: 'progress', tenant: row.tenant, progress: { kind: 'skipped', reason: gone } });
+      continue;
+    }
+    const host = fact?.host ?? '';
+    const free = row.progress.kind === 'moving' || fact?.connection !== 'online';
+    const here = underWay.get(host) ?? 0;
+    if (!free && (returning >= atOnce || here >= perHost)) continue;
+    if (!free) {
+      returning += 1;
+      underWay.set(host, here + 1);
+    }
+    decisions.push({ kind: 'return', tenant: row.tenant, why: why.slice(0, 1800), cause: 'rollback' });
+  }
+  return decisions;
+}
+
+/** Deleted, or changed by somebody since it was moved: not ours to take back. */
+function goneReason(
+  { progress }: RolloutTenant,
+  fact: ReturnType<Facts['tenant']>,
+): 'removed' | 'changed' | null {
+  if (fact === null || fact.state === 'removing') return 'removed';
+  if (progress.kind !== 'moving' && progress.kind !== 'live' && progress.kind !== 'moved') return null;
+  return fact.generation === progress.generation ? null : 'changed';
+}

@@ -1,0 +1,70 @@
+import type { TrafficBudget, Verdict } from '@berth/shared/domain/rollout';
+import { addTraffic, LATENCY_BOUNDS_MS, quantileMs, type Traffic } from '@berth/shared/domain/traffic';
+
+/** Null when there is none at all. */
+export function sumTraffic(all: readonly (Traffic | null)[]): Traffic | null {
+  return all.reduce<Traffic | null>(
+    (sum, each) => (each === null ? sum : sum === null ? each : addTraffic(sum, each)),
+    null,
+  );
+}
+
+/** How many standard deviations beyond the budget it takes: one or two unlucky requests of fifty say nothing. */
+const SURE = 2;
+const SLOW_SHARE = 0.05;
+
+/** Whether requests fare worse than before, beyond the budget and beyond chance. Too few of them are not judged. */
+export function judgeTraffic(before: Traffic | null, after: Traffic | null, budget: TrafficBudget): Verdict {
+  const few = (traffic: Traffic | null): traffic is null =>
+    traffic === null || traffic.requests < budget.minRequests;
+  if (few(after) || after === null)
+    return notJudged(`${numberOf(after)} since the move; ${budget.minRequests} are needed`);
+  if (few(before) || before === null)
+    return notJudged(`${numberOf(before)} in the day before; ${budget.minRequests} are needed`);
+
+  const was = before.errors / before.requests;
+  const is = after.errors / after.requests;
+  if (isBeyond(after.errors, after.requests, Math.min(1, was + budget.errorRate)))
+    return {
+      kind: 'bad',
+      why: `${percent(is)} of ${after.requests} requests got a 5xx answer; it was ${percent(was)}, and ${percent(budget.errorRate)} more is the budget`,
+    };
+
+  const p95 = quantileMs(before, 0.95);
+  if (p95 === null) return { kind: 'good' };
+  const limit = Math.max(p95 * budget.latencyFactor, p95 + budget.latencyMs);
+  const answered = after.latency.reduce((sum, count) => sum + count, 0);
+  if (answered >= budget.minRequests && isBeyond(slowerThan(after, limit), answered, SLOW_SHARE))
+    return {
+      kind: 'bad',
+      why: `the p95 latency is ${Math.round(quantileMs(after, 0.95) ?? 0)} ms; it was ${Math.round(p95)} ms, and ${Math.round(limit)} ms is the budget`,
+    };
+  return { kind: 'good' };
+}
+
+/** Whether so many of so many are surely more than the share. */
+function isBeyond(count: number, of: number, share: number): boolean {
+  return count > of * share + SURE * Math.sqrt(of * share * (1 - share)) && count > of * share + 1;
+}
+
+/** How many answers surely took longer: those in buckets that begin at or above the limit. */
+function slowerThan(traffic: Traffic, ms: number): number {
+  return traffic.latency.reduce((sum, count, index) => {
+    const from = index === 0 ? 0 : (LATENCY_BOUNDS_MS[index - 1] ?? 0);
+    return from >= ms ? sum + count : sum;
+  }, 0);
+}
+
+function notJudged(why: string): Verdict {
+  return { kind: 'not-judged', why };
+}
+
+function numberOf(traffic: Traffic | null): string {
+  const count = traffic?.requests ?? 0;
+  return count === 1 ? '1 request' : `${count} requests`;
+}
+
+function percent(share: number): string {
+  const value = share * 100;
+  return `${value >= 10 ? Math.round(value) : Number(value.toFixed(1))} %`;
+}
