@@ -25,6 +25,7 @@ export const rooms = {
   'agent/observe': { imports: agentBase },
   'agent/execute': { imports: agentBase },
   'agent/report': { imports: agentBase },
+  'agent/traffic': { imports: agentBase },
 
   coordinator: { imports: ['*'] },
   'coordinator/system': { imports: ['shared'] },
@@ -32,6 +33,7 @@ export const rooms = {
   'coordinator/services': { imports: ['shared', 'coordinator/system', 'coordinator/rollout'] },
   'coordinator/services/placement': { imports: ['shared'], pure: true },
   'coordinator/store': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
+  'coordinator/registry': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/http': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/gateway': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
 

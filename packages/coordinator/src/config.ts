@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import { RegistryConfigs } from '@berth/shared/registry/config';
 import { z } from 'zod';
 
 const LogLevel = z.enum(['silent', 'error', 'warn', 'info', 'debug']);
@@ -36,6 +37,8 @@ export const Config = z.strictObject({
       tickMs: z.coerce.number().int().min(1).max(1_000).optional(),
     })
     .prefault({}),
+  /** Where images come from, and what to show there. The first one that fits counts. */
+  registries: RegistryConfigs,
   placement: z
     .strictObject({
       /** How many times a host's CPUs may be reserved. */

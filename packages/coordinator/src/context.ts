@@ -1,6 +1,7 @@
 import { VERSION } from '@berth/shared/domain/version';
 import { randomBytes } from 'node:crypto';
 import type { Config } from './config.ts';
+import { openRegistry } from './registry/open.ts';
 import { createEventFeed, type EventFeed } from './services/events.ts';
 import { createFleet } from './services/fleet.ts';
 import type { Fleet, Log } from './services/fleet-types.ts';
@@ -44,8 +45,10 @@ export async function createContext(
       },
       ...(tickMs === undefined ? {} : { tickMs }),
     });
+    const chance = (): number => randomBytes(6).readUIntBE(0, 6) / 2 ** 48;
+    const registry = openRegistry({ registries: config.registries, clock, random: chance });
     const services = createServices(
-      { store, fleet, clock, random, cpuOvercommit: config.placement.cpuOvercommit },
+      { store, fleet, registry, clock, random, cpuOvercommit: config.placement.cpuOvercommit },
       { version: VERSION, startedAt: clock.now() },
     );
     const feed = createEventFeed({

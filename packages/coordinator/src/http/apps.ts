@@ -1,18 +1,30 @@
 import type { Services } from '../services/index.ts';
 import type { Handlers } from './call.ts';
 
-type Names = 'listApps' | 'showApp' | 'applyApp' | 'deleteApp' | 'listReleases' | 'showRelease';
+type Names =
+  | 'listApps'
+  | 'showApp'
+  | 'applyApp'
+  | 'setApp'
+  | 'deleteApp'
+  | 'listReleases'
+  | 'createRelease'
+  | 'showRelease'
+  | 'diffReleases';
 
-export function appHandlers({ apps }: Services): Pick<Handlers, Names> {
+export function appHandlers({ apps, releases }: Services): Pick<Handlers, Names> {
   return {
     listApps: ({ query }) => apps.list(query),
     showApp: ({ params }) => apps.show(params.app),
     applyApp: ({ params, body, by }) => apps.apply(by, params.app, body),
+    setApp: ({ params, body, by }) => releases.setVariables(by, params.app, body.variables),
     async deleteApp({ params, by }) {
       await apps.remove(by, params.app);
       return { result: 'ok' };
     },
     listReleases: ({ params, query }) => apps.releases(params.app, query),
+    createRelease: ({ params, body, by }) => releases.create(by, params.app, body),
+    diffReleases: ({ params }) => releases.diff(params.app, params.from, params.to),
     showRelease: ({ params }) => apps.release(params.app, params.release),
   };
 }

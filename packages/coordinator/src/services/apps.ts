@@ -25,7 +25,7 @@ export function createApps({ store, clock }: ServiceContext): Apps {
       return listed(await store.apps({ ...page, limit: page.limit + 1 }), page.limit, (app) => app.app);
     },
     async show(app) {
-      return found(await store.app(app), app);
+      return foundApp(await store.app(app), app);
     },
     async apply(by, app, { compose, envFiles, labels }) {
       const { template, warnings } = parseCompose(compose, envFiles);
@@ -48,10 +48,11 @@ export function createApps({ store, clock }: ServiceContext): Apps {
           digest,
           services: template.services,
           labels,
+          images: 'as-named',
           createdAt: at,
           createdBy: by.actor,
         };
-        await tx.insertRelease({ ...record, compose, envFiles });
+        await tx.insertRelease({ ...record, compose, envFiles, pins: {}, variables: {} });
         await tx.addEvents([
           {
             kind: 'app.applied',
@@ -77,7 +78,7 @@ export function createApps({ store, clock }: ServiceContext): Apps {
     },
     async remove(by, app) {
       await store.mutate(by, clock.now(), async (tx) => {
-        const present = found(await tx.app(app), app);
+        const present = foundApp(await tx.app(app), app);
         if (present.tenants > 0) {
           throw new BerthError(
             'conflict',
@@ -90,7 +91,7 @@ export function createApps({ store, clock }: ServiceContext): Apps {
       });
     },
     async releases(app, { after, limit }) {
-      found(await store.app(app), app);
+      foundApp(await store.app(app), app);
       const before = after === undefined ? undefined : Number.parseInt(after, 10);
       if (before !== undefined && !Number.isSafeInteger(before))
         throw new BerthError('invalid_request', `after must be a release number, not "${after}".`);
@@ -100,7 +101,7 @@ export function createApps({ store, clock }: ServiceContext): Apps {
     async release(app, release) {
       const source = await store.release(app, release);
       if (source === null) {
-        const { release: newest } = found(await store.app(app), app);
+        const { release: newest } = foundApp(await store.app(app), app);
         throw new BerthError('not_found', `App ${app} has no release ${release}; its newest is ${newest}.`, {
           details: { newest },
         });
@@ -114,12 +115,13 @@ export function createApps({ store, clock }: ServiceContext): Apps {
   };
 }
 
-function found<T>(app: T | null, name: string): T {
+/** Errors: `not_found`. */
+export function foundApp<T>(app: T | null, name: string): T {
   if (app !== null) return app;
   throw new BerthError('not_found', `There is no app ${name}; see "berth app list".`);
 }
 
-function nameWarning(app: string, name: string): Finding[] {
+export function nameWarning(app: string, name: string): Finding[] {
   if (name === '' || name === app) return [];
   const message = `the file calls itself ${name} and is applied as app ${app}`;
   return [{ line: 1, column: 1, path: 'name', message }];

@@ -1,4 +1,5 @@
 import type { FleetPort } from './fleet-port.ts';
+import type { Registry } from './registry.ts';
 import type { Store } from './store.ts';
 import type { RandomBytes } from './tokens.ts';
 
@@ -6,6 +7,7 @@ import type { RandomBytes } from './tokens.ts';
 export interface ServiceContext {
   store: Store;
   fleet: FleetPort;
+  registry: Registry;
   clock: { now(): number };
   random: RandomBytes;
   /** How many times a host's CPUs may be reserved. */

@@ -6,18 +6,23 @@ export type Effect = 'none' | 'new-generation' | 'routes-only';
 
 /**
  * What moving from one desired state to another means. Containers carry their release as a label, so another release is
- * another generation even when its services are the same; domains alone only move routes.
+ * another generation even when its services are the same; domains alone only move routes. How long it bakes does not
+ * change what runs: a rollout sets its own time.
  */
 export function effectOf(before: DesiredTenant, after: DesiredTenant): Effect {
-  if (before.release !== after.release || canonicalJson(before.spec) !== canonicalJson(after.spec))
-    return 'new-generation';
+  if (before.release !== after.release || contentOf(before) !== contentOf(after)) return 'new-generation';
   return canonicalJson(before.domains) === canonicalJson(after.domains) ? 'none' : 'routes-only';
+}
+
+/** What of a spec makes a generation. */
+function contentOf({ spec: { bakeMs: _, ...content } }: DesiredTenant): string {
+  return canonicalJson(content);
 }
 
 /** Each leaf that differs, by path: services by name, lists whole. */
 export function changesBetween(before: DesiredTenant, after: DesiredTenant): Change[] {
-  const old = leavesOf(before);
-  const fresh = leavesOf(after);
+  const old = leavesOfDesired(before);
+  const fresh = leavesOfDesired(after);
   const paths = [...new Set([...old.keys(), ...fresh.keys()])].sort();
   return paths.flatMap((path) => {
     const change = { path, before: old.get(path) ?? null, after: fresh.get(path) ?? null };
@@ -25,16 +30,21 @@ export function changesBetween(before: DesiredTenant, after: DesiredTenant): Cha
   });
 }
 
-function leavesOf(desired: DesiredTenant): Map<string, string> {
+function leavesOfDesired(desired: DesiredTenant): Map<string, string> {
   const { services, ...rest } = desired.spec;
-  const leaves = new Map<string, string>();
-  collect(leaves, '', {
+  return leavesOf({
     release: desired.release,
     state: desired.state,
     domains: desired.domains,
     ...rest,
     services: Object.fromEntries(services.map(({ name, ...service }) => [name, service])),
   });
+}
+
+/** What stands at the ends of a value, as text by path. */
+export function leavesOf(value: Readonly<Record<string, unknown>>): Map<string, string> {
+  const leaves = new Map<string, string>();
+  collect(leaves, '', value);
   return leaves;
 }
 

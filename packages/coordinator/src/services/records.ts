@@ -1,6 +1,7 @@
 import type { z } from 'zod';
-import type { TenantState, Role } from '@berth/shared/api/schemas';
+import type { Pin, TenantState, Role } from '@berth/shared/api/schemas';
 import type { HostReport, TenantPhase, TenantReport } from '@berth/shared/protocol/report';
+import type { Tag } from '@berth/shared/domain/rollout';
 import type { Problem } from '@berth/shared/domain/step';
 import type { EventKind } from '@berth/shared/domain/events';
 
@@ -10,6 +11,10 @@ export interface AppRecord {
   app: string;
   /** Newest release. */
   release: number;
+  /** Why no rollout of it may go on; null when it may. */
+  frozen: string | null;
+  /** The release that new tenants begin with; the newest until a rollout has completed. */
+  current: number;
   tenants: number;
   createdAt: number;
   updatedAt: number;
@@ -22,14 +27,19 @@ export interface ReleaseRecord {
   digest: string;
   services: string[];
   labels: Record<string, string>;
+  /** `pinned`: each service has its image's digest among the pins. */
+  images: 'pinned' | 'as-named';
   createdAt: number;
   createdBy: string;
 }
 
-/** A release with its template: the Compose file as it was given and the env files it names. Never changes. */
+/** A release with all that was given when it was made. Never changes. */
 export interface ReleaseSource extends ReleaseRecord {
   compose: string;
   envFiles: Record<string, string>;
+  /** By service; empty when the images are as they are named. */
+  pins: Record<string, Pin>;
+  variables: Record<string, string>;
 }
 
 export interface TenantRecord {
@@ -47,6 +57,11 @@ export interface TenantRecord {
   reservedCpus: number;
   /** What a second colour needs beside the first while this tenant moves. */
   surgeMemory: number;
+  tags: Tag[];
+  /** Why rollouts leave it alone; null when they do not. */
+  pinned: string | null;
+  /** When rollouts may move it; null: at any time. */
+  window: string | null;
   createdAt: number;
   updatedAt: number;
 }
@@ -105,8 +120,11 @@ export interface HostView extends HostRecord {
 
 export type Scope = 'app' | 'pool' | 'tenant';
 
+/** Where a variable's value can come from, besides Berth itself and the file: the later one wins. */
+export const LAYERS = ['app', 'release', 'pool', 'tenant'] as const;
+
 export interface VariableRecord {
-  scope: Scope;
+  scope: (typeof LAYERS)[number];
   name: string;
   value: string;
 }

@@ -13,7 +13,7 @@ export interface Parsed {
 /** Errors: `invalid_compose` with every finding, in the order of the file. */
 export function parseCompose(compose: string, envFiles: Record<string, string>): Parsed {
   const parsed = parseTemplate({ text: compose, envFiles });
-  if (!parsed.ok) throw invalid('The Compose file cannot be used', parsed.errors);
+  if (!parsed.ok) throw invalidCompose('The Compose file cannot be used', parsed.errors);
   return { template: parsed.template, warnings: parsed.warnings };
 }
 
@@ -25,12 +25,13 @@ export function renderFor(
 ): { spec: TenantSpec; warnings: Finding[] } {
   const rendered = renderTenant(template, variables);
   if (!rendered.ok) {
-    throw invalid(`The template does not work out with the variables of ${tenant}`, rendered.errors);
+    throw invalidCompose(`The template does not work out with the variables of ${tenant}`, rendered.errors);
   }
   return { spec: rendered.spec, warnings: rendered.warnings };
 }
 
-function invalid(what: string, errors: readonly Finding[]): BerthError {
+/** The error of findings that make a template useless. */
+export function invalidCompose(what: string, errors: readonly Finding[]): BerthError {
   const shown = formatFindings('compose.yaml', errors.slice(0, 20));
   const more = errors.length > 20 ? `\n… and ${errors.length - 20} more` : '';
   return new BerthError('invalid_compose', `${what}:\n${shown}${more}`, { details: { findings: errors } });

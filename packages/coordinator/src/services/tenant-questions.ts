@@ -1,6 +1,4 @@
 import type { ChangeTenant, ConfigValue, TenantExplain, TenantPlan } from '@berth/shared/api/schemas';
-import type { Finding } from '@berth/shared/compose/findings';
-import { nearest } from '@berth/shared/compose/suggest';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { StepView } from '@berth/shared/protocol/report';
@@ -10,7 +8,8 @@ import { changesBetween, effectOf, type Effect } from './diff.ts';
 import { explain } from './explain.ts';
 import { foundTenant, nextGeneration, renderRecord } from './tenant-state.ts';
 import type { TemplateCache } from './templates.ts';
-import { checkNames, configOf } from './variables.ts';
+import { unusedWarnings } from './unused.ts';
+import { checkNames, configOf, withRelease } from './variables.ts';
 
 /** How long an agent may think about a plan, and how long it may look for log lines. */
 const PLAN_TIMEOUT_MS = 5_000;
@@ -82,13 +81,16 @@ export function createTenantQuestions(
       const toGeneration =
         effect === 'new-generation' ? await nextGeneration(store, record) : record.generation;
       const after = { ...desired, generation: toGeneration };
+      const given = Object.entries(change.variables ?? {}).flatMap(([name, value]) =>
+        value === null ? [] : [name],
+      );
       return {
         tenant,
         effect,
         fromGeneration: record.generation,
         toGeneration,
         changes: changesBetween(before, after),
-        warnings: [...unusedWarnings(change, template.variables), ...warnings],
+        warnings: [...unusedWarnings(given, template.variables), ...warnings],
         ...(await stepsOf(record.host, effect, before, after)),
       };
     },
@@ -104,7 +106,8 @@ export function createTenantQuestions(
       const release = await store.release(record.app, record.release);
       if (release === null)
         throw new BerthError('internal', `Release ${record.release} of ${record.app} is gone.`);
-      return configOf(record, await store.variables(record), cache.of(release).variables);
+      const rows = withRelease(await store.variables(record), release);
+      return configOf(record, rows, cache.of(release).variables);
     },
     async logs(tenant, service, lines) {
       const record = foundTenant(await store.tenant(tenant), tenant);
@@ -123,31 +126,4 @@ export function createTenantQuestions(
       }
     },
   };
-}
-
-/** Setting what no service reads is allowed, and most often a typing error. */
-function unusedWarnings(change: ChangeTenant, used: readonly { name: string }[]): Finding[] {
-  const names = new Set(used.map((variable) => variable.name));
-  return Object.entries(change.variables ?? {}).flatMap(([name, value]) =>
-    value === null || names.has(name)
-      ? []
-      : [
-          {
-            line: 0,
-            column: 0,
-            path: `variables.${name}`,
-            message: notUsed(name, names),
-          },
-        ],
-  );
-}
-
-function notUsed(name: string, used: ReadonlySet<string>): string {
-  const others = [...used].filter((each) => !each.startsWith('BERTH_'));
-  const near = nearest(
-    name.toLowerCase(),
-    others.map((each) => each.toLowerCase()),
-  );
-  const meant = others.find((each) => each.toLowerCase() === near);
-  return `the template does not use this variable${meant === undefined ? '' : `; did you mean ${meant}?`}`;
 }

@@ -4,10 +4,11 @@ import type { DesiredTenant } from '@berth/shared/domain/desired';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { EventKind } from '@berth/shared/domain/events';
 import { needOf } from './need.ts';
+import { withPins } from './pinning.ts';
 import type { NewEvent, TenantRecord } from './records.ts';
 import type { StoreReads, StoreWrites } from './store.ts';
 import { renderFor, type TemplateCache } from './templates.ts';
-import { mergeVariables, withChanges } from './variables.ts';
+import { mergeVariables, withChanges, withRelease } from './variables.ts';
 
 /** The parts of a tenant's desired state that are computed from its record, its release and its variables. */
 export interface Rendered {
@@ -30,9 +31,9 @@ export async function renderRecord(
     );
   }
   const template = cache.of(release);
-  const rows = withChanges(await reads.variables(record), changes);
+  const rows = withRelease(withChanges(await reads.variables(record), changes), release);
   const { spec, warnings } = renderFor(record.tenant, template, mergeVariables(record, rows));
-  return { desired: desiredOf(record, spec), template, warnings };
+  return { desired: desiredOf(record, withPins(spec, release.pins)), template, warnings };
 }
 
 function desiredOf(record: TenantRecord, spec: DesiredTenant['spec']): DesiredTenant {
@@ -76,9 +77,12 @@ export async function lockChangeable(tx: StoreWrites, tenant: string): Promise<T
   return record;
 }
 
-/** Above every generation that the tenant had, also those that only its host remembers after a restore. */
+/**
+ * Above every generation that the tenant had, also those that only its host remembers after a restore, and those that it
+ * has gone back from: a number always means the same content.
+ */
 export async function nextGeneration(reads: StoreReads, record: TenantRecord): Promise<number> {
-  return Math.max(record.generation, await reads.reportedGeneration(record.tenant)) + 1;
+  return Math.max(record.generation, await reads.lastGeneration(record.tenant)) + 1;
 }
 
 /** Errors: `observe_only` after a restore, until somebody has confirmed the coordinator's state. */

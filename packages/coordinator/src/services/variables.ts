@@ -2,7 +2,7 @@ import { BerthError } from '@berth/shared/domain/errors';
 import type { ConfigValue } from '@berth/shared/api/schemas';
 import type { Variable } from '@berth/shared/compose/substitute';
 import type { z } from 'zod';
-import type { VariableRecord } from './records.ts';
+import { LAYERS, type VariableRecord } from './records.ts';
 
 export interface TenantIdentity {
   tenant: string;
@@ -21,15 +21,27 @@ export function builtinsOf(identity: TenantIdentity): Record<string, string> {
   };
 }
 
-/** App, then pool, then tenant: the later one wins. Built-ins stand above all. */
+/** App, then release, then pool, then tenant: the later one wins. Built-ins stand above all. */
 export function mergeVariables(
   identity: TenantIdentity,
   rows: readonly VariableRecord[],
 ): Record<string, string> {
   const merged: Record<string, string> = {};
-  for (const scope of ['app', 'pool', 'tenant'] as const)
-    for (const row of rows) if (row.scope === scope) merged[row.name] = row.value;
+  for (const scope of LAYERS) for (const row of rows) if (row.scope === scope) merged[row.name] = row.value;
   return { ...merged, ...builtinsOf(identity) };
+}
+
+/** The rows that reach a tenant, with its release's own variables among them. */
+export function withRelease(
+  rows: readonly VariableRecord[],
+  release: { variables: Readonly<Record<string, string>> },
+): VariableRecord[] {
+  const own = Object.entries(release.variables).map(([name, value]): VariableRecord => ({
+    scope: 'release',
+    name,
+    value,
+  }));
+  return [...rows, ...own];
 }
 
 /** The tenant's own rows as they would be after a change. */
@@ -72,7 +84,7 @@ export function configOf(
         : { name: variable.name, value: variable.default, source: 'template-default' },
     );
   }
-  for (const source of ['app', 'pool', 'tenant'] as const)
+  for (const source of LAYERS)
     for (const row of rows)
       if (row.scope === source) values.set(row.name, { name: row.name, value: row.value, source });
   for (const [name, value] of Object.entries(builtinsOf(identity)))

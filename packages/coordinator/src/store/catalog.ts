@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { AppRecord, ReleaseRecord, ReleaseSource } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
-import { textMap, texts } from './json.ts';
+import { pins, textMap, texts } from './json.ts';
 import type { ReleaseTable, Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
@@ -10,6 +10,8 @@ function appQuery(db: Db) {
   return db.selectFrom('apps').select((eb) => [
     'apps.app',
     'apps.release',
+    'apps.frozen',
+    'apps.current',
     'apps.created_at',
     'apps.updated_at',
     eb
@@ -23,6 +25,8 @@ function appQuery(db: Db) {
 interface AppRow {
   app: string;
   release: number;
+  frozen: string | null;
+  current: number | null;
   created_at: number;
   updated_at: number;
   tenants: number | null;
@@ -31,17 +35,20 @@ interface AppRow {
 const appOf = (row: AppRow): AppRecord => ({
   app: row.app,
   release: row.release,
+  frozen: row.frozen,
+  current: row.current ?? row.release,
   tenants: row.tenants ?? 0,
   createdAt: row.created_at,
   updatedAt: row.updated_at,
 });
 
-const releaseOf = (row: Omit<ReleaseTable, 'compose' | 'env_files'>): ReleaseRecord => ({
+const releaseOf = (row: Omit<ReleaseTable, 'compose' | 'env_files' | 'variables'>): ReleaseRecord => ({
   app: row.app,
   release: row.release,
   digest: row.digest,
   services: texts(row.services),
   labels: textMap(row.labels),
+  images: row.pins === null ? 'as-named' : 'pinned',
   createdAt: row.created_at,
   createdBy: row.created_by,
 });
@@ -65,12 +72,18 @@ export function catalogReads(db: Db): Pick<StoreReads, 'app' | 'apps' | 'release
         .where('release', '=', release)
         .executeTakeFirst();
       if (row === undefined) return null;
-      return { ...releaseOf(row), compose: row.compose, envFiles: textMap(row.env_files) };
+      return {
+        ...releaseOf(row),
+        compose: row.compose,
+        envFiles: textMap(row.env_files),
+        pins: pins(row.pins),
+        variables: textMap(row.variables ?? '{}'),
+      };
     },
     async releases(app, before, limit) {
       let query = db
         .selectFrom('releases')
-        .select(['app', 'release', 'digest', 'labels', 'services', 'created_at', 'created_by'])
+        .select(['app', 'release', 'digest', 'labels', 'services', 'pins', 'created_at', 'created_by'])
         .where('app', '=', app)
         .orderBy('release', 'desc')
         .limit(limit);
@@ -83,7 +96,10 @@ export function catalogReads(db: Db): Pick<StoreReads, 'app' | 'apps' | 'release
 export function catalogWrites(db: Db): Pick<StoreWrites, 'insertApp' | 'insertRelease' | 'deleteApp'> {
   return {
     async insertApp(app, at) {
-      await db.insertInto('apps').values({ app, release: 0, created_at: at, updated_at: at }).execute();
+      await db
+        .insertInto('apps')
+        .values({ app, release: 0, frozen: null, current: null, created_at: at, updated_at: at })
+        .execute();
     },
     async insertRelease(release) {
       await db
@@ -96,6 +112,8 @@ export function catalogWrites(db: Db): Pick<StoreWrites, 'insertApp' | 'insertRe
           env_files: JSON.stringify(release.envFiles),
           labels: JSON.stringify(release.labels),
           services: JSON.stringify(release.services),
+          pins: release.images === 'pinned' ? JSON.stringify(release.pins) : null,
+          variables: JSON.stringify(release.variables),
           created_at: release.createdAt,
           created_by: release.createdBy,
         })

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { HostReport, TenantPhase } from '@berth/shared/protocol/report';
+import { Pin } from '@berth/shared/api/schemas';
+import { WaveState, type RolloutProblem } from '@berth/shared/domain/rollout';
 import { Problem } from '@berth/shared/domain/step';
 
 /** JSON columns are read through a schema like everything else that comes from outside the program. */
@@ -7,16 +9,26 @@ import { Problem } from '@berth/shared/domain/step';
 const Texts = z.array(z.string());
 const Routes = z.array(z.object({ subdomain: z.string(), path: z.string() }));
 const TextMap = z.record(z.string(), z.string());
+const Pins = z.record(z.string(), Pin);
+const WaveStates = z.array(WaveState);
 const Details = z.record(z.string(), z.unknown());
 
 export const anyJson = (json: string): unknown => JSON.parse(json);
 export const texts = (json: string): string[] => Texts.parse(JSON.parse(json));
 export const routes = (json: string): z.infer<typeof Routes> => Routes.parse(JSON.parse(json));
 export const textMap = (json: string): Record<string, string> => TextMap.parse(JSON.parse(json));
+export const pins = (json: string | null): Record<string, Pin> =>
+  json === null ? {} : Pins.parse(JSON.parse(json));
 export const details = (json: string): Record<string, unknown> => Details.parse(JSON.parse(json));
 export const phase = (text: string): z.infer<typeof TenantPhase> => TenantPhase.parse(text);
 export const problem = (json: string | null): Problem | null =>
   json === null ? null : Problem.parse(JSON.parse(json));
+/** What of a problem rollouts go by. */
+export const rolloutProblem = (json: string | null): RolloutProblem | null => {
+  const found = problem(json);
+  return found === null ? null : { code: found.code, message: found.message };
+};
+export const waveStates = (json: string): WaveState[] => WaveStates.parse(JSON.parse(json));
 /** Kept by an older version and no longer understood: the next report replaces it. */
 export const hostReport = (json: string | null): HostReport | null => {
   if (json === null) return null;

@@ -1,13 +1,16 @@
 import type { DesiredEntry } from '../services/fleet-store.ts';
+import type { RolloutState } from '@berth/shared/domain/rollout';
+import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
+import type { Rollout } from '../rollout/types.ts';
 import type { Connection, Scope, TenantRecord, TokenRecord } from '../services/records.ts';
 
 /** Columns as they are stored, the same in both databases: text, whole numbers, doubles; JSON is text. */
 export interface Tables {
   meta: MetaTable;
-  apps: { app: string; release: number; created_at: number; updated_at: number };
+  apps: AppTable;
   releases: ReleaseTable;
   tenants: TenantTable;
-  /** The last generation a tenant's name had, kept after the tenant is gone, so that no number comes twice. */
+  /** The last generation a tenant's name was given, kept after the tenant is gone, so that no number comes twice. */
   generations: { tenant: string; last: number };
   variables: { scope: Scope; owner: string; name: string; value: string; updated_at: number };
   domains: { domain: string; tenant: string };
@@ -21,6 +24,10 @@ export interface Tables {
     revision: number;
   };
   observed: ObservedTable;
+  rollouts: RolloutTable;
+  rollout_tenants: RolloutTenantTable;
+  traffic: TrafficTable;
+  tenant_history: HistoryTable;
   events: EventTable;
   audit: AuditTable;
   tokens: TokenTable;
@@ -44,6 +51,17 @@ export interface MetaTable {
   probed_at: number;
 }
 
+export interface AppTable {
+  app: string;
+  release: number;
+  /** Why no rollout may go on. */
+  frozen: string | null;
+  /** The release that new tenants begin with; null: the newest. */
+  current: number | null;
+  created_at: number;
+  updated_at: number;
+}
+
 export interface ReleaseTable {
   app: string;
   release: number;
@@ -52,6 +70,9 @@ export interface ReleaseTable {
   env_files: string;
   labels: string;
   services: string;
+  /** JSON by service; null when its images are not pinned. */
+  pins: string | null;
+  variables: string | null;
   created_at: number;
   created_by: string;
 }
@@ -69,6 +90,9 @@ export interface TenantTable {
   reserved_memory: number;
   reserved_cpus: number;
   surge_memory: number;
+  tags: string;
+  pinned: string | null;
+  window: string | null;
   created_at: number;
   updated_at: number;
 }
@@ -106,6 +130,59 @@ export interface ObservedTable {
   at: number;
   problem: string | null;
   json: string;
+}
+
+export interface RolloutTable {
+  rollout: number;
+  app: string;
+  to_release: number;
+  policy: string;
+  /** Its kind, to find those that are not over; all of it is in `state_json`. */
+  state: RolloutState['kind'];
+  state_json: string;
+  wave: number;
+  waves: string;
+  forgiven: number;
+  reversal: Rollout['reversal'];
+  started_by: string;
+  created_at: number;
+  updated_at: number;
+  ended_at: number | null;
+  after_event: number;
+}
+
+export interface RolloutTenantTable {
+  rollout: number;
+  tenant: string;
+  wave: number;
+  position: number;
+  from_release: number;
+  from_generation: number;
+  progress: string;
+  before: string | null;
+  desired_before: string | null;
+}
+
+export interface TrafficTable {
+  tenant: string;
+  generation: number;
+  slot: number;
+  run: number;
+  requests: number;
+  errors: number;
+  latency: string;
+}
+
+export interface HistoryTable {
+  tenant: string;
+  generation: number;
+  at: number;
+  actor: string;
+  what: TenantHistoryEntry['what'];
+  release: number;
+  rollout: number | null;
+  ms: number | null;
+  message: string;
 }
 
 export interface EventTable {

@@ -82,6 +82,9 @@ export function recordsContract(open: OpenEmpty): void {
       digest: 'd1',
       services: ['web'],
       labels: { commit: 'abc' },
+      images: 'pinned',
+      pins: { web: { image: 'r.test/web:1', digest: 'sha256:1', reference: 'r.test/web@sha256:1' } },
+      variables: { VERSION: '1' },
       createdAt: 1,
       createdBy: 'test',
       compose: 'services: {}',
@@ -174,7 +177,9 @@ export function recordsContract(open: OpenEmpty): void {
     const host = await addHost(store);
     await addTenant(store, 'acme');
     await store.fleet.noteConnections([{ kind: 'online', host, hello: hello(host), at: 50 }]);
-    await store.fleet.ingest([{ host, at: 60, tenants: [report('acme')], events: [], report: null }]);
+    await store.fleet.ingest([
+      { host, at: 60, tenants: [report('acme')], events: [], report: null, traffic: [] },
+    ]);
     expect(await store.tenantView('acme')).toMatchObject({
       hostName: 'host-1',
       connection: 'online',

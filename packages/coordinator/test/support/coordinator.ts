@@ -6,6 +6,7 @@ import type { Answer, Question } from '@berth/shared/protocol/messages';
 import { BerthError } from '@berth/shared/domain/errors';
 import { createApi, type RequestLog } from '../../src/http/app.ts';
 import { createEventFeed } from '../../src/services/events.ts';
+import type { Registry, ResolvedImage } from '../../src/services/registry.ts';
 import type { FleetPort } from '../../src/services/fleet-port.ts';
 import { createServices, type Services } from '../../src/services/index.ts';
 import type { Store } from '../../src/services/store.ts';
@@ -44,6 +45,20 @@ export class FakeFleet implements FleetPort {
   }
 }
 
+/** A registry that has the images it is told of; every other one is missing. */
+export class FakeRegistry implements Registry {
+  readonly digests = new Map<string, string>();
+  readonly asked: string[] = [];
+  async resolve(image: string, signal: AbortSignal): Promise<ResolvedImage> {
+    this.asked.push(image);
+    await Promise.resolve();
+    signal.throwIfAborted();
+    const digest = this.digests.get(image);
+    if (digest === undefined) throw new BerthError('image_not_found', `There is no ${image}.`);
+    return { digest, mediaType: 'application/vnd.oci.image.index.v1+json' };
+  }
+}
+
 export interface TestClock {
   time: number;
   now(): number;
@@ -52,6 +67,7 @@ export interface TestClock {
 export interface TestServices {
   store: Store;
   fleet: FakeFleet;
+  registry: FakeRegistry;
   services: Services;
   clock: TestClock;
   /** An enrolled host that is connected. */
@@ -63,6 +79,7 @@ export interface TestServices {
 export async function testServices(): Promise<TestServices> {
   const store = await openStore({ kind: 'sqlite', path: ':memory:' });
   const fleet = new FakeFleet();
+  const registry = new FakeRegistry();
   const clock: TestClock = {
     time: 1_000_000,
     now() {
@@ -70,10 +87,14 @@ export async function testServices(): Promise<TestServices> {
     },
   };
   const random = (count: number): Uint8Array => randomBytes(count);
-  const services = createServices({ store, fleet, clock, random }, { version: '0.0.0-test', startedAt: 1 });
+  const services = createServices(
+    { store, fleet, registry, clock, random },
+    { version: '0.0.0-test', startedAt: 1 },
+  );
   return {
     store,
     fleet,
+    registry,
     services,
     clock,
     async host(name = 'one', pool = 'default') {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AppName, HostId, TenantName } from '../domain/ids.ts';
 import { defineRoute } from './route.ts';
 import * as r from './rollouts.ts';
+import * as rel from './releases.ts';
 import * as s from './schemas.ts';
 
 const app = z.object({ app: AppName });
@@ -64,6 +65,16 @@ export const routes = {
     body: s.ApplyApp,
     response: s.AppliedApp,
   }),
+  setApp: defineRoute({
+    method: 'PATCH',
+    path: '/apps/{app}',
+    summary: "Change an app's variables; each tenant takes them up with its next change",
+    access: 'operator',
+    status: 200,
+    params: app,
+    body: rel.SetApp,
+    response: rel.AppVariables,
+  }),
   deleteApp: defineRoute({
     method: 'DELETE',
     path: '/apps/{app}',
@@ -82,6 +93,25 @@ export const routes = {
     params: app,
     query: page,
     response: list(s.Release),
+  }),
+  createRelease: defineRoute({
+    method: 'POST',
+    path: '/apps/{app}/releases',
+    summary: 'Make a release whose images are pinned by digest; creates the app when there is none',
+    access: 'operator',
+    status: 200,
+    params: app,
+    body: rel.CreateRelease,
+    response: rel.CreatedRelease,
+  }),
+  diffReleases: defineRoute({
+    method: 'GET',
+    path: '/apps/{app}/releases/{from}/diff/{to}',
+    summary: 'What changes from one release to another',
+    access: 'viewer',
+    status: 200,
+    params: app.extend({ from: z.coerce.number().int().min(1), to: z.coerce.number().int().min(1) }),
+    response: rel.ReleaseDiff,
   }),
   showRelease: defineRoute({
     method: 'GET',

@@ -45,14 +45,30 @@ export const Release = z.object({
   digest: z.string(),
   services: z.array(z.string()),
   labels: z.record(z.string(), z.string()),
+  /** `pinned`: each image is fixed by its digest; `as-named`: a host takes what the name means there. */
+  images: z.enum(['pinned', 'as-named']),
   createdAt: z.number(),
   createdBy: z.string(),
 });
 export type Release = z.infer<typeof Release>;
 
+/** An image as it was named and what the name meant in its registry when the release was made. */
+export const Pin = z.object({
+  image: z.string(),
+  /** `sha256:…`, of the index for an image of several platforms. */
+  digest: z.string(),
+  /** `registry/repository@sha256:…`: what hosts pull. */
+  reference: z.string(),
+});
+export type Pin = z.infer<typeof Pin>;
+
 export const ReleaseDetail = Release.extend({
   compose: z.string(),
   envFiles: z.record(z.string(), z.string()),
+  /** By service; empty when the release is not pinned. */
+  pins: z.record(z.string(), Pin),
+  /** The release's own variables: above the app's, below the pool's and the tenant's. */
+  variables: z.record(z.string(), z.string()),
 });
 
 /** An env file's content may hold values nobody should read back, so answers carry names and sizes only. */
@@ -170,7 +186,7 @@ export const ConfigValue = z.object({
   name: z.string(),
   value: z.string(),
   /** Where the effective value comes from. */
-  source: z.enum(['builtin', 'template-default', 'app', 'pool', 'tenant', 'unset']),
+  source: z.enum(['builtin', 'template-default', 'app', 'release', 'pool', 'tenant', 'unset']),
 });
 
 export const TenantExplain = z.object({

@@ -14,6 +14,11 @@ const IMAGE = new RegExp(
     '(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[a-f0-9]{64})?$',
 );
 
+/** Whether Docker would take it for the name of an image. */
+export function isImage(text: string): boolean {
+  return text.length <= 400 && IMAGE.test(text);
+}
+
 type ContainerKeys =
   | 'image'
   | 'pullPolicy'
@@ -106,7 +111,7 @@ function readImage(f: Findings, at: Spot | undefined, given: Fields): string {
   }
   const name = scalar(f, image, 'the name of an image');
   if (name === undefined) return IMAGE_TO_COME;
-  if (name.text.length <= 400 && IMAGE.test(name.text)) return name.text;
+  if (isImage(name.text)) return name.text;
   f.error(image, `must be an image such as registry.example.com/shop:1.2, not ${show(image)}`);
   return IMAGE_TO_COME;
 }

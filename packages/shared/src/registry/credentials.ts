@@ -1,5 +1,6 @@
 import { BerthError, messageOf, unreachable } from '../domain/errors.ts';
 import { ecrRegionOf, registryFor, type RegistryConfig } from './config.ts';
+import { abortable } from './abortable.ts';
 import { cleanWords } from './words.ts';
 
 export interface Credential {
@@ -26,7 +27,7 @@ export interface CredentialsOptions {
 }
 
 export interface Credentials {
-  /** The credential for a registry; null: none is configured. Errors: `registry_refused`, `registry_unreachable`. */
+  /** The credential for a registry; null: none is configured. Errors: `image_pull_failed`, `registry_unreachable`. */
   of(host: string, signal: AbortSignal): Promise<Credential | null>;
   /** The registry did not accept `used`. True when it is worth asking again, with what `of` gives then. */
   refused(host: string, used: Credential | null): boolean;
@@ -119,7 +120,7 @@ function regionOf(config: Extract<RegistryConfig, { kind: 'ecr' }>, host: string
   const region = config.region ?? ecrRegionOf(host);
   if (region !== null) return region;
   throw new BerthError(
-    'registry_refused',
+    'image_pull_failed',
     `The name of the registry ${host} does not tell its AWS region. Give "region" beside it in the configuration.`,
   );
 }
@@ -134,14 +135,14 @@ async function passwordIn(
     text = await readFile(path);
   } catch (cause) {
     throw new BerthError(
-      'registry_refused',
+      'image_pull_failed',
       `The password for the registry ${host} cannot be read from ${path}: ${messageOf(cause)}.`,
       { cause },
     );
   }
   const password = text.replace(/\r?\n$/, '');
   if (password !== '') return password;
-  throw new BerthError('registry_refused', `The password file ${path} of the registry ${host} is empty.`);
+  throw new BerthError('image_pull_failed', `The password file ${path} of the registry ${host} is empty.`);
 }
 
 const REFUSALS =
@@ -152,7 +153,7 @@ function ecrError(host: string, region: string, cause: unknown): BerthError {
   const words = cleanWords(`${name}: ${messageOf(cause)}`, 300);
   return REFUSALS.test(words)
     ? new BerthError(
-        'registry_refused',
+        'image_pull_failed',
         `ECR in ${region} gave no token for the registry ${host}. The role of this machine needs ecr:GetAuthorizationToken. (${words})`,
         { cause },
       )
@@ -161,17 +162,4 @@ function ecrError(host: string, region: string, cause: unknown): BerthError {
         `ECR in ${region} did not answer when asked for a token for the registry ${host}. Check the network. (${words})`,
         { cause },
       );
-}
-
-/** Waits no longer than the signal allows; the work itself goes on for the others. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const stop = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }

@@ -1,5 +1,7 @@
 import type { Migration } from '../migrate.ts';
 import { foundation } from './0001-foundation.ts';
+import { releases } from './0002-releases.ts';
+import { rollouts } from './0003-rollouts.ts';
 
 /** In order. A migration that was released is never edited; a new one is added. */
-export const migrations: readonly Migration[] = [foundation];
+export const migrations: readonly Migration[] = [foundation, releases, rollouts];

@@ -1,0 +1,140 @@
+import type {
+  AppVariables,
+  CreatedRelease,
+  CreateRelease,
+  ReleaseDiff,
+  SetApp,
+} from '@berth/shared/api/releases';
+import { digestOf } from '@berth/shared/domain/digest';
+import { BerthError } from '@berth/shared/domain/errors';
+import { foundApp, nameWarning } from './apps.ts';
+import type { ServiceContext } from './context.ts';
+import { pinImages } from './pinning.ts';
+import type { Actor, ReleaseRecord, ReleaseSource } from './records.ts';
+import { diffOf } from './release-diff.ts';
+import type { StoreReads } from './store.ts';
+import { parseCompose, type TemplateCache } from './templates.ts';
+import { unusedWarnings } from './unused.ts';
+import { checkNames } from './variables.ts';
+
+export interface Releases {
+  /**
+   * Resolves and pins every image, and keeps the result as the app's next release; the app is made when there is none.
+   * What is the same as the newest release is that release. Errors: `invalid_compose`, `image_not_found`,
+   * `image_pull_failed`, `registry_unreachable`.
+   */
+  create(by: Actor, app: string, given: CreateRelease): Promise<CreatedRelease>;
+  diff(app: string, from: number, to: number): Promise<ReleaseDiff>;
+  /** Changes the app's own variables. Nothing is rendered anew: each tenant takes them up with its next change. */
+  setVariables(by: Actor, app: string, change: SetApp['variables']): Promise<AppVariables>;
+}
+
+export function createReleases(context: ServiceContext, cache: TemplateCache): Releases {
+  const { store, clock, registry } = context;
+
+  return {
+    async create(by, app, { compose, envFiles, labels, set }) {
+      checkNames(Object.keys(set));
+      const { template, warnings } = parseCompose(compose, envFiles);
+      const known = { ...(await appVariables(store, app)), ...set, BERTH_APP: app };
+      // Registries are asked before the transaction begins: they may take their time.
+      const pins = await pinImages(registry, template, known, AbortSignal.timeout(RESOLVE_MS));
+      const digest = digestOf({ compose, envFiles, set, pins });
+      const all = [
+        ...nameWarning(app, template.name),
+        ...unusedWarnings(Object.keys(set), template.variables),
+        ...warnings,
+      ];
+      const at = clock.now();
+      return await store.mutate<CreatedRelease>(by, at, async (tx) => {
+        const present = await tx.app(app);
+        const newest = present === null ? null : await tx.release(app, present.release);
+        if (newest !== null && newest.digest === digest)
+          return {
+            result: { app, release: newest.release, result: 'unchanged', pins, warnings: all },
+            audit: null,
+          };
+        if (present === null) await tx.insertApp(app, at);
+        const release = (present?.release ?? 0) + 1;
+        const record: ReleaseRecord = {
+          app,
+          release,
+          digest,
+          services: template.services,
+          labels,
+          images: 'pinned',
+          createdAt: at,
+          createdBy: by.actor,
+        };
+        await tx.insertRelease({ ...record, compose, envFiles, pins, variables: set });
+        await tx.addEvents([
+          {
+            kind: 'app.applied',
+            at,
+            tenant: null,
+            app,
+            host: null,
+            generation: null,
+            message: `App ${app} has release ${release}; its images are pinned.`,
+            details: { release, digest },
+          },
+        ]);
+        return {
+          result: { app, release, result: 'created', pins, warnings: all },
+          audit: {
+            action: present === null ? 'app.created' : 'release.created',
+            subject: app,
+            before: newest === null ? null : { release: newest.release, digest: newest.digest },
+            after: { ...record, pins, variables: Object.keys(set).sort() },
+          },
+        };
+      });
+    },
+
+    async diff(app, from, to) {
+      const [before, after] = [await found(app, from), await found(app, to)];
+      return diffOf(
+        { source: before, template: cache.of(before) },
+        { source: after, template: cache.of(after) },
+        await appVariables(store, app),
+      );
+    },
+
+    async setVariables(by, app, change) {
+      checkNames(Object.keys(change));
+      const at = clock.now();
+      return await store.mutate<AppVariables>(by, at, async (tx) => {
+        foundApp(await tx.app(app), app);
+        const set: string[] = [];
+        for (const [name, value] of Object.entries(change))
+          if (await tx.setVariable('app', app, name, value, at)) set.push(name);
+        const variables = await appVariables(tx, app);
+        if (set.length === 0) return { result: { app, result: 'unchanged', variables }, audit: null };
+        return {
+          result: { app, result: 'changed', variables },
+          // Values may be private; the audit names what was set, not to what.
+          audit: { action: 'app.variables', subject: app, before: null, after: { variables: set.sort() } },
+        };
+      });
+    },
+  };
+
+  async function found(app: string, release: number): Promise<ReleaseSource> {
+    const source = await store.release(app, release);
+    if (source !== null) return source;
+    const { release: newest } = foundApp(await store.app(app), app);
+    throw new BerthError('not_found', `App ${app} has no release ${release}; its newest is ${newest}.`, {
+      details: { newest },
+    });
+  }
+}
+
+/** All registries together; each has shorter limits of its own. */
+const RESOLVE_MS = 120_000;
+
+async function appVariables(reads: StoreReads, app: string): Promise<Record<string, string>> {
+  const rows = await reads.variables({ app, pool: '', tenant: '' });
+  return Object.fromEntries(
+    rows.flatMap(({ scope, name, value }) => (scope === 'app' ? [[name, value]] : [])),
+  );
+}
