@@ -202,6 +202,9 @@ function tenantRecord(tenant: string, host: string): TenantRecord {
     reservedMemory: 0,
     reservedCpus: 0,
     surgeMemory: 0,
+    tags: [],
+    pinned: null,
+    window: null,
     createdAt: 1,
     updatedAt: 1,
   };

@@ -16,7 +16,7 @@ export interface ExplainInput {
 /** Why a tenant runs or does not, from what is known; pure. The first reason that holds everything up is the verdict. */
 export function explain({ tenant, host, report, epoch, now }: ExplainInput): TenantExplain {
   const shown = tenantShown(tenant);
-  const current = report !== null && report.generation >= tenant.generation ? report : null;
+  const current = report !== null && report.generation === tenant.generation ? report : null;
   const words = verdict({ tenant, host, report: current, epoch, now });
   return {
     tenant: tenant.tenant,

@@ -1,5 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { z } from 'zod';
+import type { TrafficSample } from '@berth/shared/domain/traffic';
 import type { Report } from '@berth/shared/protocol/messages';
 import type { AgentEvent, HostReport, RemovalRequest, TenantReport } from '@berth/shared/protocol/report';
 import type { FleetStore, IngestRecord } from './fleet-store.ts';
@@ -9,13 +10,15 @@ import type { Clock, Log } from './fleet-types.ts';
 
 /** Text of reports that may wait for the store; beyond it the agents that send are not read until it has caught up. */
 const WAITING_BYTES = 64 * 1024 * 1024;
-/** Tenants in one transaction: the embedded store holds up everything else while it writes. */
-const TENANTS_PER_INGEST = 2000;
+/** Tenants, events and samples in one transaction: the embedded store holds up everything else while it writes. */
+const ROWS_PER_INGEST = 2000;
 
 interface Waiting {
   tenants: Map<string, TenantReport>;
   events: AgentEvent[];
   report: HostReport | null;
+  /** By key: a later sample replaces the earlier. */
+  traffic: Map<string, TrafficSample>;
   at: number;
 }
 
@@ -117,11 +120,12 @@ export function createReports(options: {
     add(session, message, bytes) {
       let mine = waiting.get(session.host);
       if (mine === undefined) {
-        mine = { tenants: new Map(), events: [], report: null, at: 0 };
+        mine = { tenants: new Map(), events: [], report: null, traffic: new Map(), at: 0 };
         waiting.set(session.host, mine);
       }
       mine.at = clock.now();
       for (const report of message.tenants) mine.tenants.set(report.tenant, report);
+      for (const sample of message.traffic) mine.traffic.set(keyOf(sample), sample);
       for (const event of message.events) mine.events.push(event);
       mine.report = message.host ?? mine.report;
       for (const request of message.removals)
@@ -143,13 +147,17 @@ function* chunks(all: ReadonlyMap<string, Waiting>): Generator<[string, Waiting]
   let size = 0;
   for (const entry of all) {
     chunk.push(entry);
-    size += entry[1].tenants.size + entry[1].events.length + 1;
-    if (size < TENANTS_PER_INGEST) continue;
+    size += entry[1].tenants.size + entry[1].events.length + entry[1].traffic.size + 1;
+    if (size < ROWS_PER_INGEST) continue;
     yield chunk;
     chunk = [];
     size = 0;
   }
   if (chunk.length > 0) yield chunk;
+}
+
+function keyOf({ tenant, generation, slot, run }: TrafficSample): string {
+  return `${tenant} ${generation} ${slot} ${run}`;
 }
 
 function recordOf(host: string, waiting: Waiting): IngestRecord {
@@ -159,6 +167,7 @@ function recordOf(host: string, waiting: Waiting): IngestRecord {
     tenants: [...waiting.tenants.values()],
     events: waiting.events,
     report: waiting.report,
+    traffic: [...waiting.traffic.values()],
   };
 }
 
@@ -175,6 +184,7 @@ function merged(older: ReadonlyMap<string, Waiting>, newer: ReadonlyMap<string, 
             tenants: new Map([...before.tenants, ...now.tenants]),
             events: [...before.events, ...now.events],
             report: now.report ?? before.report,
+            traffic: new Map([...before.traffic, ...now.traffic]),
             at: now.at,
           },
     );

@@ -1,3 +1,4 @@
+import type { TrafficSample } from '@berth/shared/domain/traffic';
 import type { Hello } from '@berth/shared/protocol/messages';
 import type { AgentEvent, HostReport, TenantReport } from '@berth/shared/protocol/report';
 
@@ -24,8 +25,8 @@ export interface FleetStore {
   recordAcks(acks: readonly AckRecord[]): Promise<void>;
 
   /**
-   * In one transaction: newest report per tenant (older ones and those of a tenant that left the host are dropped),
-   * events (repeated ids dropped), host reports. Resolves with the events that were new, with their numbers.
+   * In one transaction: newest report per tenant by its time, whatever its generation (older ones and those of a tenant
+   * that left the host are dropped), the last traffic sample of each key, events (repeated ids dropped), host reports. Resolves with the events that were new, with their numbers.
    */
   ingest(batch: readonly IngestRecord[]): Promise<void>;
 
@@ -94,4 +95,5 @@ export interface IngestRecord {
   tenants: readonly TenantReport[];
   events: readonly AgentEvent[];
   report: HostReport | null;
+  traffic: readonly TrafficSample[];
 }

@@ -38,6 +38,7 @@ export interface TrafficRow {
 }
 
 export interface RolloutReads {
+  /** Inside a transaction it is held until its end. */
   rollout(rollout: number): Promise<RolloutRecord | null>;
   /** Newest first, below `before`. */
   rollouts(

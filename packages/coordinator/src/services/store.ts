@@ -21,6 +21,7 @@ import type {
   TokenRecord,
   VariableRecord,
 } from './records.ts';
+import type { RolloutReads, RolloutWrites } from './rollout-store.ts';
 
 /** All that is kept, in SQLite or PostgreSQL alike. Reads here see what is committed. */
 export interface Store extends StoreReads {
@@ -53,7 +54,7 @@ export interface Page {
   limit: number;
 }
 
-export interface StoreReads {
+export interface StoreReads extends RolloutReads {
   epoch(): Promise<EpochRecord>;
 
   /** Hosts that have not acknowledged their newest desired state, and by how many revisions the furthest is behind. */
@@ -74,9 +75,12 @@ export interface StoreReads {
   ): Promise<TenantView[]>;
   tenantReport(tenant: string): Promise<TenantReport | null>;
   tenantCounts(): Promise<TenantCounts>;
-  /** The newest generation that its host has spoken of; 0 when it has said nothing. */
-  reportedGeneration(tenant: string): Promise<number>;
-  /** Tenants whose hosts speak of a later generation than is desired: after a restore from an older backup. */
+  /**
+   * The highest generation that a tenant of this name was ever given, as far as is known here or its host has said; 0
+   * when there was none. What is desired may be an earlier one.
+   */
+  lastGeneration(tenant: string): Promise<number>;
+  /** Tenants whose hosts speak of a later generation than was ever given here: after a restore from an older backup. */
   tenantsAhead(): Promise<string[]>;
   /** What is desired of the tenant on its host; null when it is being removed. */
   desiredTenant(host: string, tenant: string): Promise<DesiredTenant | null>;
@@ -103,7 +107,7 @@ export type DesiredPut =
   | { kind: 'forgotten'; tenant: string };
 
 /** What can be done inside `mutate`. */
-export interface StoreWrites extends StoreReads {
+export interface StoreWrites extends StoreReads, RolloutWrites {
   setMode(mode: 'apply' | 'observe', reason: string | null): Promise<void>;
 
   insertApp(app: string, at: number): Promise<void>;

@@ -91,7 +91,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
         const draft: TenantRecord = {
           tenant: given.tenant,
           app: given.app,
-          release: given.release ?? app.release,
+          release: given.release ?? app.current,
           generation: await tx.firstGeneration(given.tenant),
           state: 'running',
           host: '',
@@ -101,6 +101,9 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           reservedMemory: 0,
           reservedCpus: 0,
           surgeMemory: 0,
+          tags: [...new Set(given.tags)],
+          pinned: null,
+          window: null,
           createdAt: at,
           updatedAt: at,
         };

@@ -3,12 +3,12 @@ import type { z } from 'zod';
 import type { HostView, TenantView } from './records.ts';
 
 /**
- * What is shown of a tenant. The phase always speaks of the generation that is desired: a report of an earlier one says
+ * What is shown of a tenant. The phase always speaks of the generation that is desired: a report of another one says
  * nothing about it yet, so until the agent has taken it up the phase is `waiting`.
  */
 export function tenantShown(view: TenantView): Tenant {
   const { reported } = view;
-  const upToDate = reported !== null && reported.generation >= view.generation;
+  const upToDate = reported !== null && reported.generation === view.generation;
   return {
     tenant: view.tenant,
     app: view.app,
@@ -20,6 +20,9 @@ export function tenantShown(view: TenantView): Tenant {
     pool: view.pool,
     domains: view.domains,
     urls: urlsOf(view),
+    tags: view.tags,
+    pinned: view.pinned,
+    window: view.window,
     phase: upToDate ? reported.phase : 'waiting',
     live: reported?.live ?? null,
     freshness: view.connection === 'online' ? 'current' : 'stale',

@@ -8,6 +8,7 @@ import { createIngest } from './ingest.ts';
 import { texts } from './json.ts';
 import { appendAudit, appendEvents } from './journal.ts';
 import type { HostTable, Tables } from './tables.ts';
+import { noteGeneration } from './tenants.ts';
 
 type Db = Kysely<Tables>;
 
@@ -127,7 +128,7 @@ export function createFleetStore(dialect: Dialect, committed: () => void): Fleet
           .where('host', '=', host)
           .executeTakeFirst();
         if (row !== undefined) {
-          await forget(tx, tenant, Math.max(row.generation, generation));
+          await forget(tx, dialect, tenant, Math.max(row.generation, generation));
         }
         await appendAudit(tx, byAgent(host), at, {
           action: 'tenant.removed',
@@ -173,13 +174,10 @@ async function tombstone(
 }
 
 /** Frees the name and the domains. The name's last generation stays known. */
-async function forget(tx: Db, tenant: string, last: number): Promise<void> {
-  await tx
-    .insertInto('generations')
-    .values({ tenant, last })
-    .onConflict((oc) => oc.column('tenant').doUpdateSet({ last }))
-    .execute();
+async function forget(tx: Db, dialect: Dialect, tenant: string, last: number): Promise<void> {
+  await noteGeneration(tx, dialect, tenant, last);
   await tx.deleteFrom('observed').where('tenant', '=', tenant).execute();
+  await tx.deleteFrom('traffic').where('tenant', '=', tenant).execute();
   await tx.deleteFrom('variables').where('scope', '=', 'tenant').where('owner', '=', tenant).execute();
   await tx.deleteFrom('tenants').where('tenant', '=', tenant).execute();
 }

@@ -6,6 +6,7 @@ import { batchStatement, listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
 import { appendEvents, type SourcedEvent } from './journal.ts';
 import type { EventTable, Tables } from './tables.ts';
+import { createTrafficIngest } from './traffic.ts';
 
 type Db = Kysely<Tables>;
 
@@ -28,6 +29,7 @@ export function createIngest(dialect: Dialect): Ingest {
        phase = excluded.phase, at = excluded.at, problem = excluded.problem, json = excluded.json
      where observed.host <> excluded.host or excluded.at >= observed.at`,
   );
+  const upsertTraffic = createTrafficIngest(dialect);
   const updateHosts = batchStatement(
     dialect,
     ['text', 'bigint', 'text'],
@@ -148,6 +150,7 @@ export function createIngest(dialect: Dialect): Ingest {
       );
       // Two hosts may speak of one tenant; only one of them has it, and one statement must not meet a row twice.
       for (const round of oncePerTenant([...newest.values()])) await upsertObserved(db, round);
+      await upsertTraffic(db, batch);
       if (events.length > 0) await appendEvents(db, await withApps(db, events), insertEvents);
     },
 

@@ -18,20 +18,20 @@ export async function migrate(dialect: Dialect, migrations: readonly Migration[]
     await sql`create table if not exists schema_versions (number bigint primary key, name text not null)`.execute(
       tx,
     );
-    const found = await sql<{
-      number: number | null;
-    }>`select max(number) as number from schema_versions`.execute(tx);
-    const present = found.rows[0]?.number ?? 0;
+    const found = await sql<{ number: number }>`select number from schema_versions`.execute(tx);
+    const present = new Set(found.rows.map((row) => row.number));
+    const latest = Math.max(0, ...present);
     const newest = migrations.at(-1)?.number ?? 0;
-    if (present > newest) {
+    if (latest > newest) {
       throw new BerthError(
         'conflict',
-        `The database is at version ${present}, made by a newer Berth; this one knows versions up to ${newest}. Start the newer Berth, or restore a backup from before the upgrade.`,
-        { details: { database: present, code: newest } },
+        `The database is at version ${latest}, made by a newer Berth; this one knows versions up to ${newest}. Start the newer Berth, or restore a backup from before the upgrade.`,
+        { details: { database: latest, code: newest } },
       );
     }
     for (const migration of migrations) {
-      if (migration.number <= present) continue;
+      // One by one, not from the latest on: a database may have met two versions' migrations in another order.
+      if (present.has(migration.number)) continue;
       await migration.up(tx, { name: dialect.name });
       await sql`insert into schema_versions (number, name) values (${migration.number}, ${migration.name})`.execute(
         tx,

@@ -7,6 +7,10 @@ import { catalogReads, catalogWrites } from './catalog.ts';
 import { putDesired } from './desired.ts';
 import { createDialect, type Dialect, type StoreOptions } from './dialect.ts';
 import { createFleetStore, readEpoch } from './fleet.ts';
+import { historyReads, historyWrites, settingWrites } from './rollout-settings.ts';
+import { createRolloutRecords, type RolloutRecords } from './rollouts.ts';
+import { createTenantFacts, type TenantFacts } from './tenant-facts.ts';
+import { createTrafficRecords, type TrafficRecords } from './traffic.ts';
 import { hostReads, hostWrites } from './hosts.ts';
 import { appendAudit, journalReads, journalWrites } from './journal.ts';
 import { migrate } from './migrate.ts';
@@ -36,20 +40,25 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
 function storeOn(dialect: Dialect): Store {
   const { db } = dialect;
+  const kept: Kept = {
+    rollouts: createRolloutRecords(dialect),
+    facts: createTenantFacts(dialect),
+    traffic: createTrafficRecords(dialect),
+  };
   const listeners = new Set<() => void>();
   const committed = (): void => {
     for (const listener of listeners) listener();
   };
   return {
     kind: dialect.kind,
-    ...reads(db, dialect),
+    ...reads(db, dialect, kept),
     fleet: createFleetStore(dialect, committed),
     async mutate<T>(by: Actor, at: number, work: (tx: StoreWrites) => Promise<Mutation<T>>): Promise<T> {
       // What a mutation that changed nothing answers, carried past the roll-back.
       let unchanged: { result: T } | null = null;
       try {
         const result = await dialect.transaction(async (tx) => {
-          const mutation = await work({ ...reads(tx, dialect), ...writes(tx, dialect) });
+          const mutation = await work({ ...reads(tx, dialect, kept), ...writes(tx, dialect, kept) });
           if (mutation.audit === null) {
             unchanged = { result: mutation.result };
             throw NOTHING_CHANGED;
@@ -94,7 +103,14 @@ function keep<T>(answer: { result: T }): T {
   return answer.result;
 }
 
-function reads(db: Kysely<Tables>, dialect: Dialect): StoreReads {
+/** Whose statements over many rows are prepared once for the store. */
+interface Kept {
+  rollouts: RolloutRecords;
+  facts: TenantFacts;
+  traffic: TrafficRecords;
+}
+
+function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
   return {
     epoch: () => readEpoch(db),
     ...catalogReads(db),
@@ -102,10 +118,14 @@ function reads(db: Kysely<Tables>, dialect: Dialect): StoreReads {
     ...hostReads(db),
     ...journalReads(db),
     ...accessReads(db, dialect),
+    ...kept.rollouts.reads(db),
+    ...kept.facts.reads(db),
+    ...kept.traffic.reads(db),
+    ...historyReads(db),
   };
 }
 
-function writes(tx: Kysely<Tables>, dialect: Dialect): Omit<StoreWrites, keyof StoreReads> {
+function writes(tx: Kysely<Tables>, dialect: Dialect, kept: Kept): Omit<StoreWrites, keyof StoreReads> {
   return {
     async setMode(mode, reason) {
       await tx.updateTable('meta').set({ mode, reason }).execute();
@@ -115,6 +135,10 @@ function writes(tx: Kysely<Tables>, dialect: Dialect): Omit<StoreWrites, keyof S
     ...hostWrites(tx, dialect),
     ...journalWrites(tx),
     ...accessWrites(tx),
+    ...kept.rollouts.writes(tx),
+    ...kept.traffic.writes(tx),
+    ...settingWrites(tx),
+    ...historyWrites(tx),
     putDesired: (host, put) => putDesired(tx, dialect, host, put),
   };
 }

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import { CompiledQuery, sql, type Kysely } from 'kysely';
 import { DesiredTenant } from '@berth/shared/domain/desired';
 import { TenantReport } from '@berth/shared/protocol/report';
 import type { TenantRecord, TenantView } from '../services/records.ts';
@@ -22,6 +22,9 @@ export const tenantOf = (row: TenantTable): TenantRecord => ({
   reservedMemory: row.reserved_memory,
   reservedCpus: row.reserved_cpus,
   surgeMemory: row.surge_memory,
+  tags: row.tags === '[]' ? [] : texts(row.tags),
+  pinned: row.pinned,
+  window: row.window,
   createdAt: row.created_at,
   updatedAt: row.updated_at,
 });
@@ -39,6 +42,9 @@ const rowOf = (tenant: TenantRecord): TenantTable => ({
   reserved_memory: tenant.reservedMemory,
   reserved_cpus: tenant.reservedCpus,
   surge_memory: tenant.surgeMemory,
+  tags: JSON.stringify(tenant.tags),
+  pinned: tenant.pinned,
+  window: tenant.window,
   created_at: tenant.createdAt,
   updated_at: tenant.updatedAt,
 });
@@ -94,7 +100,7 @@ type TenantReads =
   | 'tenantViews'
   | 'tenantReport'
   | 'tenantCounts'
-  | 'reportedGeneration'
+  | 'lastGeneration'
   | 'tenantsAhead'
   | 'desiredTenant'
   | 'variables';
@@ -148,16 +154,12 @@ export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
       }
       return counts;
     },
-    async reportedGeneration(tenant) {
-      const row = await db
-        .selectFrom('observed')
-        .innerJoin('tenants', (join) =>
-          join.onRef('tenants.tenant', '=', 'observed.tenant').onRef('tenants.host', '=', 'observed.host'),
-        )
-        .select('observed.generation')
-        .where('observed.tenant', '=', tenant)
-        .executeTakeFirst();
-      return row?.generation ?? 0;
+    async lastGeneration(tenant) {
+      const { rows } = await sql<{ known: number | null; told: number | null }>`
+        select (select last from generations where tenant = ${tenant}) as known,
+          (select o.generation from observed o join tenants t on t.tenant = o.tenant and t.host = o.host
+           where o.tenant = ${tenant}) as told`.execute(db);
+      return Math.max(rows[0]?.known ?? 0, rows[0]?.told ?? 0);
     },
     async tenantsAhead() {
       const rows = await db
@@ -165,8 +167,10 @@ export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
         .innerJoin('observed', (join) =>
           join.onRef('observed.tenant', '=', 'tenants.tenant').onRef('observed.host', '=', 'tenants.host'),
         )
+        .leftJoin('generations', 'generations.tenant', 'tenants.tenant')
         .select('tenants.tenant')
-        .whereRef('observed.generation', '>', 'tenants.generation')
+        // Not the desired one: a tenant may be on its way back to an earlier generation.
+        .where('observed.generation', '>', (eb) => eb.fn.coalesce('generations.last', 'tenants.generation'))
         .orderBy('tenants.tenant')
         .execute();
       return rows.map((row) => row.tenant);
@@ -207,6 +211,19 @@ function bucketOf(
   return reported === 'settled' && state === 'running' ? 'settled' : 'moving';
 }
 
+/** A number was given out. It is never given out again, also when the tenant goes back to an earlier one. */
+export async function noteGeneration(
+  db: Db,
+  dialect: Dialect,
+  tenant: string,
+  generation: number,
+): Promise<void> {
+  const [name, last] = [dialect.placeholder(0), dialect.placeholder(1)];
+  const text = `insert into generations (tenant, last) values (${name}, ${last})
+    on conflict (tenant) do update set last = excluded.last where excluded.last > generations.last`;
+  await db.executeQuery(CompiledQuery.raw(text, [tenant, generation]));
+}
+
 /** More generations than a tenant is likely to have had when its coordinator was restored. */
 const GENERATIONS_PER_EPOCH = 1_000;
 
@@ -235,9 +252,11 @@ export function tenantWrites(db: Db, dialect: Dialect): Pick<StoreWrites, Tenant
     },
     async insertTenant(tenant) {
       await db.insertInto('tenants').values(rowOf(tenant)).execute();
+      await noteGeneration(db, dialect, tenant.tenant, tenant.generation);
     },
     async updateTenant(tenant) {
       await db.updateTable('tenants').set(rowOf(tenant)).where('tenant', '=', tenant.tenant).execute();
+      await noteGeneration(db, dialect, tenant.tenant, tenant.generation);
     },
     async claimDomains(tenant, domains) {
       const taken = await db

@@ -219,12 +219,12 @@ describe('changing a tenant', () => {
   test('after a restore never gives out a generation that a host has used since the backup', async () => {
     await t.store.fleet.enterObserveOnly('older than its agents', 5);
     const ahead = { ...report('acme', { generation: 7, live: 7, at: 9 }) };
-    await t.store.fleet.ingest([{ host, at: 9, tenants: [ahead], events: [], report: null }]);
+    await t.store.fleet.ingest([{ host, at: 9, tenants: [ahead], events: [], report: null, traffic: [] }]);
     await t.services.status.confirmEpoch(BY);
     expect((await desiredOn(host, 'acme')).generation).toBe(8);
     expect(await t.services.tenants.restart(BY, 'acme')).toMatchObject({ generation: 9 });
     const later = { ...report('acme', { generation: 12, live: 12, at: 10 }) };
-    await t.store.fleet.ingest([{ host, at: 10, tenants: [later], events: [], report: null }]);
+    await t.store.fleet.ingest([{ host, at: 10, tenants: [later], events: [], report: null, traffic: [] }]);
     expect(await t.services.questions.plan('acme', { variables: { GREETING: 'x' } })).toMatchObject({
       toGeneration: 13,
     });
@@ -339,7 +339,9 @@ describe('questions about a tenant', () => {
       live: null,
       freshness: 'current',
     });
-    await t.store.fleet.ingest([{ host, at: 5, tenants: [report('acme')], events: [], report: null }]);
+    await t.store.fleet.ingest([
+      { host, at: 5, tenants: [report('acme')], events: [], report: null, traffic: [] },
+    ]);
     expect(await t.services.tenants.show('acme')).toMatchObject({
       phase: 'settled',
       live: 1,

@@ -176,6 +176,7 @@ export function fleetContract(open: OpenEmpty): void {
         ],
         events: [],
         report: hostReport,
+        traffic: [],
       },
       {
         host: other,
@@ -183,11 +184,19 @@ export function fleetContract(open: OpenEmpty): void {
         tenants: [report('acme', { at: 99, phase: 'failed' })],
         events: [],
         report: null,
+        traffic: [],
       },
     ]);
     expect(await store.tenantReport('acme')).toMatchObject({ at: 7, phase: 'settled' });
     await store.fleet.ingest([
-      { host, at: 12, tenants: [report('acme', { at: 6, phase: 'failed' })], events: [], report: null },
+      {
+        host,
+        at: 12,
+        tenants: [report('acme', { at: 6, phase: 'failed' })],
+        events: [],
+        report: null,
+        traffic: [],
+      },
     ]);
     expect(await store.tenantReport('acme')).toMatchObject({ at: 7, phase: 'settled' });
     expect(await store.host(host)).toMatchObject({ report: hostReport, lastSeenAt: 12 });
@@ -200,7 +209,7 @@ export function fleetContract(open: OpenEmpty): void {
     const names = Array.from({ length: 301 }, (_, n) => `t-${n}`);
     for (const name of names) await addTenant(store, name);
     await store.fleet.ingest([
-      { host, at: 1, tenants: names.map((name) => report(name)), events: [], report: null },
+      { host, at: 1, tenants: names.map((name) => report(name)), events: [], report: null, traffic: [] },
     ]);
     expect(await store.tenantCounts()).toMatchObject({ total: 301, settled: 301 });
   });
@@ -218,6 +227,7 @@ export function fleetContract(open: OpenEmpty): void {
           tenants: [],
           events: ids.map((id) => agentEvent(id, { tenant: 'acme', kind: 'tenant.live' })),
           report: null,
+          traffic: [],
         },
       ]);
     await tell(host, 'e1', 'e2', 'e1');
@@ -262,7 +272,14 @@ export function fleetContract(open: OpenEmpty): void {
       await write(store, (tx) => tx.setVariable('tenant', 'acme', 'A', '1', 1));
       await removeTenant(store, 'acme', generation);
       await store.fleet.ingest([
-        { host, at: 1, tenants: [], events: [agentEvent('gone', { kind: 'tenant.removed' })], report: null },
+        {
+          host,
+          at: 1,
+          tenants: [],
+          events: [agentEvent('gone', { kind: 'tenant.removed' })],
+          report: null,
+          traffic: [],
+        },
       ]);
       expect(await store.lastEvent()).toBe(0);
       await store.fleet.finishRemoval(host, 'acme', generation, 9);
