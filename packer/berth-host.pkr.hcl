@@ -85,7 +85,7 @@ build {
   }
 
   provisioner "file" {
-    sources     = ["${var.dist_dir}/agent.js", "${var.dist_dir}/cli.js", "${var.dist_dir}/package.json"]
+    sources     = ["${var.dist_dir}/agent.js", "${var.dist_dir}/agent-ecr.js", "${var.dist_dir}/cli.js", "${var.dist_dir}/package.json"]
     destination = "/tmp/berth/dist/"
   }
 

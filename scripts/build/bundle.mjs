@@ -18,6 +18,26 @@ import { unusedPackages } from './unused-packages.mjs';
 
 const PROGRAMS = ['coordinator', 'agent', 'cli'];
 
+/**
+ * Modules that a program loads by `import()` when it first needs them: a bundle each, so that who never needs them has
+ * them neither in its text nor in its memory.
+ */
+const ON_DEMAND = [
+  { program: 'coordinator', module: 'registry/ecr-sdk.ts', out: 'coordinator-ecr' },
+  { program: 'agent', module: 'system/ecr-sdk.ts', out: 'agent-ecr' },
+].map((item) => ({ ...item, path: join(root, 'packages', item.program, 'src', item.module) }));
+
+const onDemand = {
+  name: 'on-demand',
+  setup(build) {
+    build.onResolve({ filter: /-sdk\.ts$/ }, ({ kind, path, resolveDir }) => {
+      if (kind !== 'dynamic-import') return undefined;
+      const found = ON_DEMAND.find((item) => item.path === join(resolveDir, path));
+      return found === undefined ? undefined : { path: `./${found.out}.js`, external: true };
+    });
+  },
+};
+
 /** Native, so it cannot be bundled; found from dist/ through a link that moves with the clone. */
 const NATIVE = [{ name: 'better-sqlite3', from: 'packages/coordinator/node_modules/better-sqlite3' }];
 
@@ -48,6 +68,9 @@ export async function buildAll() {
 
 const entryOf = (name) => join(root, 'packages', name, 'src', 'main.ts');
 
+const onDemandOf = (programs) =>
+  ON_DEMAND.filter(({ program, path }) => programs.includes(program) && existsSync(path));
+
 async function bundle(programs) {
   const esbuild = await import(pathToFileURL(join(root, 'node_modules', 'esbuild', 'lib', 'main.js')).href);
   mkdirSync(distDir, { recursive: true });
@@ -55,7 +78,10 @@ async function bundle(programs) {
     let result;
     try {
       result = await esbuild.build({
-        entryPoints: programs.map((name) => ({ in: entryOf(name), out: name })),
+        entryPoints: [
+          ...programs.map((name) => ({ in: entryOf(name), out: name })),
+          ...onDemandOf(programs).map(({ path, out }) => ({ in: path, out })),
+        ],
         absWorkingDir: root,
         outdir: distDir,
         write: false,
@@ -72,7 +98,7 @@ async function bundle(programs) {
         sourcesContent: false,
         legalComments: 'none',
         external: [...NATIVE.map((item) => item.name), ...OPTIONAL],
-        plugins: [unusedPackages],
+        plugins: [onDemand, unusedPackages],
         // Bundled CommonJS packages ask for Node's own modules with require().
         banner: {
           js: "import { createRequire as berthRequire } from 'node:module'; const require = berthRequire(import.meta.url);",
@@ -106,7 +132,8 @@ function linkNative() {
 
 function isCurrent(wanted, programs) {
   if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== wanted) return false;
-  return programs.every((name) => existsSync(join(distDir, `${name}.js`)));
+  const files = [...programs, ...onDemandOf(programs).map(({ out }) => out)];
+  return files.every((name) => existsSync(join(distDir, `${name}.js`)));
 }
 
 /** SHA-256 over everything that decides what comes out. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import { RegistryConfigs } from '@berth/shared/registry/config';
 import { HostConfig } from './system/config.ts';
 
 /** The agent's configuration file, JSON. Ranges are CIDR, sizes bytes. */
@@ -16,6 +17,8 @@ export const AgentConfig = z.strictObject({
   concurrency: z.int().min(1).max(64).default(8),
   /** Everything is looked at at least this often, in milliseconds. */
   sweepMs: z.int().min(1000).default(60_000),
+  /** Where images come from, and what to show there. The first one that fits counts. */
+  registries: RegistryConfigs,
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
 });
 export type AgentConfig = z.infer<typeof AgentConfig>;

@@ -18,6 +18,7 @@ import { createOutbox, type Outbox } from './report/outbox.ts';
 import { openState, type AgentState } from './state/open.ts';
 import { realSleep } from './system/clock.ts';
 import { readDisk } from './system/host-facts.ts';
+import { openCredentials } from './system/registries.ts';
 import { createSystem } from './system/system.ts';
 
 const clock = { now: (): number => Date.now() };
@@ -41,7 +42,12 @@ export async function createContext(
 ): Promise<Context> {
   const state = await openState(config.stateDir, { clock });
   const system = createSystem(hostConfigOf(config));
-  const executor = createExecutor({ system, clock, sleep: realSleep });
+  const executor = createExecutor({
+    system,
+    clock,
+    sleep: realSleep,
+    credentials: openCredentials(config.registries, clock),
+  });
   const observer = createObserver({
     system,
     clock,

@@ -1,5 +1,7 @@
 import { IncomingMessage } from 'node:http';
 import type Docker from 'dockerode';
+import { registryOf } from '@berth/shared/domain/image';
+import type { Credential } from '@berth/shared/registry/credentials';
 import { z } from 'zod';
 import { read, readUnlessGone, statusOf, unlessStatus } from './docker-answers.ts';
 import { DockerCalls, type CallOptions } from './docker-calls.ts';
@@ -156,12 +158,24 @@ export class DockerClient {
     return (await unlessStatus([404], found)) !== null;
   }
 
-  /** Pulls by reference. Resolves to the registry's complaint, or null when the image is here. */
-  async pullImage(ref: string, options: CallOptions = {}): Promise<string | null> {
+  /**
+   * Pulls by reference, with a credential when the registry asks for one. Resolves to the registry's complaint, or null
+   * when the image is here.
+   */
+  async pullImage(
+    ref: string,
+    options: CallOptions & { credential?: Credential | null } = {},
+  ): Promise<string | null> {
+    const { credential } = options;
+    // Travels in a header, which the daemon does not log.
+    const ask =
+      credential === null || credential === undefined
+        ? {}
+        : { authconfig: { ...credential, serveraddress: registryOf(ref) } };
     const progress = this.#calls.stream(
       `pull ${ref}`,
       { signal: options.signal, silenceMs: PULL_SILENCE_MS },
-      (docker) => docker.pull(ref),
+      (docker) => docker.pull(ref, ask),
     );
     let complaint: string | null = null;
     for await (const line of jsonLines(progress)) {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { explainPull, registryOf, taggedReference } from '../../src/execute/docker/image.ts';
+import { registryOf } from '@berth/shared/domain/image';
+import { explainPull, taggedReference } from '../../src/execute/docker/image.ts';
 
 describe('why a pull failed', () => {
   test.each([

@@ -1,4 +1,6 @@
+import { registryOf } from '@berth/shared/domain/image';
 import type { StepOf } from '@berth/shared/domain/step';
+import type { Credential } from '@berth/shared/registry/credentials';
 import { cleanLine } from '../../system/text.ts';
 import type { ExecuteDeps, Note } from '../context.ts';
 import { StepFailure } from '../failure.ts';
@@ -11,7 +13,9 @@ export async function ensureImage(
 ): Promise<Note> {
   const { docker } = deps.system;
   const { image, pullPolicy } = step;
-  if (pullPolicy !== 'always' && (await docker.hasImage(image, { signal }))) return 'already here';
+  // What is named by its digest can be nothing else, however often it is pulled.
+  const mayBeHere = pullPolicy !== 'always' || image.includes('@');
+  if (mayBeHere && (await docker.hasImage(image, { signal }))) return 'already here';
   if (pullPolicy === 'never')
     throw new StepFailure(
       'image_not_found',
@@ -28,8 +32,31 @@ async function complaintOfPull(
   image: string,
   signal: AbortSignal,
 ): Promise<string | null> {
+  const registry = registryOf(image);
+  const credential = await credentialFor(deps, registry, signal);
+  const complaint = await pullOnce(deps, image, credential, signal);
+  if (complaint === null || credential === null || !isRefusal(complaint)) return complaint;
+  // A token can end before its time; a new one is asked for once.
+  if (deps.credentials?.refused(registry, credential) !== true) return complaint;
+  return await pullOnce(deps, image, await credentialFor(deps, registry, signal), signal);
+}
+
+async function credentialFor(
+  deps: ExecuteDeps,
+  registry: string,
+  signal: AbortSignal,
+): Promise<Credential | null> {
+  return (await deps.credentials?.of(registry, signal)) ?? null;
+}
+
+async function pullOnce(
+  deps: ExecuteDeps,
+  image: string,
+  credential: Credential | null,
+  signal: AbortSignal,
+): Promise<string | null> {
   try {
-    return await deps.system.docker.pullImage(taggedReference(image), { signal });
+    return await deps.system.docker.pullImage(taggedReference(image), { signal, credential });
   } catch (error) {
     // The daemon refuses some pulls before it streams anything; a daemon that is away is another matter.
     if (!signal.aborted && error instanceof Error && 'code' in error && error.code !== 'docker_unavailable')
@@ -45,11 +72,16 @@ export function taggedReference(image: string): string {
   return name.includes(':') ? image : `${image}:latest`;
 }
 
+/** The registry wants other credentials, or any. */
+function isRefusal(words: string): boolean {
+  return /unauthori[sz]ed|no basic auth|authentication required|denied: (?!requested)|forbidden/i.test(words);
+}
+
 /** Which of the four ways a pull fails, and what to do about it. */
 export function explainPull(image: string, complaint: string): StepFailure {
   const words = cleanLine(complaint, 600);
   const registry = registryOf(image);
-  if (/unauthori[sz]ed|no basic auth|authentication required|denied: (?!requested)|forbidden/i.test(words))
+  if (isRefusal(words))
     return new StepFailure(
       'image_pull_failed',
       `The registry ${registry} did not accept this host's credentials for ${image}. Check them. (${words})`,
@@ -57,7 +89,9 @@ export function explainPull(image: string, complaint: string): StepFailure {
   if (/not found|manifest unknown|name unknown|repository does not exist|no such image/i.test(words))
     return new StepFailure(
       'image_not_found',
-      `The image ${image} does not exist in ${registry}, or needs a login. Check its name and tag. (${words})`,
+      image.includes('@')
+        ? `The registry ${registry} no longer has ${image}, or it needs a login. Push that image again, or move to another release. (${words})`
+        : `The image ${image} does not exist in ${registry}, or needs a login. Check its name and tag. (${words})`,
     );
   if (
     /no such host|connection refused|no route|network is unreachable|i\/o timeout|timeout|deadline|dial tcp|EOF|TLS|lookup|server misbehaving/i.test(
@@ -71,11 +105,4 @@ export function explainPull(image: string, complaint: string): StepFailure {
   if (/no space left/i.test(words))
     return new StepFailure('disk_short', `There is no disk space left to unpack ${image}. (${words})`);
   return new StepFailure('image_pull_failed', `The image ${image} could not be pulled. (${words})`);
-}
-
-/** The host part of a reference, as Docker reads it. */
-export function registryOf(image: string): string {
-  const first = image.split('/')[0] ?? '';
-  const isHost = image.includes('/') && (/[.:]/.test(first) || first === 'localhost');
-  return isHost ? first : 'docker.io';
 }
