@@ -23,8 +23,7 @@ export function rootDir(): string {
 /**
  * Node's own options for a daemon, the same as in its systemd unit. Ten thousand agents that come back at once would make
  * the coordinator's young generation grow to 48 MB, which it then keeps; with this it stays at 12 MB. An agent is idle
- * nearly always, so it trades speed for memory; V8's own threads, of which each keeps a heap of the C library's, would
- * cost it 8 MB after the first busy minute.
+ * nearly always, so it trades speed for memory, and does without V8's own threads: each keeps a heap of the C library's.
  */
 export function daemonFlags(daemon: Daemon): readonly string[] {
   return daemon === 'coordinator'
