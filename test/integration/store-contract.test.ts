@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openStore } from '@berth/coordinator/store/open';
 import { fleetContract } from '../../packages/coordinator/test/store/contract-fleet.ts';
 import { recordsContract } from '../../packages/coordinator/test/store/contract-records.ts';
+import { rolloutFactsContract } from '../../packages/coordinator/test/store/contract-rollout-facts.ts';
+import { rolloutsContract } from '../../packages/coordinator/test/store/contract-rollouts.ts';
 import { addApp, addHost, addTenant, write } from '../../packages/coordinator/test/store/contract.ts';
 import { startPostgres, type PostgresCluster } from './support/postgres.ts';
 
@@ -22,6 +24,9 @@ const open = async () => openStore({ kind: 'postgres', url: await emptyDatabase(
 
 describe('PostgreSQL keeps the records', () => recordsContract(open));
 describe('PostgreSQL keeps what the fleet needs', () => fleetContract(open));
+
+describe('PostgreSQL keeps rollouts', () => rolloutsContract(open));
+describe('PostgreSQL keeps what rollouts go by', () => rolloutFactsContract(open));
 
 describe('one PostgreSQL database with several coordinators', () => {
   test('is migrated once when they start at the same moment', async () => {

@@ -14,6 +14,11 @@ export function effectOf(before: DesiredTenant, after: DesiredTenant): Effect {
   return canonicalJson(before.domains) === canonicalJson(after.domains) ? 'none' : 'routes-only';
 }
 
+/** `after` as it is put: while its generation stays, so does its spec with the time to bake that it was given with. */
+export function asPut(effect: Effect, before: DesiredTenant, after: DesiredTenant): DesiredTenant {
+  return effect === 'new-generation' ? after : { ...after, spec: before.spec };
+}
+
 /** What of a spec makes a generation. */
 function contentOf({ spec: { bakeMs: _, ...content } }: DesiredTenant): string {
   return canonicalJson(content);

@@ -4,7 +4,7 @@ import { BerthError } from '@berth/shared/domain/errors';
 import type { StepView } from '@berth/shared/protocol/report';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
-import { changesBetween, effectOf, type Effect } from './diff.ts';
+import { asPut, changesBetween, effectOf, type Effect } from './diff.ts';
 import { explain } from './explain.ts';
 import { foundTenant, nextGeneration, renderRecord } from './tenant-state.ts';
 import type { TemplateCache } from './templates.ts';
@@ -80,7 +80,7 @@ export function createTenantQuestions(
       const effect = effectOf(before, desired);
       const toGeneration =
         effect === 'new-generation' ? await nextGeneration(store, record) : record.generation;
-      const after = { ...desired, generation: toGeneration };
+      const after = { ...asPut(effect, before, desired), generation: toGeneration };
       const given = Object.entries(change.variables ?? {}).flatMap(([name, value]) =>
         value === null ? [] : [name],
       );

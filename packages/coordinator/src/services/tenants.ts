@@ -2,7 +2,7 @@ import type { ChangeTenant, CreateTenant, Tenant, TenantChanged } from '@berth/s
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
-import { effectOf } from './diff.ts';
+import { asPut, effectOf } from './diff.ts';
 import { needOf } from './need.ts';
 import { listed, type Listed } from './paging.ts';
 import { place } from './placement.ts';
@@ -183,7 +183,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
         await tx.updateTenant(record);
         const revision = await tx.putDesired(record.host, {
           kind: 'tenant',
-          entry: { ...desired, generation: record.generation },
+          entry: { ...asPut(effect, present, desired), generation: record.generation },
         });
         const message =
           effect === 'new-generation'

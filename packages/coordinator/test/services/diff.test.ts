@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { changesBetween, effectOf } from '../../src/services/diff.ts';
+import { asPut, changesBetween, effectOf } from '../../src/services/diff.ts';
 import { needOf } from '../../src/services/need.ts';
 import { desired, MIB, service, spec } from '../support/samples.ts';
 
@@ -38,6 +38,15 @@ describe('the difference between two desired states', () => {
 
   test('of releases is a new generation even when the services are the same', () => {
     expect(effectOf(desired('acme'), desired('acme', { release: 2 }))).toBe('new-generation');
+  });
+
+  test('of the time to bake alone is none: a rollout sets its own', () => {
+    const before = desired('acme', { spec: { ...spec(), bakeMs: 120_000 } });
+    const after = desired('acme', { domains: ['other.example.com'] });
+    expect(effectOf(before, desired('acme'))).toBe('none');
+    expect(effectOf(before, after)).toBe('routes-only');
+    expect(asPut('routes-only', before, after)).toEqual({ ...before, domains: after.domains });
+    expect(asPut('new-generation', before, after)).toBe(after);
   });
 
   test('shows a service that comes and one that goes', () => {

@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openStore } from '../../src/store/open.ts';
 import { recordsContract } from './contract-records.ts';
 import { fleetContract } from './contract-fleet.ts';
+import { rolloutFactsContract } from './contract-rollout-facts.ts';
+import { rolloutsContract } from './contract-rollouts.ts';
 
 let dir = '';
 beforeEach(() => {
@@ -18,6 +20,9 @@ const open = () => openStore({ kind: 'sqlite', path: join(dir, 'berth.db') });
 
 describe('SQLite keeps the records', () => recordsContract(open));
 describe('SQLite keeps what the fleet needs', () => fleetContract(open));
+
+describe('SQLite keeps rollouts', () => rolloutsContract(open));
+describe('SQLite keeps what rollouts go by', () => rolloutFactsContract(open));
 
 describe('the SQLite file', () => {
   test('is opened again with all that was written', async () => {
