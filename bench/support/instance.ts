@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
-import { daemonFlags } from '../../packages/cli/src/local/dist.ts';
+import { daemonFlags, daemonLibc } from '../../packages/cli/src/local/dist.ts';
+import { unmountBelow } from '../../packages/cli/src/local/mounts.ts';
 import type { Bench } from './bench.ts';
 import { attempt } from './commands.ts';
 import type { DockerApi } from './docker-api.ts';
@@ -35,7 +36,10 @@ export async function startInstance(bench: Bench, docker: DockerApi): Promise<In
     if (!existsSync(join(dist, `${name}.js`)))
       throw new Error(`dist/${name}.js was not built: npm run build`);
   const home = await mkdtemp(join(tmpdir(), 'berth-bench-'));
-  bench.defer('state', () => rm(home, { recursive: true, force: true }));
+  bench.defer('state', async () => {
+    await unmountBelow(`${home}/`);
+    await rm(home, { recursive: true, force: true });
+  });
   const agent = `bn${Math.random().toString(36).slice(2, 6)}`;
   const slices = await chooseSlices(docker);
   const taken = new Set<number>();
@@ -118,7 +122,7 @@ async function startDaemon(
       '--config',
       join(home, `${name}.json`),
     ],
-    { stdio: ['ignore', 'pipe', log], env: environment(), detached: true },
+    { stdio: ['ignore', 'pipe', log], env: { ...environment(), ...daemonLibc(name) }, detached: true },
   );
   closeSync(log);
   bench.defer(name, () => endChild(child));

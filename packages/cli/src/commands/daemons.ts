@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { Ended, EXIT } from '../exit-codes.ts';
-import { daemonFlags, daemonScript, type Daemon } from '../local/dist.ts';
+import { daemonFlags, daemonLibc, daemonScript, type Daemon } from '../local/dist.ts';
 import { does, examples, GlobalOptions, NoOptions, type Register } from './define.ts';
 
 export const registerCoordinator: Register = (program, contextOf) => {
@@ -48,10 +48,11 @@ async function become(daemon: Daemon, args: readonly string[]): Promise<void> {
   if (!existsSync(script))
     throw new BerthError('internal', `${script} was not built. Build it: npm run build`);
   const argv = [...daemonFlags(daemon), script, ...args];
+  const env = { ...process.env, ...daemonLibc(daemon) };
   if (typeof process.execve === 'function') {
-    process.execve(process.execPath, [process.execPath, ...process.execArgv, ...argv], process.env);
+    process.execve(process.execPath, [process.execPath, ...process.execArgv, ...argv], env);
   }
-  const child = spawn(process.execPath, [...process.execArgv, ...argv], { stdio: 'inherit' });
+  const child = spawn(process.execPath, [...process.execArgv, ...argv], { stdio: 'inherit', env });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
   const [code] = z.tuple([z.number().nullable(), z.unknown()]).parse(await once(child, 'close'));
   if (code !== 0) throw new Ended(EXIT.failed);

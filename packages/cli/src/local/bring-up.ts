@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readLogin, writeLogin, type Environment } from '../config.ts';
 import { startChild, type Child } from './children.ts';
 import { adminTokenFile, apiUrl, writeAgentConfig, writeCoordinatorConfig } from './daemon-configs.ts';
-import { daemonFlags, daemonScript } from './dist.ts';
+import { daemonFlags, daemonLibc, daemonScript } from './dist.ts';
 import { connectDocker, dockerVersion, listContainers, type Docker } from './docker.ts';
 import { makeDirs, processFile, PROCESS_NAMES, type Home } from './home.ts';
 import {
@@ -197,7 +197,7 @@ function startDaemon(
     args: ['--config', name === 'coordinator' ? home.coordinatorConfig : home.agentConfig],
     logFile: join(home.logsDir, `${name}.log`),
     processFile: processFile(home, name),
-    env: daemonEnv(),
+    env: { ...daemonEnv(), ...daemonLibc(name) },
     readyMs: 60_000,
     signal,
   });

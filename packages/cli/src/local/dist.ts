@@ -30,3 +30,8 @@ export function daemonFlags(daemon: Daemon): readonly string[] {
     ? ['--max-semi-space-size=4']
     : ['--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=0'];
 }
+
+/** Settings for the C library, as in its unit: with one heap for all threads an idle agent keeps 3 MB less. */
+export function daemonLibc(daemon: Daemon): Readonly<Record<string, string>> {
+  return daemon === 'agent' ? { MALLOC_ARENA_MAX: '1' } : {};
+}

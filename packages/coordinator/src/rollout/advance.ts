@@ -1,6 +1,6 @@
 import { IRREVERSIBLE, observe } from './observe.ts';
 import { failuresOf, hasFailed } from './counts.ts';
-import { begins, isOpen } from './eligible.ts';
+import { begins, comeBack, isOpen } from './eligible.ts';
 import { takeBack } from './take-back.ts';
 import { judgeTraffic, sumTraffic } from './traffic.ts';
 import type { Decision, Facts, Rollout, RolloutTenant } from './types.ts';
@@ -32,6 +32,7 @@ export function advance(rollout: Rollout, facts: Facts, now: number): Decision[]
         () => haltByFailures(rollout, now),
         () => haltByTraffic(rollout, facts, now),
         () => closeLate(rollout, now),
+        () => comeBack(rollout, facts, now),
         () => begins(rollout, facts, now),
         () => moveWave(rollout, facts, now),
         () => end(rollout),
@@ -47,11 +48,16 @@ function firstOf(...ways: (() => Decision[])[]): Decision[] {
   return [];
 }
 
+const WATCHED: ReadonlySet<RolloutTenant['progress']['kind']> = new Set([
+  'moving',
+  'live',
+  'moved',
+  'returning',
+]);
+
 function observeAll(rollout: Rollout, facts: Facts, now: number): Decision[] {
   return rollout.tenants.flatMap((row) =>
-    row.progress.kind === 'moving' || row.progress.kind === 'live' || row.progress.kind === 'returning'
-      ? observe(rollout, row, facts.tenant(row.tenant), now)
-      : [],
+    WATCHED.has(row.progress.kind) ? observe(rollout, row, facts.tenant(row.tenant), now) : [],
   );
 }
 

@@ -52,10 +52,18 @@ export function mayMove(rollout: Rollout): number {
   return left <= 0 ? 0 : Math.min(rollout.policy.atOnce, left + served);
 }
 
-/**
- * The tenants of the waves so far that begin now, in their order, and the changed reasons of those that cannot. What is
- * in `after` was decided just before and is not in the rollout yet.
- */
+/** Tenants that had been begun when their host went away, and whose host is back: they are on their way again. */
+export function comeBack(rollout: Rollout, facts: Facts, now: number): Decision[] {
+  return rollout.tenants.flatMap((row): Decision[] => {
+    if (row.progress.kind !== 'skipped') return [];
+    const fact = facts.tenant(row.tenant);
+    if (fact === null || fact.connection === 'offline' || !wasBegun(rollout, row, fact)) return [];
+    const progress = { kind: 'moving', generation: fact.generation, since: now } as const;
+    return [{ kind: 'progress', tenant: row.tenant, progress }];
+  });
+}
+
+/** The tenants of the waves so far that begin now, in their order, and the changed reasons of those that cannot. */
 export function begins(rollout: Rollout, facts: Facts, now: number): Decision[] {
   if (isOver(rollout.state)) return [];
   const decisions: Decision[] = [];
@@ -74,6 +82,7 @@ export function begins(rollout: Rollout, facts: Facts, now: number): Decision[] 
     if (row.progress.kind !== 'pending' && row.progress.kind !== 'skipped') continue;
     if (!isBegun(rollout, row.wave)) continue;
     const fact = facts.tenant(row.tenant);
+    if (fact !== null && wasBegun(rollout, row, fact)) continue;
     const reason = skipReason(rollout, row, fact, now);
     if (reason !== null || fact === null) {
       const known = row.progress.kind === 'skipped' ? row.progress.reason : null;
@@ -95,6 +104,16 @@ export function begins(rollout: Rollout, facts: Facts, now: number): Decision[] 
     }
   }
   return decisions;
+}
+
+/** Its host went away when it had been begun; what is desired of it is the new release already. */
+function wasBegun(rollout: Rollout, { progress }: RolloutTenant, fact: TenantFact): boolean {
+  return (
+    progress.kind === 'skipped' &&
+    progress.reason === 'offline' &&
+    fact.release === rollout.to &&
+    fact.state === 'running'
+  );
 }
 
 function isBegun(rollout: Rollout, wave: number): boolean {

@@ -10,6 +10,7 @@ export function observe(
   now: number,
 ): Decision[] {
   const { progress } = row;
+  if (progress.kind === 'moved') return late(row, progress, fact, now);
   if (progress.kind !== 'moving' && progress.kind !== 'live' && progress.kind !== 'returning') return [];
   if (fact === null || fact.state === 'removing') return [skipped(row, 'removed')];
   // Somebody changed it meanwhile; what it does now is his, not ours.
@@ -39,7 +40,9 @@ function moving(
     return [set(row, { kind: 'live', generation: progress.generation, since: now })];
   if (said?.problem?.code === 'release_outcome_unknown')
     return fails(row, progress.generation, fact, said.problem, now);
-  if (fact.connection === 'offline' || now - progress.since < rollout.policy.moveTimeoutMs) return [];
+  if (now - progress.since < rollout.policy.moveTimeoutMs) return [];
+  // Nobody knows how it fares, so it neither failed nor holds up its wave; it is watched again when its host is back.
+  if (fact.connection === 'offline') return [set(row, { kind: 'skipped', reason: 'offline' })];
   const problem = said?.problem ?? {
     code: 'timeout' as const,
     message: `It did not serve the new release within ${seconds(rollout.policy.moveTimeoutMs)}.`,
@@ -65,6 +68,14 @@ function live(
   return [
     set(row, { kind: 'failed', generation: progress.generation, at: now, problem, stays: IRREVERSIBLE }),
   ];
+}
+
+/** Its wave has passed, and its agent still went back: its own bake ends a little later. */
+function late(row: RolloutTenant, progress: Of<'moved'>, fact: TenantFact | null, now: number): Decision[] {
+  if (fact === null || fact.generation !== progress.generation) return [];
+  const said = saidOf(fact, progress.generation);
+  if (said === null || !gaveUp(said, progress.generation)) return [];
+  return fails(row, progress.generation, fact, said.problem, now);
 }
 
 function returning(
