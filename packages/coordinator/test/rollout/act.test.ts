@@ -1,0 +1,231 @@
+import { describe, expect, test } from 'vitest';
+import {
+  RolloutPolicy,
+  type RolloutState,
+  type TenantProgress,
+  type WaveState,
+} from '@berth/shared/domain/rollout';
+import { act, type Action } from '../../src/rollout/act.ts';
+import { advance } from '../../src/rollout/advance.ts';
+import { heldBy } from '../../src/rollout/counts.ts';
+import { fold } from '../../src/rollout/fold.ts';
+import type { Facts, Rollout, TenantFact } from '../../src/rollout/types.ts';
+
+const NOW = 1_000_000;
+
+function rolloutOf(given: {
+  state?: RolloutState;
+  wave?: number;
+  waves?: WaveState[];
+  progress: TenantProgress[];
+  policy?: Partial<RolloutPolicy>;
+  reversal?: Rollout['reversal'];
+}): Rollout {
+  const waves = given.waves ?? [{ kind: 'moving', since: 0 }];
+  return {
+    rollout: 5,
+    app: 'shop',
+    to: 13,
+    policy: RolloutPolicy.parse({
+      waves: waves.map(() => ({ target: { kind: 'share', percent: 100 } })),
+      ...given.policy,
+    }),
+    state: given.state ?? { kind: 'running' },
+    wave: given.wave ?? 0,
+    waves,
+    forgiven: 0,
+    reversal: given.reversal ?? 'free',
+    tenants: given.progress.map((progress, position) => ({
+      tenant: `t${position}`,
+      wave: 0,
+      position,
+      fromRelease: 12,
+      fromGeneration: 1,
+      progress,
+      before: null,
+    })),
+  };
+}
+
+function factsOf(each: Partial<TenantFact> = {}, frozen: string | null = null): Facts {
+  return {
+    frozen,
+    ahead: null,
+    tenant: () => ({
+      host: 'h1',
+      connection: 'online',
+      release: 12,
+      generation: 1,
+      state: 'running',
+      pinned: null,
+      window: null,
+      reported: null,
+      after: null,
+      ...each,
+    }),
+  };
+}
+
+const problem = { code: 'health_failed', message: 'it does not answer' } as const;
+const failed: TenantProgress = { kind: 'failed', generation: 2, at: 0, problem, stays: null };
+const moving: TenantProgress = { kind: 'moving', generation: 2, since: NOW };
+const live: TenantProgress = { kind: 'live', generation: 2, since: NOW };
+const halted: RolloutState = { kind: 'paused', by: 'failure', reason: 'Wave 1: it failed' };
+
+const order = (kind: Action['kind'], past: Action['past'] = 'nothing'): Action => ({
+  kind,
+  by: 'ada',
+  reason: null,
+  past,
+});
+
+function decisionsOf(rollout: Rollout, action: Action) {
+  const acted = act(rollout, action, NOW);
+  if (acted.kind === 'refused') throw new Error(acted.why);
+  return acted;
+}
+
+describe('an operator', () => {
+  test('pauses: nothing new begins, and what is under way is watched on', () => {
+    const before = rolloutOf({ progress: [moving, { kind: 'pending' }] });
+    const { decisions } = decisionsOf(before, order('pause'));
+    const paused = fold(before, decisions, { progress: () => null, before: () => null });
+    expect(paused.state).toMatchObject({ kind: 'paused', by: 'operator' });
+    const said = { generation: 2, live: 2, phase: 'baking', problem: null } as const;
+    expect(advance(paused, factsOf({ release: 13, generation: 2, reported: said }), NOW)).toMatchObject([
+      { kind: 'progress', tenant: 't0', progress: { kind: 'live' } },
+    ]);
+  });
+
+  test('goes on after a halt, and what failed until then counts no more', () => {
+    const before = rolloutOf({
+      state: halted,
+      waves: [{ kind: 'failed', at: 0, why: 'it failed' }],
+      progress: [failed, { kind: 'pending' }],
+    });
+    const acted = decisionsOf(before, order('resume'));
+    const after = {
+      ...fold(before, acted.decisions, { progress: () => null, before: () => null }),
+      forgiven: acted.forgiven,
+    };
+    expect(advance(after, factsOf(), NOW)).toEqual([{ kind: 'begin', tenant: 't1' }]);
+  });
+
+  test('tries failed tenants again, which then have not failed', () => {
+    const before = rolloutOf({
+      state: halted,
+      waves: [{ kind: 'rolled-back', at: 0 }],
+      progress: [failed, { kind: 'returned', generation: 1, at: 0, why: 'x', cause: 'rollback' }],
+    });
+    const acted = decisionsOf(before, order('retry'));
+    const after = fold(before, acted.decisions, { progress: () => null, before: () => null });
+    expect(after.tenants.map(({ progress }) => progress.kind)).toEqual(['pending', 'pending']);
+    expect(advance(after, factsOf(), NOW)).toEqual([{ kind: 'begin', tenant: 't0' }]);
+  });
+
+  test('aborts: who does not serve yet goes back, who serves stays', () => {
+    const { decisions } = decisionsOf(rolloutOf({ progress: [live, moving] }), order('abort'));
+    expect(decisions).toMatchObject([
+      { kind: 'return', tenant: 't1' },
+      { kind: 'state', state: { kind: 'aborted' } },
+    ]);
+  });
+
+  test('cannot roll back what is rolled back, or over', () => {
+    const back = rolloutOf({ state: { kind: 'rolled-back', reason: 'x' }, progress: [] });
+    expect(act(back, order('rollback'), NOW)).toMatchObject({ kind: 'refused' });
+    const under = rolloutOf({ state: { kind: 'rolling-back', scope: 'all', reason: 'x' }, progress: [] });
+    expect(act(under, order('rollback'), NOW)).toMatchObject({ kind: 'refused' });
+  });
+
+  test('goes back past an irreversible release command only when told so', () => {
+    const before = rolloutOf({ progress: [live], reversal: 'irreversible' });
+    expect(act(before, order('rollback'), NOW)).toMatchObject({
+      kind: 'refused',
+      why: expect.stringContaining('irreversible'),
+    });
+    expect(act(before, order('rollback', 'irreversible'), NOW)).toMatchObject({ kind: 'decided' });
+  });
+
+  test('lets a wave go in which nobody can be moved', () => {
+    const stuck = rolloutOf({ progress: [{ kind: 'skipped', reason: 'offline' }] });
+    expect(heldBy(stuck, factsOf({ connection: 'offline' }), NOW)).toBe(
+      'It waits for tenants: 1 on hosts that are offline.',
+    );
+    expect(decisionsOf(stuck, order('approve')).decisions).toMatchObject([
+      { kind: 'wave', state: { kind: 'passed', judged: expect.stringContaining('not judged') } },
+    ]);
+  });
+});
+
+describe('a rollout', () => {
+  test('halts when one more has failed than may, and rolls its wave back when it was told to', () => {
+    const rollout = rolloutOf({ progress: [failed, live], policy: { onFailure: 'rollback' } });
+    const facts = factsOf({ release: 13, generation: 2 });
+    const decisions = advance(rollout, facts, NOW);
+    expect(decisions).toMatchObject([
+      { kind: 'wave', state: { kind: 'failed' } },
+      { kind: 'state', state: { kind: 'rolling-back', scope: 'wave' } },
+    ]);
+    const back = fold(rollout, decisions, { progress: () => null, before: () => null });
+    expect(advance(back, facts, NOW)).toMatchObject([{ kind: 'return', tenant: 't1', cause: 'rollback' }]);
+  });
+
+  test('does not go back past an irreversible release command by itself, and says so', () => {
+    const rollout = rolloutOf({
+      progress: [failed, live],
+      policy: { onFailure: 'rollback' },
+      reversal: 'irreversible',
+    });
+    expect(advance(rollout, factsOf({ release: 13, generation: 2 }), NOW)).toMatchObject([
+      { kind: 'wave', state: { kind: 'failed' } },
+      { kind: 'state', state: { kind: 'paused', reason: expect.stringContaining('irreversible') } },
+    ]);
+  });
+
+  test('begins nobody while the app is frozen, and says why', () => {
+    const rollout = rolloutOf({ progress: [{ kind: 'pending' }] });
+    expect(advance(rollout, factsOf({}, 'Black Friday'), NOW)).toEqual([]);
+    expect(heldBy(rollout, factsOf({}, 'Black Friday'), NOW)).toBe('The app is frozen: Black Friday');
+  });
+
+  test('takes back a tenant whose own requests fare worse, and counts it as failed', () => {
+    const busy = { requests: 1000, errors: 0, latency: [1000, ...Array.from({ length: 23 }, () => 0)] };
+    const rollout = rolloutOf({ progress: [live] });
+    const [row] = rollout.tenants;
+    if (row === undefined) throw new Error('no tenant');
+    const judged = { ...rollout, tenants: [{ ...row, before: busy }] };
+    const after = { ...busy, errors: 500 };
+    expect(advance(judged, factsOf({ release: 13, generation: 2, after }), NOW)).toMatchObject([
+      { kind: 'return', tenant: 't0', cause: 'failure', why: expect.stringContaining('50 %') },
+    ]);
+  });
+
+  test('believes no word about another generation', () => {
+    const late = { generation: 1, live: 1, phase: 'failed', problem } as const;
+    const rollout = rolloutOf({ progress: [moving] });
+    expect(advance(rollout, factsOf({ release: 13, generation: 2, reported: late }), NOW)).toEqual([]);
+  });
+
+  test('leaves a tenant alone that somebody changed meanwhile', () => {
+    const rollout = rolloutOf({ progress: [moving] });
+    expect(advance(rollout, factsOf({ release: 12, generation: 3 }), NOW)).toMatchObject([
+      { kind: 'progress', progress: { kind: 'skipped', reason: 'changed' } },
+    ]);
+  });
+
+  test('waits for a wave that bakes, and passes it when the time is over', () => {
+    const rollout = rolloutOf({
+      progress: [live],
+      waves: [{ kind: 'baking', since: NOW, until: NOW + 120_000 }],
+    });
+    const said = { generation: 2, live: 2, phase: 'settled', problem: null } as const;
+    const facts = factsOf({ release: 13, generation: 2, reported: said });
+    expect(advance(rollout, facts, NOW + 119_000)).toEqual([]);
+    expect(advance(rollout, facts, NOW + 120_000)).toMatchObject([
+      { kind: 'progress', progress: { kind: 'moved' } },
+      { kind: 'wave', state: { kind: 'passed', judged: expect.stringMatching(/^not judged/) } },
+      { kind: 'advance', wave: 1 },
+    ]);
+  });
+});

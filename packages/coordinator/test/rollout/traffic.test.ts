@@ -1,0 +1,67 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { TrafficBudget } from '@berth/shared/domain/rollout';
+import { LATENCY_BOUNDS_MS, noTraffic, type Traffic } from '@berth/shared/domain/traffic';
+import { judgeTraffic, sumTraffic } from '../../src/rollout/traffic.ts';
+
+const budget = TrafficBudget.parse({});
+
+/** Requests that all took so long, `errors` of them failed. */
+function traffic(requests: number, errors = 0, ms = 10): Traffic {
+  const latency = noTraffic().latency;
+  const at = LATENCY_BOUNDS_MS.findIndex((bound) => ms <= bound);
+  latency[at === -1 ? LATENCY_BOUNDS_MS.length : at] = requests;
+  return { requests, errors, latency };
+}
+
+test('too few requests, now or before, are not judged and never good', () => {
+  expect(judgeTraffic(traffic(1000), traffic(10), budget)).toEqual({
+    kind: 'not-judged',
+    why: '10 requests since the move; 50 are needed',
+  });
+  expect(judgeTraffic(null, traffic(1000), budget)).toMatchObject({ kind: 'not-judged' });
+  expect(judgeTraffic(traffic(1000), null, budget)).toMatchObject({ kind: 'not-judged' });
+});
+
+test('more errors than the budget are bad, with the figures', () => {
+  expect(judgeTraffic(traffic(1000, 1), traffic(500, 60), budget)).toEqual({
+    kind: 'bad',
+    why: '12 % of 500 requests got a 5xx answer; it was 0.1 %, and 2 % more is the budget',
+  });
+});
+
+test('who always had many errors may have as many', () => {
+  expect(judgeTraffic(traffic(1000, 300), traffic(1000, 300), budget)).toEqual({ kind: 'good' });
+});
+
+test('one or two unlucky requests of fifty are chance', () => {
+  expect(judgeTraffic(traffic(1000), traffic(50, 2), budget)).toEqual({ kind: 'good' });
+  expect(judgeTraffic(traffic(1000), traffic(50, 5), budget)).toMatchObject({ kind: 'bad' });
+});
+
+test('a p95 beyond factor and slack is bad, and one within either is not', () => {
+  expect(judgeTraffic(traffic(1000, 0, 100), traffic(500, 0, 1000), budget)).toMatchObject({
+    kind: 'bad',
+    why: expect.stringContaining('the p95 latency is'),
+  });
+  expect(judgeTraffic(traffic(1000, 0, 2), traffic(500, 0, 30), budget)).toEqual({ kind: 'good' });
+});
+
+test('the same requests as before are never bad', () => {
+  const any = fc
+    .tuple(fc.array(fc.nat(200), { minLength: 24, maxLength: 24 }), fc.nat(100))
+    .map(([latency, share]): Traffic => {
+      const requests = latency.reduce((sum, count) => sum + count, 0);
+      return { requests, errors: Math.floor((requests * share) / 100), latency };
+    });
+  fc.assert(
+    fc.property(any, (same) => {
+      expect(judgeTraffic(same, same, budget).kind).not.toBe('bad');
+    }),
+  );
+});
+
+test('sums add up, and nothing at all is nothing', () => {
+  expect(sumTraffic([null, null])).toBeNull();
+  expect(sumTraffic([traffic(10, 1), null, traffic(5, 2)])).toMatchObject({ requests: 15, errors: 3 });
+});
