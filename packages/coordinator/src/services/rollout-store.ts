@@ -56,7 +56,10 @@ export interface RolloutReads {
   /** The named tenants; who is no more is left out. One query for up to some hundred names. */
   tenantFacts(tenants: readonly string[]): Promise<TenantFactRecord[]>;
   tenantFactsOfApp(app: string): Promise<TenantFactRecord[]>;
-  /** Samples in slots that began at or after `since`, those of several runs of an agent added up. */
+  /**
+   * Samples in slots that began at or after `since`, by tenant, slot and generation; those of several runs of an agent
+   * are added up.
+   */
   traffic(tenants: readonly string[], since: number): Promise<TrafficRow[]>;
   /** Newest first. */
   tenantHistory(tenant: string, limit: number): Promise<TenantHistoryEntry[]>;

@@ -20,7 +20,7 @@ export function createTrafficRecords(dialect: Dialect): TrafficRecords {
     (tenants) => `
       select t.tenant, t.generation, t.slot, t.requests, t.errors, t.latency
       from ${tenants} join traffic t on t.tenant = list.c0 and t.slot >= list.c1
-      order by t.tenant, t.generation, t.slot`,
+      order by t.tenant, t.slot, t.generation`,
   );
   return {
     reads: (db) => ({
@@ -66,7 +66,7 @@ export function createTrafficIngest(
     `insert into traffic (tenant, generation, slot, run, requests, errors, latency)
      select v.column2, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8 from`,
     `join tenants t on t.tenant = v.column2 and t.host = v.column1 where true
-     on conflict (tenant, generation, slot, run) do update set requests = excluded.requests,
+     on conflict (tenant, slot, generation, run) do update set requests = excluded.requests,
        errors = excluded.errors, latency = excluded.latency
      where excluded.requests >= traffic.requests`,
   );

@@ -54,7 +54,8 @@ export const rollouts: Migration = {
       .addColumn('requests', 'bigint', (c) => c.notNull())
       .addColumn('errors', 'bigint', (c) => c.notNull())
       .addColumn('latency', 'text', (c) => c.notNull())
-      .addPrimaryKeyConstraint('traffic_pk', ['tenant', 'generation', 'slot', 'run'])
+      // The slot before the generation: what is asked for is a tenant's last day, or its last minutes.
+      .addPrimaryKeyConstraint('traffic_pk', ['tenant', 'slot', 'generation', 'run'])
       .execute();
     await db.schema.createIndex('traffic_slot').on('traffic').column('slot').execute();
     await db.schema
