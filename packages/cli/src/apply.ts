@@ -8,26 +8,42 @@ import { isMissing } from './config.ts';
 import { UsageError } from './exit-codes.ts';
 import { readText, whyUnreadable } from './read-text.ts';
 
+/** What a release is made from, as it is said on a command line; `text` instead of the file's content. */
+export interface ReleaseFiles {
+  file: string;
+  label: readonly string[];
+  text?: string;
+}
+
 /**
- * Reads a Compose file (or takes its `text`) and the env files it names, and hands them over as the app's newest
- * release. Errors: UsageError
- * for files that cannot be read; the coordinator's refusal, with the file's name in its details.
+ * Reads a Compose file and the env files it names, and hands them over as the app's newest release, its images as they
+ * are named. Errors: UsageError for files that cannot be read; the coordinator's refusal, with the file's name in its
+ * details.
  */
 export async function applyApp(
   api: ApiClient,
   cwd: string,
   signal: AbortSignal,
-  given: { file: string; name?: string | undefined; label: readonly string[]; text?: string },
+  given: ReleaseFiles & { name?: string | undefined },
 ) {
-  const path = resolve(cwd, given.file);
-  const compose = given.text ?? readText(path, given.file);
-  const name = given.name ?? composeNameOf(compose);
+  const body = readRelease(cwd, given);
+  const name = given.name ?? composeNameOf(body.compose);
   if (name === undefined) {
     throw new UsageError(
       `${given.file} does not say the app's name.`,
       'Write `name: shop` at its top, or say --name shop.',
     );
   }
+  return await namingFile(given.file, () => api.applyApp({ params: { app: name }, body }, signal));
+}
+
+/** The Compose file, the env files that it names, and the labels. Errors: UsageError. */
+export function readRelease(
+  cwd: string,
+  given: ReleaseFiles,
+): { compose: string; envFiles: Record<string, string>; labels: Record<string, string> } {
+  const path = resolve(cwd, given.file);
+  const compose = given.text ?? readText(path, given.file);
   const envFiles: Record<string, string> = {};
   for (const wanted of wantedEnvFiles(compose)) {
     try {
@@ -40,14 +56,18 @@ export async function applyApp(
       );
     }
   }
-  const labels = Object.fromEntries(given.label.map(parseLabel));
+  return { compose, envFiles, labels: Object.fromEntries(given.label.map(parseLabel)) };
+}
+
+/** The coordinator does not know what the file is called: its refusals get the name here. */
+export async function namingFile<T>(file: string, ask: () => Promise<T>): Promise<T> {
   try {
-    return await api.applyApp({ params: { app: name }, body: { compose, envFiles, labels } }, signal);
+    return await ask();
   } catch (thrown) {
     if (!(thrown instanceof BerthError)) throw thrown;
     throw new BerthError(thrown.code, thrown.message, {
       cause: thrown,
-      details: { ...thrown.details, file: given.file },
+      details: { ...thrown.details, file },
     });
   }
 }

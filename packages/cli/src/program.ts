@@ -8,6 +8,7 @@ import { registerDown } from './commands/down.ts';
 import { registerEvents } from './commands/events.ts';
 import { registerHost } from './commands/host.ts';
 import { registerLogin } from './commands/login.ts';
+import { registerRelease } from './commands/release.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTenant } from './commands/tenant.ts';
 import { registerToken } from './commands/token.ts';
@@ -21,6 +22,7 @@ const REGISTER: readonly Register[] = [
   registerDoctor,
   registerLogin,
   registerApp,
+  registerRelease,
   registerTenant,
   registerHost,
   registerEvents,

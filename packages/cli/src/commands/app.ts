@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { applyApp } from '../apply.ts';
 import { confirm, readStdin } from '../output/ask.ts';
-import { findingLines } from '../output/errors.ts';
 import { ago, timestamp } from '../output/format.ts';
 import { fields, table } from '../output/table.ts';
 import { argument, collect, does, examples, NoOptions, type Register } from './define.ts';
+import { registerAppSet } from './app-set.ts';
 import { allPages } from './pages.ts';
+import { noteWarnings, releaseTable } from './release-text.ts';
 
 export const registerApp: Register = (program, contextOf) => {
   const app = program.command('app').description('apps: the templates tenants are made from');
@@ -34,10 +35,7 @@ export const registerApp: Register = (program, contextOf) => {
       ...(stdin ? { file: 'stdin', text: await readStdin(context, 'a Compose file', 262_144) } : {}),
     });
     output.json(applied);
-    if (applied.warnings.length > 0 && output.format === 'human') {
-      output.note(`${output.errorStyle.yellow('warning:')} these have no effect here`);
-      output.note(findingLines(stdin ? 'stdin' : options.file, applied.warnings));
-    }
+    noteWarnings(output, stdin ? 'stdin' : options.file, applied.warnings);
     output.print(
       applied.result === 'created'
         ? `${applied.app}: release ${applied.release} created`
@@ -82,17 +80,10 @@ export const registerApp: Register = (program, contextOf) => {
         output.style,
       ),
     );
-    const rows = releases.items.map((release) => [
-      String(release.release),
-      release.services.join(', '),
-      Object.entries(release.labels)
-        .map(([name, value]) => `${name}=${value}`)
-        .join(' '),
-      release.createdBy,
-      timestamp(release.createdAt),
-    ]);
-    output.print(`\n${table(['RELEASE', 'SERVICES', 'LABELS', 'BY', 'CREATED'], rows, output.style)}`);
+    output.print(`\n${releaseTable(releases.items, output.style)}`);
   });
+
+  registerAppSet(app, contextOf);
 
   const remove = app
     .command('delete')

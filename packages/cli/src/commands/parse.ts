@@ -5,14 +5,14 @@ import { UsageError } from '../exit-codes.ts';
 import { parseDuration } from '../output/format.ts';
 import { readText } from '../read-text.ts';
 
-/** `K=V` as typed after --var. The value may be empty and may contain `=`. */
-export function parseVariable(text: string): [name: string, value: string] {
+/** `K=V` as typed after an option. The value may be empty and may contain `=`. */
+export function parseVariable(text: string, option = '--var'): [name: string, value: string] {
   const at = text.indexOf('=');
-  if (at <= 0) throw new UsageError(`--var ${text} is not NAME=VALUE.`);
+  if (at <= 0) throw new UsageError(`${option} ${text} is not NAME=VALUE.`);
   const name = text.slice(0, at);
   const checked = VariableName.safeParse(name);
   if (!checked.success) {
-    throw new UsageError(`--var ${name}: ${checked.error.issues[0]?.message ?? 'not a variable name'}.`);
+    throw new UsageError(`${option} ${name}: ${checked.error.issues[0]?.message ?? 'not a variable name'}.`);
   }
   return [name, text.slice(at + 1)];
 }

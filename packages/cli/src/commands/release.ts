@@ -1,0 +1,109 @@
+import { z } from 'zod';
+import { namingFile, readRelease } from '../apply.ts';
+import { readStdin } from '../output/ask.ts';
+import { timestamp } from '../output/format.ts';
+import { clean } from '../output/style.ts';
+import { fields, table } from '../output/table.ts';
+import { argument, collect, does, examples, NoOptions, type Register } from './define.ts';
+import { allPages } from './pages.ts';
+import { parseCount, parseVariable } from './parse.ts';
+import { diffView, labelText, noteWarnings, releaseTable, shortDigests } from './release-text.ts';
+
+export const registerRelease: Register = (program, contextOf) => {
+  const release = program.command('release').description('releases: versions of an app that never change');
+
+  const create = release
+    .command('create')
+    .description('make a release whose images are pinned by what they are in their registries now')
+    .argument('<app>')
+    .requiredOption('-f, --file <compose.yaml>', 'the Compose file; - reads it from stdin')
+    .option('--set <k=v>', 'a variable of the release, such as VERSION=2; may be said again', collect)
+    .option('--label <k=v>', 'a label of the release, such as commit=abc123', collect);
+  examples(create, [
+    ['berth release create shop -f compose.yaml --set VERSION=2', ''],
+    ['berth release create shop -f compose.yaml --set VERSION=2 --label commit=abc123 --label build=57', ''],
+  ]);
+  const createOptions = z.object({
+    file: z.string(),
+    set: z.array(z.string()).default([]),
+    label: z.array(z.string()).default([]),
+  });
+  does(create, contextOf, createOptions, async (context, args, options) => {
+    const { output } = context;
+    const app = argument(args, 0);
+    const stdin = options.file === '-';
+    const set = Object.fromEntries(options.set.map((text) => parseVariable(text, '--set')));
+    const source = stdin ? { file: 'stdin', text: await readStdin(context, 'a Compose file', 262_144) } : {};
+    const files = { ...options, ...source };
+    const body = { ...readRelease(context.cwd, files), set };
+    const made = await namingFile(files.file, () =>
+      context.api().createRelease({ params: { app }, body }, context.signal),
+    );
+    output.json(made);
+    noteWarnings(output, files.file, made.warnings);
+    output.print(
+      made.result === 'created'
+        ? `${made.app}: release ${made.release} created, its images are pinned`
+        : `${made.app}: nothing new, release ${made.release} stays the newest`,
+    );
+    for (const [service, { image, digest }] of Object.entries(made.pins))
+      output.print(`  ${service}: ${image} ${output.style.dim(shortDigests(`@${digest}`).slice(1))}`);
+  });
+
+  const list = release.command('list').description('releases of an app, newest first').argument('<app>');
+  does(list, contextOf, NoOptions, async (context, args) => {
+    const params = { app: argument(args, 0) };
+    const api = context.api();
+    const items = await allPages((query) => api.listReleases({ params, query }, context.signal));
+    context.output.json({ items });
+    context.output.print(releaseTable(items, context.output.style));
+  });
+
+  const show = release
+    .command('show')
+    .description('one release: its images, variables and file')
+    .argument('<app>')
+    .argument('<release>');
+  does(show, contextOf, NoOptions, async (context, args) => {
+    const { output } = context;
+    const params = { app: argument(args, 0), release: parseCount(argument(args, 1), 'the release') };
+    const one = await context.api().showRelease({ params }, context.signal);
+    output.json(one);
+    const variables = Object.entries(one.variables).map(([name, value]) => clean(`${name}=${value}`));
+    const files = Object.entries(one.envFiles).map(([path, size]) => clean(`${path} (${size})`));
+    output.print(
+      fields(
+        [
+          ['release', `${output.style.bold(String(one.release))} of ${one.app}`],
+          ['created', `${timestamp(one.createdAt)} by ${one.createdBy}`],
+          ['labels', labelText(one.labels) || 'none'],
+          ['images', one.images],
+          ['variables', variables.join('\n') || 'none'],
+          ['env files', files.join('\n') || 'none'],
+        ],
+        output.style,
+      ),
+    );
+    const pins = Object.entries(one.pins).map(([service, pin]) => [service, pin.image, pin.digest]);
+    if (pins.length > 0) output.print(`\n${table(['SERVICE', 'IMAGE', 'DIGEST'], pins, output.style)}`);
+    output.print(`\n${clean(one.compose.trimEnd())}`);
+  });
+
+  const diff = release
+    .command('diff')
+    .description('what changes from one release to another')
+    .argument('<app>')
+    .argument('<from>')
+    .argument('<to>');
+  examples(diff, [['berth release diff shop 12 13', '']]);
+  does(diff, contextOf, NoOptions, async (context, args) => {
+    const params = {
+      app: argument(args, 0),
+      from: parseCount(argument(args, 1), 'the first release'),
+      to: parseCount(argument(args, 2), 'the second release'),
+    };
+    const answer = await context.api().diffReleases({ params }, context.signal);
+    context.output.json(answer);
+    context.output.print(diffView(answer, context.output.style));
+  });
+};
