@@ -101,7 +101,7 @@ function ofReport({ tenant, host, now }: ExplainInput, report: TenantReport): Wo
       };
     case 'baking':
       return {
-        verdict: report.containers.some((each) => each.generation < tenant.generation)
+        verdict: report.containers.some((each) => each.generation !== tenant.generation)
           ? `${name} runs: generation ${tenant.generation} serves; the one before is kept for instant return until its bake time has passed.`
           : `${name} runs: generation ${tenant.generation} serves; it is settled once its bake time has passed.`,
         advice: [],
@@ -115,7 +115,7 @@ function ofReport({ tenant, host, now }: ExplainInput, report: TenantReport): Wo
       };
     case 'returning':
       return {
-        verdict: report.containers.some((each) => each.generation < tenant.generation)
+        verdict: report.containers.some((each) => each.generation !== tenant.generation)
           ? `${name} is going back to the generation before${because(report)}.`
           : `Generation ${tenant.generation} of ${name} is being taken away again${because(report)}. There is none before it to go back to.`,
         advice: adviceOn(report, host),

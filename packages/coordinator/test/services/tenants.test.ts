@@ -45,22 +45,6 @@ describe('a new tenant', () => {
     expect(events).toMatchObject([{ kind: 'tenant.created', tenant: 'acme', generation: 1 }]);
   });
 
-  test('begins with the release that the last rollout brought, and with the tags it is given', async () => {
-    await t.host();
-    await apply();
-    await apply(`${COMPOSE}\n# another release`);
-    expect(await create('newest')).toMatchObject({ generation: 1 });
-    await t.store.mutate(BY, 9, async (tx) => {
-      await tx.setCurrent('shop', 1);
-      return { result: null, audit: { action: 'test', subject: 'shop', before: null, after: null } };
-    });
-    await create('acme', { tags: ['canary', 'tier=free', 'canary'] });
-    await create('asked', { release: 2 });
-    const shown = await Promise.all(['newest', 'acme', 'asked'].map((each) => t.services.tenants.show(each)));
-    expect(shown.map(({ release }) => release)).toEqual([2, 1, 2]);
-    expect(shown[1]).toMatchObject({ tags: ['canary', 'tier=free'], pinned: null, window: null });
-  });
-
   test('of a name or a domain that is taken is refused, and names no other tenant', async () => {
     await t.host();
     await apply();
@@ -246,39 +230,6 @@ describe('changing a tenant', () => {
     });
     expect(await t.services.tenants.restart(BY, 'acme')).toMatchObject({ generation: 13 });
     expect((await create('globex')).generation).toBeGreaterThan(1000);
-  });
-
-  test('that went back to an earlier generation word for word gets a number that was never used', async () => {
-    const first = await desiredOn(host, 'acme');
-    const before = await t.store.tenant('acme');
-    if (before === null) throw new Error('acme was created');
-    await t.services.tenants.restart(BY, 'acme');
-    await t.store.mutate(BY, 9, async (tx) => {
-      await tx.updateTenant(before);
-      await tx.putDesired(host, { kind: 'tenant', entry: first });
-      return { result: null, audit: { action: 'test', subject: 'acme', before: null, after: null } };
-    });
-    // Its host still speaks of what it goes back from: that says nothing of what is desired now.
-    const newer = report('acme', { generation: first.generation + 1, live: first.generation + 1 });
-    await t.store.fleet.ingest([{ host, at: 9, tenants: [newer], events: [], report: null, traffic: [] }]);
-    expect(await t.services.tenants.show('acme')).toMatchObject({ phase: 'waiting', live: newer.live });
-    expect(await t.services.tenants.restart(BY, 'acme')).toMatchObject({ generation: first.generation + 2 });
-  });
-
-  test('keeps the time to bake that its generation was given with when only its domains change', async () => {
-    const first = await desiredOn(host, 'acme');
-    const given = { ...first, spec: { ...first.spec, bakeMs: 120_000 } };
-    await t.store.mutate(BY, 9, async (tx) => {
-      await tx.putDesired(host, { kind: 'tenant', entry: given });
-      return { result: null, audit: { action: 'test', subject: 'acme', before: null, after: null } };
-    });
-    expect(await change({})).toMatchObject({ result: 'unchanged' });
-    expect(await t.services.questions.plan('acme', { domains: ['new.example.com'] })).toMatchObject({
-      effect: 'routes-only',
-      changes: [{ path: 'domains' }],
-    });
-    expect(await change({ domains: ['new.example.com'] })).toMatchObject({ generation: first.generation });
-    expect(await desiredOn(host, 'acme')).toEqual({ ...given, domains: ['new.example.com'] });
   });
 
   test('writes one audit record for each change, without the values of variables', async () => {
