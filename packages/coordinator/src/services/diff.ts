@@ -20,8 +20,8 @@ export function asPut(effect: Effect, before: DesiredTenant, after: DesiredTenan
 }
 
 /** What of a spec makes a generation. */
-function contentOf({ spec: { bakeMs: _, ...content } }: DesiredTenant): string {
-  return canonicalJson(content);
+function contentOf({ spec }: DesiredTenant): string {
+  return canonicalJson({ ...spec, bakeMs: 0 });
 }
 
 /** Each leaf that differs, by path: services by name, lists whole. */

@@ -4,6 +4,8 @@ import type { Traffic } from '@berth/shared/domain/traffic';
 import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
 import type { ReportedFact, Rollout, RolloutTenant } from '../rollout/types.ts';
 
+export type { RolloutTenant };
+
 /** A rollout without its tenants, and who made it. Times are milliseconds since 1970. */
 export interface RolloutRecord extends Omit<Rollout, 'tenants'> {
   startedBy: string;

@@ -1,7 +1,7 @@
 import type { DesiredEntry } from '../services/fleet-store.ts';
+import type { RolloutRecord } from '../services/rollout-store.ts';
 import type { RolloutState } from '@berth/shared/domain/rollout';
 import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
-import type { Rollout } from '../rollout/types.ts';
 import type { Connection, Scope, TenantRecord, TokenRecord } from '../services/records.ts';
 
 /** Columns as they are stored, the same in both databases: text, whole numbers, doubles; JSON is text. */
@@ -143,7 +143,7 @@ export interface RolloutTable {
   wave: number;
   waves: string;
   forgiven: number;
-  reversal: Rollout['reversal'];
+  reversal: RolloutRecord['reversal'];
   started_by: string;
   created_at: number;
   updated_at: number;
