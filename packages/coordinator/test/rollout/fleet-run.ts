@@ -3,11 +3,10 @@ import { isOver, RolloutPolicy as Policy } from '@berth/shared/domain/rollout';
 import { act, type Action } from '../../src/rollout/act.ts';
 import { advance } from '../../src/rollout/advance.ts';
 import { failuresOf } from '../../src/rollout/counts.ts';
-import { mayMove } from '../../src/rollout/eligible.ts';
 import { fold } from '../../src/rollout/fold.ts';
 import type { Decision, Rollout } from '../../src/rollout/types.ts';
 import { computeWaves } from '../../src/rollout/waves.ts';
-import { FleetWorld, NEW, OLD } from './fleet-world.ts';
+import { FleetWorld, NEW, OLD, type Fate } from './fleet-world.ts';
 import { diceFrom, type Dice } from './random.ts';
 
 export interface Run {
@@ -19,14 +18,26 @@ export interface Run {
   decisions: number;
 }
 
+export interface Shape {
+  hosts: number;
+  perHost: number;
+  /** No misfortune besides the release itself. */
+  calm?: true;
+  /** The same fate for every tenant. */
+  fate?: Fate;
+}
+
 /** One random fleet with random faults, from the start of a rollout until nothing happens any more. Throws what is wrong. */
-export function runFleet(seed: number, shape: { hosts: number; perHost: number; calm?: true }): Run {
+export function runFleet(seed: number, shape: Shape): Run {
   const dice = diceFrom(seed);
   const bad = dice.pick([0, 0, 0.02, 0.1, 0.5, 1]);
   const fates = ['fails', 'crashes', 'slow', 'flaps', 'silent'] as const;
   const hosts = dice.between(1, shape.hosts);
-  const world = new FleetWorld(dice, hosts, hosts * dice.between(1, shape.perHost), () =>
-    dice.chance(bad) ? dice.pick(fates) : 'serves',
+  const world = new FleetWorld(
+    dice,
+    hosts,
+    hosts * dice.between(1, shape.perHost),
+    () => shape.fate ?? (dice.chance(bad) ? dice.pick(fates) : 'serves'),
   );
   return new FleetRun(world, dice, policyFrom(dice), shape.calm === true).toTheEnd();
 }
@@ -197,7 +208,9 @@ class FleetRun {
       throw new Error(`${name} was begun at ${now} though ${what}`);
     };
     if (failuresOf(rollout) - rollout.forgiven > rollout.policy.maxFailures) say('the budget was used up');
-    if (moving.length >= mayMove(rollout)) say(`${moving.length} were moving`);
+    const served = rollout.tenants.filter((each) => ['live', 'moved'].includes(each.progress.kind)).length;
+    const trusted = rollout.policy.maxFailures + 1 - (failuresOf(rollout) - rollout.forgiven) + served;
+    if (moving.length >= Math.min(trusted, rollout.policy.atOnce)) say(`${moving.length} were moving`);
     const here = moving.filter((each) => this.#world.get(each.tenant).host === tenant.host);
     if (here.length >= rollout.policy.perHost) say(`${here.length} were moving on its host`);
     if (rollout.state.kind !== 'running' && rollout.state.kind !== 'waiting')
