@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { applyApp } from '../apply.ts';
 import { confirm, readStdin } from '../output/ask.ts';
 import { ago, timestamp } from '../output/format.ts';
+import { clean } from '../output/style.ts';
 import { fields, table } from '../output/table.ts';
+import { registerAppFreeze } from './app-freeze.ts';
 import { argument, collect, does, examples, NoOptions, type Register } from './define.ts';
 import { registerAppSet } from './app-set.ts';
 import { allPages } from './pages.ts';
@@ -52,13 +54,15 @@ export const registerApp: Register = (program, contextOf) => {
     const rows = items.map((one) => [
       one.app,
       String(one.release),
+      String(one.current),
       String(one.tenants),
+      one.frozen === null ? 'may go on' : output.style.yellow(`frozen: ${clean(one.frozen)}`),
       ago(one.updatedAt, clock.now()),
     ]);
     output.print(
       rows.length === 0
         ? 'No apps yet. Make one: berth app apply -f compose.yaml'
-        : table(['APP', 'RELEASE', 'TENANTS', 'CHANGED'], rows, output.style),
+        : table(['APP', 'NEWEST', 'CURRENT', 'TENANTS', 'ROLLOUTS', 'CHANGED'], rows, output.style),
     );
   });
 
@@ -74,6 +78,11 @@ export const registerApp: Register = (program, contextOf) => {
       fields(
         [
           ['app', one.app],
+          ['current', `release ${one.current}; new tenants begin with it`],
+          [
+            'rollouts',
+            one.frozen === null ? 'may go on' : output.style.yellow(`frozen: ${clean(one.frozen)}`),
+          ],
           ['tenants', String(one.tenants)],
           ['created', timestamp(one.createdAt)],
         ],
@@ -82,6 +91,8 @@ export const registerApp: Register = (program, contextOf) => {
     );
     output.print(`\n${releaseTable(releases.items, output.style)}`);
   });
+
+  registerAppFreeze(app, contextOf);
 
   registerAppSet(app, contextOf);
 
@@ -107,5 +118,5 @@ export const registerApp: Register = (program, contextOf) => {
 function nextAfter({ app, release }: { app: string; release: number }): string {
   return release === 1
     ? `Next, a customer of it: berth tenant create acme --app ${app} --domain acme.example.com`
-    : `Tenants stay where they are. Move one: berth tenant set TENANT --release ${release}`;
+    : `Tenants stay where they are. Move them: berth rollout start ${app} --to ${release}`;
 }

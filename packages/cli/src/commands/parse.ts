@@ -1,5 +1,6 @@
 import { parseDotenv } from '@berth/shared/compose/dotenv';
 import { VariableName } from '@berth/shared/domain/ids';
+import { Tag } from '@berth/shared/domain/rollout';
 import { resolve } from 'node:path';
 import { UsageError } from '../exit-codes.ts';
 import { parseDuration } from '../output/format.ts';
@@ -68,11 +69,40 @@ export function parsePort(text: string, what: string): number {
   return port;
 }
 
-/** `30s`, `5m`, `2h` in milliseconds. */
-export function parseTime(text: string, what: string): number {
+/** `30s`, `5m`, `2h` in milliseconds; `0s` only where `least` is 0. */
+export function parseTime(text: string, what: string, least = 1): number {
   const ms = parseDuration(text);
-  if (ms === undefined || ms < 1) {
+  if (ms === undefined || ms < least) {
     throw new UsageError(`${what} must be a time such as 30s, 5m or 2h, not ${JSON.stringify(text)}.`);
   }
   return ms;
+}
+
+/** `2%` as 0.02. */
+export function parsePercent(text: string, what: string): number {
+  const percent = /^\d{1,3}(\.\d{1,6})?%$/.test(text) ? Number(text.slice(0, -1)) : NaN;
+  if (!(percent <= 100))
+    throw new UsageError(`${what} must be a share such as 2% or 0.5%, not ${JSON.stringify(text)}.`);
+  return percent / 100;
+}
+
+/** A number of at least `least`, such as 1.5. */
+export function parseFactor(text: string, what: string, least: number): number {
+  const factor = /^\d{1,6}(\.\d{1,6})?$/.test(text) ? Number(text) : NaN;
+  if (!(factor >= least))
+    throw new UsageError(`${what} must be a number of at least ${least}, not ${JSON.stringify(text)}.`);
+  return factor;
+}
+
+/** A tag such as canary or tier=free. */
+export function parseTag(text: string, what: string): Tag {
+  const tag = Tag.safeParse(text);
+  if (!tag.success)
+    throw new UsageError(`${what} ${JSON.stringify(text)}: ${tag.error.issues[0]?.message ?? 'no tag'}.`);
+  return tag.data;
+}
+
+/** A comma-separated list of tags. */
+export function parseTags(text: string, what: string): Tag[] {
+  return text.split(',').map((tag) => parseTag(tag.trim(), what));
 }

@@ -8,7 +8,7 @@ import { fields } from '../output/table.ts';
 import { argument, collect, does, examples, type ContextOf } from './define.ts';
 import { followChange } from './deploy.ts';
 import { hostIdOf } from './host-id.ts';
-import { parseCount, readVariables } from './parse.ts';
+import { parseCount, parseTag, readVariables } from './parse.ts';
 import { addWaitOptions, WaitFlags } from './wait-options.ts';
 
 export function registerTenantCreate(tenant: Command, contextOf: ContextOf): void {
@@ -22,7 +22,8 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
     .option('--var-file <file>', 'variables as NAME=value lines; keeps them out of the process list', collect)
     .option('--pool <pool>', 'the pool of hosts to choose from')
     .option('--host <host>', 'this host and no other')
-    .option('--release <n>', 'this release; without it the newest');
+    .option('--release <n>', 'this release; without it the one the app is at')
+    .option('--tag <tag>', 'such as canary or tier=free, for rollouts; may be said again', collect);
   addWaitOptions(create);
   examples(create, [
     ['berth tenant create acme --app shop --domain acme.example.com', ''],
@@ -36,17 +37,20 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
     pool: z.string().optional(),
     host: z.string().optional(),
     release: z.string().optional(),
+    tag: z.array(z.string()).optional(),
   });
   does(create, contextOf, options, async (context, args, given) => {
     const api = context.api();
     const { output } = context;
     const name = argument(args, 0);
     const variables = readVariables(given, context.cwd);
+    const tags = (given.tag ?? []).map((tag) => parseTag(tag, '--tag'));
     const body = {
       tenant: name,
       app: given.app,
       domains: given.domain,
       variables,
+      tags,
       ...(given.pool === undefined ? {} : { pool: given.pool }),
       ...(given.host === undefined ? {} : { host: await hostIdOf(api, given.host, context.signal) }),
       ...(given.release === undefined ? {} : { release: parseCount(given.release, '--release') }),

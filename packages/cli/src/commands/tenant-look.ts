@@ -11,6 +11,7 @@ import { hostIdOf } from './host-id.ts';
 import { allPages } from './pages.ts';
 import { parseCount } from './parse.ts';
 import { phaseText } from './phase.ts';
+import { windowText } from './tenant-rollouts.ts';
 
 export function registerTenantLook(tenant: Command, contextOf: ContextOf): void {
   const list = tenant
@@ -30,18 +31,22 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
       api.listTenants({ query: { ...page, ...filter } }, context.signal),
     );
     output.json({ items });
+    // Only where somebody uses them: an empty column tells nobody anything.
+    const tagged = items.some((one) => one.tags.length > 0);
     const rows = items.map((one) => [
       one.tenant,
-      `${one.app}:${one.release}`,
+      `${one.app}:${one.release}${one.pinned === null ? '' : output.style.yellow(' (pinned)')}`,
       `${one.generation}`,
       phaseText(one, output.style),
       one.hostName,
+      ...(tagged ? [one.tags.join(' ')] : []),
       one.urls[0] ?? one.domains[0] ?? '',
     ]);
+    const head = ['TENANT', 'APP', 'GENERATION', 'STATE', 'HOST', ...(tagged ? ['TAGS'] : []), 'URL'];
     output.print(
       rows.length === 0
         ? 'No tenants yet. Make one: berth tenant create acme --app shop --domain acme.example.com'
-        : table(['TENANT', 'APP', 'GENERATION', 'STATE', 'HOST', 'URL'], rows, output.style),
+        : table(head, rows, output.style),
     );
   });
 
@@ -61,6 +66,9 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
       ['reported', ago(one.reportedAt, clock.now())],
       ['created', timestamp(one.createdAt)],
     ];
+    if (one.tags.length > 0) rows.push(['tags', one.tags.join(' ')]);
+    if (one.pinned !== null) rows.push(['pinned', output.style.yellow(clean(one.pinned))]);
+    if (one.window !== null) rows.push(['window', windowText(one.window, clock.now())]);
     if (one.problem !== null) rows.push(['problem', output.style.red(clean(one.problem.message))]);
     output.print(fields(rows, output.style));
   });

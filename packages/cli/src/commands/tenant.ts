@@ -2,6 +2,8 @@ import type { Register } from './define.ts';
 import { registerTenantChanges } from './tenant-change.ts';
 import { registerTenantCreate } from './tenant-create.ts';
 import { registerTenantLook } from './tenant-look.ts';
+import { registerTenantRelease } from './tenant-release.ts';
+import { registerTenantRollouts } from './tenant-rollouts.ts';
 import { registerTenantSet } from './tenant-set.ts';
 
 export const registerTenant: Register = (program, contextOf) => {
@@ -9,5 +11,7 @@ export const registerTenant: Register = (program, contextOf) => {
   registerTenantCreate(tenant, contextOf);
   registerTenantSet(tenant, contextOf);
   registerTenantChanges(tenant, contextOf);
+  registerTenantRelease(tenant, contextOf);
+  registerTenantRollouts(tenant, contextOf);
   registerTenantLook(tenant, contextOf);
 };
