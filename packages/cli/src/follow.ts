@@ -39,6 +39,8 @@ export async function* followEvents(
     } catch (thrown) {
       if (signal.aborted) return;
       if (thrown instanceof BerthError && thrown.code !== 'unavailable') throw thrown;
+      // A stream that was open broke off: it may have been silent for long, and only now is nobody there.
+      if (thrown instanceof TypeError) lastWord = clock.now();
       if (clock.now() - lastWord > patienceMs) throw thrown;
     }
     try {

@@ -8,6 +8,7 @@ import { registerDown } from './commands/down.ts';
 import { registerEvents } from './commands/events.ts';
 import { registerHost } from './commands/host.ts';
 import { registerLogin } from './commands/login.ts';
+import { registerRollout } from './commands/rollout.ts';
 import { registerRelease } from './commands/release.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTenant } from './commands/tenant.ts';
@@ -24,6 +25,7 @@ const REGISTER: readonly Register[] = [
   registerApp,
   registerRelease,
   registerTenant,
+  registerRollout,
   registerHost,
   registerEvents,
   registerAudit,
@@ -75,6 +77,7 @@ Examples:
   berth up --example                                              one machine, with an example app
   berth tenant create acme --app shop --domain acme.example.com   a customer, live
   berth tenant explain acme                                       why isn't it running?
+  berth rollout start shop --to 13                                every customer, wave by wave
 
 --json gives one JSON document, or JSON lines where output is followed. Without --url and --token-file, BERTH_URL and
 BERTH_TOKEN or the login say where it goes and as whom.

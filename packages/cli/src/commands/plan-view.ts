@@ -1,4 +1,4 @@
-import type { Tenant, TenantPlan } from '@berth/shared/api/schemas';
+import type { Change, Tenant, TenantPlan } from '@berth/shared/api/schemas';
 import { unreachable } from '@berth/shared/domain/errors';
 import { findingLines } from '../output/errors.ts';
 import type { Output } from '../output/output.ts';
@@ -12,11 +12,7 @@ export function planView(
 ): string {
   const { style } = output;
   const lines: string[] = [];
-  for (const change of plan.changes) {
-    const before = shown(change.before, style.red, style);
-    const after = shown(change.after, style.green, style);
-    lines.push(`  ${clean(change.path)}: ${before} → ${after}`);
-  }
+  for (const change of plan.changes) lines.push(`  ${changeLine(change, style)}`);
   if (plan.warnings.length > 0) lines.push(style.yellow(findingLines('warning', plan.warnings)));
   switch (plan.effect) {
     case 'none':
@@ -44,6 +40,13 @@ export function planView(
   }
   plan.steps.forEach((step, index) => lines.push(`  ${style.dim(`${index + 1}.`)} ${clean(step.title)}`));
   return lines.join('\n');
+}
+
+/** `path: before → after`. */
+export function changeLine(change: Change, style: Style): string {
+  const before = shown(change.before, style.red, style);
+  const after = shown(change.after, style.green, style);
+  return `${clean(change.path)}: ${before} → ${after}`;
 }
 
 function shown(value: string | null, paint: (text: string) => string, style: Style): string {

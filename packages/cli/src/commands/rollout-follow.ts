@@ -1,0 +1,249 @@
+import type { Rollout, RolloutTenant } from '@berth/shared/api/rollouts';
+import type { Event } from '@berth/shared/api/schemas';
+import { BerthError } from '@berth/shared/domain/errors';
+import { isOver, RolloutState, TenantProgress, WaveState } from '@berth/shared/domain/rollout';
+import { z } from 'zod';
+import type { Context } from '../context.ts';
+import { Ended, EXIT } from '../exit-codes.ts';
+import { duration, timestamp } from '../output/format.ts';
+import { createScreen, type Screen } from '../output/screen.ts';
+import { clean, type Style } from '../output/style.ts';
+import { watchRollout } from '../rollout-watch.ts';
+import { allPages } from './pages.ts';
+import { countsText, names, rolloutView, stateLine, tenantsTable, wavesTable } from './rollout-view.ts';
+import {
+  asksFor,
+  progressText,
+  stateText,
+  waveStateText,
+  whyOf,
+  whyOfTenant,
+  whyOfWave,
+} from './rollout-words.ts';
+
+/** `rest`: until it is over or waits for a person or a window; `over`: until it is over. */
+export type FollowTo = 'rest' | 'over';
+
+/**
+ * Shows a rollout as it goes: a table that is redrawn on a terminal, a line per change elsewhere, JSON lines with --json
+ * (each an event, or the rollout when its state changed). Throws Ended(1) when it was halted, rolled back or aborted, or
+ * when `to` is `rest` and it is not known how it goes on since the watching ended.
+ */
+export async function followRollout(context: Context, first: Rollout, to: FollowTo): Promise<void> {
+  const { output, signal } = context;
+  const show =
+    output.format === 'json'
+      ? jsonLines(context)
+      : output.stdout.isTTY === true
+        ? liveTable(context)
+        : changeLines(context);
+  const rests = (rollout: Rollout): boolean =>
+    isOver(rollout.state) || (to === 'rest' && waitsForSomebody(rollout));
+  let rollout = first;
+  try {
+    for await (const news of watchRollout({
+      api: context.api(),
+      rollout: first,
+      until: rests,
+      signal,
+      clock: context.clock,
+    })) {
+      if (news.kind === 'rollout') rollout = news.rollout;
+      await show.take(news.kind === 'event' ? news.event : null, rollout);
+    }
+  } finally {
+    show.close();
+  }
+  if (signal.aborted) {
+    output.print(`No longer watching; the rollout goes on. See: berth rollout status ${rollout.rollout}`);
+    if (to === 'rest') throw new Ended(EXIT.failed);
+    return;
+  }
+  sayEnd(context, rollout);
+  if (endedBadly(rollout)) throw new Ended(EXIT.failed);
+}
+
+function waitsForSomebody(rollout: Rollout): boolean {
+  const { kind } = rollout.state;
+  return kind === 'paused' || kind === 'waiting' || (kind === 'running' && asksFor(rollout) !== undefined);
+}
+
+function endedBadly({ state }: Rollout): boolean {
+  return state.kind === 'paused' || state.kind === 'rolled-back' || state.kind === 'aborted';
+}
+
+/** How it stands when nothing more is watched, and what can be done. */
+function sayEnd({ output, clock }: Context, rollout: Rollout): void {
+  const { style } = output;
+  const { rollout: id, state } = rollout;
+  const took = duration((rollout.endedAt ?? clock.now()) - rollout.createdAt);
+  const sign = endedBadly(rollout) ? style.red('✗') : state.kind === 'completed' ? style.green('✓') : '…';
+  const why = whyOf(state);
+  const wave = asksFor(rollout);
+  output.print(
+    `${sign} rollout ${id} of ${rollout.app} to release ${rollout.to}: ${stateText(state, style)}${why === null ? '' : `: ${why}`} (${took})`,
+  );
+  output.print(`  ${countsText(rollout)}`);
+  if (state.kind === 'running' && wave !== undefined)
+    output.print(
+      `  wave ${wave.wave} asks for approval${whyOfWave(wave.state) === null ? '' : `: ${whyOfWave(wave.state)}`}\n  Let it begin: berth rollout approve ${id}`,
+    );
+  if (state.kind === 'paused')
+    output.print(
+      `  What failed: berth rollout status ${id}\n  Then one of: berth rollout resume ${id}, retry ${id}, rollback ${id}, abort ${id}`,
+    );
+  if (state.kind === 'waiting') output.print(`  Follow it to its end: berth rollout watch ${id}`);
+}
+
+interface Shower {
+  take(event: Event | null, rollout: Rollout): Promise<void>;
+  close(): void;
+}
+
+function jsonLines({ output }: Context): Shower {
+  let told = '';
+  return {
+    take: (event, rollout) => {
+      if (event !== null) {
+        output.jsonLine(event);
+        return Promise.resolve();
+      }
+      const key = standing(rollout);
+      if (key !== told) output.jsonLine(rollout);
+      told = key;
+      return Promise.resolve();
+    },
+    close: () => {},
+  };
+}
+
+/** All of a rollout that makes a line of its own when it changes; counts follow from the events. */
+function standing({ state, held, wave, waves }: Rollout): string {
+  return JSON.stringify([state, held, wave, waves.map((one) => [one.state, one.traffic?.verdict])]);
+}
+
+function changeLines({ output, clock }: Context): Shower {
+  let held: string | null = null;
+  let begun = false;
+  return {
+    take: (event, rollout) => {
+      if (event !== null) output.print(rolloutEventLine(event, output.style));
+      else if (!begun)
+        output.print(
+          `rollout ${rollout.rollout} of ${rollout.app} to release ${rollout.to}: ${stateLine(rollout, output.style)}`,
+        );
+      if (rollout.held !== held && rollout.held !== null)
+        output.print(`${output.style.dim(timestamp(clock.now()))}  held: ${clean(rollout.held)}`);
+      held = rollout.held;
+      begun = true;
+      return Promise.resolve();
+    },
+    close: () => {},
+  };
+}
+
+const StateDetails = z.object({ state: RolloutState });
+const WaveDetails = z.object({ wave: z.number(), state: WaveState });
+const TenantDetails = z.object({ wave: z.number(), progress: TenantProgress });
+
+/** One event of a rollout as one line: when, who, what, why. */
+export function rolloutEventLine(event: Event, style: Style): string {
+  const when = style.dim(timestamp(event.at));
+  const line = (who: string, what: string, why: string | null): string =>
+    `${when}  ${who}  ${what}${why === null ? '' : `: ${why.replaceAll('\n', ' ')}`}`;
+  const tenant = TenantDetails.safeParse(event.details);
+  if (event.kind === 'rollout.tenant' && tenant.success) {
+    const { wave, progress } = tenant.data;
+    return line(
+      `wave ${wave}  ${clean(event.tenant ?? '')}`,
+      progressText(progress, style),
+      whyOfTenant(progress),
+    );
+  }
+  const wave = WaveDetails.safeParse(event.details);
+  if (event.kind === 'rollout.wave' && wave.success)
+    return line(`wave ${wave.data.wave}`, waveStateText(wave.data.state, style), whyOfWave(wave.data.state));
+  const state = StateDetails.safeParse(event.details);
+  if (event.kind === 'rollout.state' && state.success)
+    return line('rollout', stateText(state.data.state, style), whyOf(state.data.state));
+  return line('rollout', clean(event.message).replaceAll('\n', ' '), null);
+}
+
+/** Tenants in the table at most; a terminal has only so many lines. */
+const MOST_ROWS = 12;
+/** Tenants are asked for again after so many times of what asking took, so that a large wave costs little. */
+const REST_FACTOR = 10;
+
+function liveTable(context: Context): Shower {
+  const { output, clock, signal } = context;
+  const api = context.api();
+  const screen: Screen = createScreen(output.stdout);
+  let tenants: readonly RolloutTenant[] = [];
+  let wave = 0;
+  let due = -Infinity;
+  const look = async (rollout: Rollout): Promise<void> => {
+    const began = clock.now();
+    if (began < due && wave === rollout.wave) return;
+    wave = rollout.wave;
+    // A rollback touches every wave; otherwise only the one under way changes.
+    const query = rollout.state.kind === 'rolling-back' || wave < 1 ? {} : { wave };
+    try {
+      tenants = await allPages((page) =>
+        api.rolloutTenants({ params: { rollout: rollout.rollout }, query: { ...page, ...query } }, signal),
+      );
+    } catch (thrown) {
+      // The table is a courtesy: the watch itself says when nobody answers.
+      if (!signal.aborted && !(thrown instanceof BerthError)) throw thrown;
+    }
+    due = clock.now() + REST_FACTOR * (clock.now() - began);
+  };
+  return {
+    take: async (event, rollout) => {
+      if (event !== null) {
+        const progress = TenantDetails.safeParse(event.details).data?.progress;
+        if (progress?.kind === 'failed' || progress?.kind === 'stuck')
+          screen.say(rolloutEventLine(event, output.style));
+        return;
+      }
+      await look(rollout);
+      screen.draw(frame(rollout, tenants, output.style, clock.now()));
+    },
+    close: () => screen.clear(),
+  };
+}
+
+function frame(rollout: Rollout, tenants: readonly RolloutTenant[], style: Style, now: number): string {
+  const took = style.dim(duration((rollout.endedAt ?? now) - rollout.createdAt));
+  const lines = [
+    `${style.bold(`rollout ${rollout.rollout}`)}  ${rollout.app} to release ${rollout.to}  ${stateLine(rollout, style)}  ${took}`,
+    countsText(rollout),
+  ];
+  if (rollout.held !== null) lines.push(style.yellow(`held: ${clean(rollout.held)}`));
+  const baking = rollout.waves.flatMap(({ wave, state }) =>
+    state.kind === 'baking'
+      ? [`wave ${wave} is watched for another ${duration(Math.max(0, state.until - now))}`]
+      : [],
+  );
+  lines.push(...baking, '', wavesTable(rollout, style));
+  const underWay = tenants.filter(
+    ({ progress }) => progress.kind === 'moving' || progress.kind === 'returning',
+  );
+  const table = tenantsTable(underWay, style, now, MOST_ROWS);
+  if (table !== null) lines.push('', table);
+  const skipped = tenants.filter(({ progress }) => progress.kind === 'skipped');
+  if (skipped.length > 0) lines.push('', `skipped: ${names(skipped.map((one) => one.tenant))}`);
+  return lines.join('\n');
+}
+
+/** A rollout with the tenants somebody has to know of, for `status`. */
+export function statusView(
+  rollout: Rollout,
+  tenants: readonly RolloutTenant[],
+  style: Style,
+  now: number,
+): string {
+  const table = tenantsTable(tenants, style, now, 50);
+  return table === null
+    ? rolloutView(rollout, style, now)
+    : `${rolloutView(rollout, style, now)}\n\n${table}`;
+}

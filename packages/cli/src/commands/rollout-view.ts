@@ -1,0 +1,174 @@
+import type { Rollout, RolloutPlan, RolloutTenant } from '@berth/shared/api/rollouts';
+import type { RolloutPolicy } from '@berth/shared/domain/rollout';
+import { waveText } from '@berth/shared/domain/waves-text';
+import { duration, timestamp } from '../output/format.ts';
+import { clean, type Style } from '../output/style.ts';
+import { fields, table } from '../output/table.ts';
+import { changeLine } from './plan-view.ts';
+import {
+  errorsText,
+  p95Text,
+  progressText,
+  stateText,
+  totalOf,
+  verdictText,
+  waveStateText,
+  whyOf,
+  whyOfTenant,
+  whyOfWave,
+} from './rollout-words.ts';
+
+/** The waves of a plan with their tenants; up to `most` of each wave one by one, with what changes. */
+export function rolloutPlanView(plan: RolloutPlan, style: Style, most: number): string {
+  const moved = plan.waves.reduce((sum, wave) => sum + wave.tenants.length, 0);
+  const lines = [
+    `${style.bold(plan.app)} to release ${plan.to}: ${count(moved, 'tenant')} in ${count(plan.waves.length, 'wave')}`,
+  ];
+  plan.waves.forEach((wave, index) => {
+    const { spec, tenants } = wave;
+    const asks = spec.approval === 'ask' ? style.yellow(', asks for approval') : '';
+    lines.push(
+      '',
+      `wave ${index + 1}  ${waveText({ ...spec, approval: 'none' })}  ${count(tenants.length, 'tenant')}${asks}`,
+    );
+    /** Whose changes were shown, by what they are: most tenants of an app change alike. */
+    const shown = new Map<string, string>();
+    for (const one of tenants.slice(0, most)) {
+      const now = one.now.kind === 'skipped' ? `  ${progressText(one.now, style)}` : '';
+      lines.push(
+        `  ${one.tenant}  ${style.dim(one.hostName)}  release ${one.fromRelease} → ${plan.to}${now}`,
+      );
+      if (one.error !== null) lines.push(`    ${style.red(`would fail: ${clean(one.error)}`)}`);
+      if (one.changes === null || one.changes.length === 0) continue;
+      const changes = one.changes.map((change) => `    ${changeLine(change, style)}`).join('\n');
+      const like = shown.get(changes);
+      lines.push(like === undefined ? changes : style.dim(`    the same changes as ${like}`));
+      if (like === undefined) shown.set(changes, one.tenant);
+    }
+    const rest = tenants.slice(most);
+    if (rest.length > 0)
+      lines.push(style.dim(`  and ${rest.length} more: ${names(rest.map((one) => one.tenant))}`));
+    const failing = rest.filter((one) => one.error !== null);
+    if (failing.length > 0) lines.push(style.red(`  would fail: ${names(failing.map((one) => one.tenant))}`));
+  });
+  if (plan.untouched.length > 0) lines.push('', `untouched: ${names(plan.untouched)}`);
+  if (plan.warnings.length > 0) lines.push('');
+  for (const warning of plan.warnings) lines.push(style.yellow(`warning: ${clean(warning)}`));
+  return lines.join('\n');
+}
+
+/** What a rollout keeps to, in one line. */
+export function policyText(policy: RolloutPolicy): string {
+  const { traffic } = policy;
+  return [
+    `bake ${duration(policy.bakeMs)}`,
+    `at most ${policy.perHost} at once on a host and ${policy.atOnce} in all`,
+    `${policy.maxFailures} may fail, then ${policy.onFailure}`,
+    `5xx may rise by ${Number((traffic.errorRate * 100).toFixed(3))}%`,
+    `p95 may grow ${traffic.latencyFactor} times and ${traffic.latencyMs} ms`,
+  ].join(', ');
+}
+
+/** A rollout as it stands: its state, what holds it, and its waves. */
+export function rolloutView(rollout: Rollout, style: Style, now: number): string {
+  const rows: [string, string][] = [
+    ['rollout', `${style.bold(String(rollout.rollout))}, ${rollout.app} to release ${rollout.to}`],
+    ['state', stateLine(rollout, style)],
+  ];
+  if (rollout.held !== null) rows.push(['held', style.yellow(clean(rollout.held))]);
+  rows.push(
+    ['tenants', countsText(rollout)],
+    ['failures', `${rollout.failures} of ${rollout.policy.maxFailures} allowed`],
+    ['policy', policyText(rollout.policy)],
+    ['started', `${timestamp(rollout.createdAt)} by ${clean(rollout.startedBy)}`],
+    [rollout.endedAt === null ? 'so far' : 'took', duration((rollout.endedAt ?? now) - rollout.createdAt)],
+  );
+  return `${fields(rows, style)}\n\n${wavesTable(rollout, style)}`;
+}
+
+export function stateLine(rollout: Rollout, style: Style): string {
+  const why = whyOf(rollout.state);
+  return `${stateText(rollout.state, style)}${why === null ? '' : `: ${why}`}`;
+}
+
+export function wavesTable(rollout: Rollout, style: Style): string {
+  const rows = rollout.waves.map(({ wave, spec, state, counts, traffic }) => {
+    const bad = counts.failed + counts.returned + counts.stuck;
+    const notes = [traffic === null ? null : verdictText(traffic.verdict, style), whyOfWave(state)];
+    return [
+      String(wave),
+      waveText({ ...spec, approval: 'none' }),
+      waveStateText(state, style),
+      `${counts.live + counts.moved} of ${totalOf(counts)}`,
+      String(counts.moving + counts.returning),
+      bad === 0 ? '0' : style.red(String(bad)),
+      counts.skipped === 0 ? '0' : style.yellow(String(counts.skipped)),
+      errorsText(traffic),
+      p95Text(traffic),
+      notes.filter((note) => note !== null).join('; '),
+    ];
+  });
+  const head = [
+    'WAVE',
+    'WHO',
+    'STATE',
+    'SERVE IT',
+    'UNDER WAY',
+    'FAILED',
+    'SKIPPED',
+    '5XX',
+    'P95',
+    'TRAFFIC',
+  ];
+  return table(head, rows, style);
+}
+
+/** The tenants somebody has to know of: under way, failed, gone back, skipped. Null when there are none. */
+export function tenantsTable(
+  tenants: readonly RolloutTenant[],
+  style: Style,
+  now: number,
+  most: number,
+): string | null {
+  const told = tenants.filter(({ progress }) => !['pending', 'live', 'moved'].includes(progress.kind));
+  if (told.length === 0) return null;
+  const rows = told.slice(0, most).map((one) => {
+    const { progress } = one;
+    const since = 'since' in progress ? progress.since : 'at' in progress ? progress.at : null;
+    return [
+      one.tenant,
+      String(one.wave),
+      one.hostName,
+      progressText(progress, style),
+      since === null ? '' : duration(now - since),
+      one.step === null ? '' : clean(one.step),
+      errorsText(one.traffic),
+      p95Text(one.traffic),
+      [one.traffic === null ? null : verdictText(one.traffic.verdict, style), whyOfTenant(progress)]
+        .filter((note) => note !== null)
+        .join('; ')
+        .replaceAll('\n', ' '),
+    ];
+  });
+  const head = ['TENANT', 'WAVE', 'HOST', 'STATE', 'FOR', 'STEP', '5XX', 'P95', 'WHY'];
+  const more = told.length > most ? `\n${style.dim(`and ${told.length - most} more`)}` : '';
+  return `${table(head, rows, style)}${more}`;
+}
+
+export function countsText({ counts }: Rollout): string {
+  const total = totalOf(counts);
+  const parts = [`${counts.live + counts.moved} of ${total} serve it`];
+  for (const kind of ['moving', 'returning', 'failed', 'returned', 'stuck', 'skipped', 'pending'] as const)
+    if (counts[kind] > 0) parts.push(`${counts[kind]} ${kind}`);
+  return parts.join(', ');
+}
+
+/** Names, the first dozen of them. */
+export function names(all: readonly string[], most = 12): string {
+  const first = all.slice(0, most).join(', ');
+  return all.length > most ? `${first} and ${all.length - most} more` : first;
+}
+
+export function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,506 @@
+import type { Rollout, RolloutPlan } from '@berth/shared/api/rollouts';
+import type { Event } from '@berth/shared/api/schemas';
+import { BerthError } from '@berth/shared/domain/errors';
+import { RolloutPolicy } from '@berth/shared/domain/rollout';
+import { afterEach, describe, expect, test } from 'vitest';
+import { fakeApi, type Answers } from './support/fake-api.ts';
+import {
+  completed,
+  counts,
+  rolloutEvent,
+  rolloutShown,
+  rolloutTenant,
+  traffic,
+  waveView,
+} from './support/rollouts.ts';
+import { run } from './support/run.ts';
+
+let fake: Awaited<ReturnType<typeof fakeApi>>;
+afterEach(async () => {
+  await fake.close();
+});
+const serve = async (answers: Answers): Promise<void> => {
+  fake = await fakeApi(answers);
+};
+const berth = (line: string, more: readonly string[] = []) => run(fake.url, [...line.split(' '), ...more]);
+const linesOf = (text: string): unknown[] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown);
+
+const planned = (tenant: string, change: Partial<RolloutPlan['waves'][number]['tenants'][number]> = {}) => ({
+  tenant,
+  host: 'h_0123456789abcdef',
+  hostName: 'box',
+  fromRelease: 12,
+  now: { kind: 'pending' as const },
+  changes: [{ path: 'services.web.image', before: 'shop:1', after: 'shop:2' }],
+  error: null,
+  ...change,
+});
+const plan: RolloutPlan = {
+  app: 'shop',
+  to: 13,
+  waves: [
+    {
+      spec: { target: { kind: 'share', percent: 50 }, approval: 'none' },
+      tenants: [planned('acme'), planned('globex', { now: { kind: 'skipped', reason: 'offline' } })],
+    },
+    {
+      spec: { target: { kind: 'share', percent: 100 }, approval: 'ask' },
+      tenants: [planned('initech', { error: 'VERSION is not set.', changes: null })],
+    },
+  ],
+  untouched: ['umbrella'],
+  warnings: ['The migration of release 13 is irreversible.'],
+};
+
+describe('rollout plan', () => {
+  test('shows the waves with their tenants and what changes for each', async () => {
+    await serve({ planRollout: () => plan });
+    const { code, out } = await berth('rollout plan shop --to 13 --waves 50%,100%:approve');
+    expect(code).toBe(0);
+    expect(out).toBe(
+      [
+        'shop to release 13: 3 tenants in 2 waves',
+        '',
+        'wave 1  50%  2 tenants',
+        '  acme  box  release 12 → 13',
+        '    services.web.image: shop:1 → shop:2',
+        '  globex  box  release 12 → 13  skipped: its host is offline',
+        '    the same changes as acme',
+        '',
+        'wave 2  100%  1 tenant, asks for approval',
+        '  initech  box  release 12 → 13',
+        '    would fail: VERSION is not set.',
+        '',
+        'untouched: umbrella',
+        '',
+        'warning: The migration of release 13 is irreversible.',
+        '',
+      ].join('\n'),
+    );
+    expect(fake.askedOf('planRollout')[0]?.body).toMatchObject({ app: 'shop', to: 13, changesOf: 20 });
+  });
+
+  test('is one document with --json', async () => {
+    await serve({ planRollout: () => plan });
+    const { out } = await berth('rollout plan shop --to 13 --json --changes 0');
+    expect(JSON.parse(out)).toEqual(plan);
+    expect(fake.askedOf('planRollout')[0]?.body).toMatchObject({ changesOf: 0 });
+  });
+});
+
+describe('rollout start', () => {
+  const answers = (end: Rollout): Answers => ({
+    planRollout: () => plan,
+    startRollout: () => rolloutShown(),
+    showRollout: () => end,
+  });
+
+  test('without options keeps to the policy that is the default, in waves of 5, 25 and 100 %', async () => {
+    await serve(answers(completed()));
+    expect((await berth('rollout start shop --to 13 -y')).code).toBe(0);
+    expect(fake.askedOf('startRollout')[0]?.body).toEqual({
+      app: 'shop',
+      to: 13,
+      whenBusy: 'refuse',
+      policy: RolloutPolicy.parse({
+        waves: [5, 25, 100].map((percent) => ({ target: { kind: 'share', percent } })),
+      }),
+    });
+  });
+
+  test('hands over everything that was asked for', async () => {
+    await serve(answers(completed()));
+    const line =
+      'rollout start shop --to 13 --waves canary,10,100%:approve --bake 5m --max-failures 2 --on-failure rollback ' +
+      '--per-host 3 --at-once 30 --order tier=free,tier=pro --error-budget 0.5% --latency-factor 2.5 ' +
+      '--latency-slack 20ms --min-requests 10 --move-timeout 1h --queue -y --no-follow';
+    const { code, out } = await berth(line);
+    expect(code).toBe(0);
+    expect(out).toContain('Rollout 7 has begun. Watch it: berth rollout watch 7');
+    expect(fake.askedOf('showRollout')).toEqual([]);
+    expect(fake.askedOf('startRollout')[0]?.body).toEqual({
+      app: 'shop',
+      to: 13,
+      whenBusy: 'queue',
+      policy: {
+        waves: [
+          { target: { kind: 'tag', tag: 'canary' }, approval: 'none' },
+          { target: { kind: 'count', count: 10 }, approval: 'none' },
+          { target: { kind: 'share', percent: 100 }, approval: 'ask' },
+        ],
+        bakeMs: 300_000,
+        maxFailures: 2,
+        onFailure: 'rollback',
+        perHost: 3,
+        atOnce: 30,
+        order: ['tier=free', 'tier=pro'],
+        traffic: { errorRate: 0.005, latencyFactor: 2.5, latencyMs: 20, minRequests: 10 },
+        moveTimeoutMs: 3_600_000,
+      },
+    });
+  });
+
+  test('refuses what cannot be read with a sentence about it, before anything is asked of anyone', async () => {
+    await serve({});
+    const refused: readonly (readonly [string, string])[] = [
+      ['--waves 25%,5%', '--waves: Shares are cumulative and must rise: 5% comes after 25%.'],
+      ['--waves 101%', '--waves: "101%" is no share: it must be at least 0.001% and at most 100%.'],
+      ['--bake soon', '--bake must be a time such as 30s, 5m or 2h, not "soon".'],
+      ['--bake 2d', '--bake: Too big: expected number to be <=86400000.'],
+      ['--error-budget 2', '--error-budget must be a share such as 2% or 0.5%, not "2".'],
+      ['--error-budget 101%', '--error-budget must be a share such as 2% or 0.5%, not "101%".'],
+      ['--latency-factor 0.5', '--latency-factor must be a number of at least 1, not "0.5".'],
+      ['--max-failures x', '--max-failures must be a whole number of at least 0, not "x".'],
+      ['--on-failure explode', '--on-failure: Invalid option: expected one of "pause"|"rollback".'],
+      ['--order Tier', '--order "Tier": a tag is a word'],
+      ['--per-host 101', '--per-host: Too big: expected number to be <=100.'],
+    ];
+    for (const [option, sentence] of refused) {
+      const { code, err } = await berth(`rollout start shop --to 13 -y ${option}`);
+      expect(err).toContain(sentence);
+      expect(code).toBe(2);
+    }
+    expect((await berth('rollout start shop -y')).code).toBe(2);
+    expect(fake.calls).toEqual([]);
+  });
+
+  test('shows the plan and asks; where nobody can be asked it starts nothing', async () => {
+    await serve(answers(completed()));
+    const { code, out, err } = await berth('rollout start shop --to 13');
+    expect(code).toBe(2);
+    expect(out).toContain('wave 2  100%  1 tenant, asks for approval');
+    expect(out).toContain('warning: The migration of release 13 is irreversible.');
+    expect(err).toContain('Start this rollout of shop? Nobody can be asked here.');
+    expect(fake.askedOf('startRollout')).toEqual([]);
+  });
+
+  test('follows it to its end, a line for each change', async () => {
+    await serve(answers(completed()));
+    fake.emit(rolloutEvent('rollout.wave', { wave: 1, state: { kind: 'baking', since: 1, until: 2 } }));
+    const problem = { code: 'health_failed', message: 'web never became healthy' };
+    fake.emit(
+      rolloutEvent(
+        'rollout.tenant',
+        { wave: 1, progress: { kind: 'failed', generation: 2, at: 1, problem, stays: null } },
+        'acme',
+      ),
+    );
+    const { code, out } = await berth('rollout start shop --to 13 -y');
+    expect(code).toBe(0);
+    expect(out.slice(out.indexOf('rollout 7 of'))).toBe(
+      [
+        'rollout 7 of shop to release 13: running',
+        '1970-01-01 00:16:40  wave 1  baking',
+        '1970-01-01 00:16:40  wave 1  acme  failed: web never became healthy',
+        '✓ rollout 7 of shop to release 13: completed (60 s)',
+        '  2 of 2 serve it',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test.each([
+    ['halted', { kind: 'paused', by: 'failure', reason: '2 failed' }, 1],
+    ['rolled back', { kind: 'rolled-back', reason: '2 failed' }, 1],
+    ['aborted', { kind: 'aborted', reason: 'no' }, 1],
+    ['waiting', { kind: 'waiting' }, 0],
+  ] as const)('ends with its exit code when it is %s', async (words, state, exit) => {
+    await serve(answers(rolloutShown({ state })));
+    const { code, out } = await berth('rollout start shop --to 13 -y');
+    expect(out).toContain(`rollout 7 of shop to release 13: ${words}`);
+    expect(code).toBe(exit);
+  });
+
+  test('ends where a wave asks for approval, and says how to give it', async () => {
+    const wave = waveView(2, 100, { state: { kind: 'awaiting-approval', why: 'as asked for' } });
+    await serve(answers(rolloutShown({ waves: [wave] })));
+    const { code, out } = await berth('rollout start shop --to 13 -y');
+    expect(out).toContain('wave 2 asks for approval: as asked for\n  Let it begin: berth rollout approve 7');
+    expect(code).toBe(0);
+  });
+
+  test('that is refused, not allowed or not heard ends with 1, 4 and 3', async () => {
+    await serve({
+      planRollout: () => plan,
+      startRollout: () => {
+        throw new BerthError('conflict', 'The app shop has rollout 6 already.');
+      },
+    });
+    const { code, err } = await berth('rollout start shop --to 13 -y');
+    expect([code, err]).toEqual([1, 'error: The app shop has rollout 6 already.\n']);
+    await fake.close();
+    await serve({
+      planRollout: () => {
+        throw new BerthError('forbidden', 'No.');
+      },
+    });
+    expect((await berth('rollout start shop --to 13 -y')).code).toBe(4);
+    await fake.close();
+    expect((await berth('rollout start shop --to 13 -y')).code).toBe(3);
+  });
+});
+
+describe('rollout watch', () => {
+  test('is JSON lines: the rollout when its state changed, and each event once', async () => {
+    const events: Event[] = [];
+    /** Each look is followed by an event, half of which no open stream brings. */
+    const next = (how: (event: Event) => void): void => {
+      const event = rolloutEvent('rollout.tenant', { wave: 1, progress: { kind: 'pending' } }, 'acme');
+      events.push(event);
+      how(event);
+    };
+    let asked = 0;
+    await serve({
+      showRollout: () => {
+        asked += 1;
+        if (asked === 2) fake.cut();
+        next(asked % 2 === 0 ? fake.emitUnseen : fake.emit);
+        return asked < 4 ? rolloutShown({ updatedAt: asked }) : completed();
+      },
+    });
+    next(fake.emit);
+    const { code, out } = await berth('rollout watch 7 --json');
+    expect(code).toBe(0);
+    const lines = linesOf(out);
+    expect(lines.filter((line) => line instanceof Object && 'kind' in line)).toEqual(events);
+    expect(lines.filter((line) => line instanceof Object && 'state' in line)).toEqual([
+      rolloutShown({ updatedAt: 1 }),
+      completed(),
+    ]);
+  });
+
+  test('of an app is that of its newest, goes on while it is paused, and says what holds it', async () => {
+    const paused = rolloutShown({ state: { kind: 'paused', by: 'operator', reason: 'lunch' } });
+    const held = rolloutShown({ held: 'shop is frozen: black friday' });
+    const states = [paused, held, completed()];
+    await serve({
+      listRollouts: () => ({ items: [paused], next: '7' }),
+      showRollout: () => {
+        fake.emit(rolloutEvent('rollout.state', { state: paused.state }));
+        return states.shift() ?? completed();
+      },
+    });
+    const { code, out } = await berth('rollout watch shop');
+    expect(code).toBe(0);
+    expect(fake.askedOf('listRollouts')[0]?.query).toEqual({ app: 'shop', limit: '1' });
+    expect(out).toContain('rollout 7 of shop to release 13: paused: lunch\n');
+    expect(out).toContain('held: shop is frozen: black friday\n');
+    expect(out).toContain('✓ rollout 7 of shop to release 13: completed');
+  });
+
+  test('on a terminal draws waves, tenants under way with their step, and rates before and after, in place', async () => {
+    const looked = {
+      before: traffic(100, 50),
+      after: traffic(100, 300, 12),
+      verdict: { kind: 'bad' as const, why: 'errors rose by 12%' },
+    };
+    const now = rolloutShown({ waves: [waveView(1, 50, { traffic: looked }), waveView(2, 100)] });
+    let asked = 0;
+    await serve({
+      showRollout: () => {
+        asked += 1;
+        fake.emit(rolloutEvent('rollout.wave', { wave: 1, state: { kind: 'moving', since: 1 } }));
+        return asked < 3 ? now : completed();
+      },
+      rolloutTenants: () => ({
+        items: [
+          rolloutTenant('acme', {
+            progress: { kind: 'moving', generation: 2, since: Date.now() - 3000 },
+            step: 'wait until web is healthy',
+          }),
+          rolloutTenant('globex', { progress: { kind: 'skipped', reason: 'window' } }),
+        ],
+        next: null,
+      }),
+    });
+    const { code, out } = await run(fake.url, ['rollout', 'watch', '7'], { tty: 'terminal' });
+    expect(code).toBe(0);
+    // The terminal of this test is 60 columns wide, so that each line is cut there.
+    const frame = out.split('\u001b[J')[0] ?? '';
+    expect(frame).toMatch(/rollout 7.*shop to release 13.*running/);
+    expect(frame).toMatch(/acme +1 +box +moving +3\.\d s +wait unt/);
+    expect(frame).toContain('skipped: globex');
+    expect(out).toContain('\u001b[J');
+    expect(out.trimEnd().split('\n').slice(-2).join('\n')).toMatch(/completed.*\n {2}2 of 2 serve it/);
+    expect(fake.askedOf('rolloutTenants')[0]?.query).toEqual({ limit: '1000', wave: '1' });
+  });
+
+  test('that is ended by Ctrl-C leaves the rollout alone', async () => {
+    const stop = new AbortController();
+    await serve({
+      showRollout: () => {
+        if (fake.askedAfter.length > 0) stop.abort();
+        return rolloutShown();
+      },
+    });
+    const { code, out } = await run(fake.url, ['rollout', 'watch', '7'], { signal: stop.signal });
+    expect(out).toContain('No longer watching; the rollout goes on. See: berth rollout status 7');
+    expect(code).toBe(0);
+    expect(new Set(fake.calls.map((call) => call.route))).toEqual(new Set(['showRollout']));
+  });
+});
+
+describe('rollout list, status, history', () => {
+  const looked = {
+    before: traffic(1000, 50, 4),
+    after: traffic(100, 300, 12),
+    verdict: { kind: 'bad' as const, why: 'errors rose from 0.4% to 12%' },
+  };
+  const halted = rolloutShown({
+    state: { kind: 'paused', by: 'failure', reason: 'acme failed' },
+    waves: [
+      waveView(1, 50, {
+        state: { kind: 'failed', at: 1, why: 'too many errors' },
+        counts: counts({ failed: 1, live: 1 }),
+        traffic: looked,
+      }),
+      waveView(2, 100, {
+        traffic: { ...looked, verdict: { kind: 'not-judged', why: 'only 3 requests' } },
+      }),
+    ],
+    counts: counts({ failed: 1, live: 1, pending: 1 }),
+    failures: 1,
+    endedAt: 121_000,
+  });
+
+  test('list is one line each, newest first', async () => {
+    await serve({ listRollouts: () => ({ items: [halted], next: null }) });
+    const { out } = await berth('rollout list shop');
+    expect(out).toBe(
+      'ID  APP   TO  STATE   WAVE    SERVE IT  FAILURES  STARTED              TOOK\n' +
+        '7   shop  13  halted  1 of 2  1 of 3    1         1970-01-01 00:00:01  2 min\n',
+    );
+    expect(fake.askedOf('listRollouts')[0]?.query).toEqual({ app: 'shop', limit: '50' });
+    expect(JSON.parse((await berth('rollout list --json')).out)).toEqual({ items: [halted] });
+  });
+
+  test('history says who, when, what, how long, and why it stopped', async () => {
+    await serve({ listRollouts: () => ({ items: [halted], next: null }) });
+    const { out } = await berth('rollout history shop');
+    expect(out).toBe(
+      'WHEN                 WHO        WHAT                       TOOK   HOW IT ENDED\n' +
+        '1970-01-01 00:00:01  token:t_1  7: release 13 by 50%,100%  2 min  halted: acme failed\n',
+    );
+  });
+
+  test('status shows the waves with their rates, and each tenant somebody has to know of', async () => {
+    const problem = { code: 'traffic_worse' as const, message: 'errors rose' };
+    await serve({
+      showRollout: () => halted,
+      rolloutTenants: () => ({
+        items: [
+          rolloutTenant('acme', {
+            progress: {
+              kind: 'failed',
+              generation: 2,
+              at: 1,
+              problem,
+              stays: 'its migration is irreversible.',
+            },
+            traffic: looked,
+          }),
+          rolloutTenant('globex', { progress: { kind: 'live', generation: 2, since: 1 } }),
+          rolloutTenant('initech', { wave: 2, progress: { kind: 'skipped', reason: 'pinned' } }),
+        ],
+        next: null,
+      }),
+    });
+    const { code, out } = await berth('rollout status 7');
+    expect(code).toBe(0);
+    expect(out).toContain('state     halted: acme failed');
+    expect(out).toContain('failures  1 of 0 allowed');
+    expect(out).toMatch(
+      /^1 +50% +failed +1 of 2 +0 +1 +0 +0\.4% → 12% +\d+ ms → \d+ ms +bad: errors rose from 0\.4% to 12%; too many errors$/m,
+    );
+    expect(out).toMatch(/^2 +100% +pending .* not judged: only 3 requests$/m);
+    expect(out).toMatch(
+      /^acme +1 +box +failed .*; errors rose It is not taken back: its migration is irreversible\.$/m,
+    );
+    expect(out).toMatch(/^initech +2 +box +skipped: it is pinned$/m);
+    expect(out).not.toContain('globex');
+    const both = JSON.parse((await berth('rollout status 7 --json')).out) as Record<string, unknown>;
+    expect(both).toMatchObject({ rollout: 7, tenants: [{ tenant: 'acme' }, {}, {}] });
+  });
+
+  test('an app without a rollout is told so', async () => {
+    await serve({ listRollouts: () => ({ items: [], next: null }) });
+    const { code, err } = await berth('rollout status shop');
+    expect(code).toBe(1);
+    expect(err).toBe(
+      'error: The app shop has no rollout yet. Start one: "berth rollout start shop --to RELEASE".\n',
+    );
+    expect((await berth('rollout list')).out).toContain('No rollouts yet.');
+  });
+});
+
+describe('rollout pause, resume, approve, retry, abort, rollback', () => {
+  const tenants = [
+    rolloutTenant('acme', { progress: { kind: 'moved', generation: 2, at: 1 } }),
+    rolloutTenant('globex', { progress: { kind: 'moving', generation: 2, since: 1 } }),
+    rolloutTenant('initech'),
+  ];
+
+  test.each([
+    ['pause', 'pauseRollout'],
+    ['resume', 'resumeRollout'],
+    ['approve', 'approveRollout'],
+    ['retry', 'retryRollout'],
+  ] as const)('%s is handed over with its reason', async (verb, route) => {
+    await serve({
+      listRollouts: () => ({ items: [rolloutShown()], next: null }),
+      [route]: () => rolloutShown({ state: { kind: 'paused', by: 'operator', reason: 'lunch' } }),
+    });
+    const { code, out } = await berth(`rollout ${verb} shop --reason lunch`);
+    expect(code).toBe(0);
+    expect(fake.askedOf(route)).toEqual([{ params: { rollout: '7' }, query: {}, body: { reason: 'lunch' } }]);
+    expect(out).toBe(
+      'rollout 7 of shop: paused: lunch\n  0 of 2 serve it, 1 moving, 1 pending\n  Watch it: berth rollout watch 7\n',
+    );
+    expect(JSON.parse((await berth(`rollout ${verb} shop --json`)).out)).toMatchObject({ rollout: 7 });
+  });
+
+  test('abort shows who goes back and who stays, and needs a yes', async () => {
+    await serve({
+      showRollout: () => rolloutShown(),
+      rolloutTenants: () => ({ items: tenants, next: null }),
+      abortRollout: () => rolloutShown({ state: { kind: 'aborted', reason: 'no' }, endedAt: 2 }),
+    });
+    const asked = await berth('rollout abort 7');
+    expect(asked.code).toBe(2);
+    expect(asked.out).toBe(
+      [
+        'Rollout 7 of shop to release 13:',
+        '  1 tenant under way, taken back to the release before: globex',
+        '  1 tenant moved, left on release 13: acme',
+        '  1 tenant not begun, left as they are: initech',
+        '',
+      ].join('\n'),
+    );
+    expect(fake.askedOf('abortRollout')).toEqual([]);
+    expect((await berth('rollout abort 7 -y')).code).toBe(0);
+    expect(fake.askedOf('abortRollout')[0]?.body).toEqual({});
+  });
+
+  test('rollback takes back all it moved, past an irreversible migration only when that is said', async () => {
+    await serve({
+      showRollout: () => rolloutShown(),
+      rolloutTenants: () => ({ items: tenants, next: null }),
+      rollbackRollout: () =>
+        rolloutShown({ state: { kind: 'rolling-back', scope: 'all', reason: 'asked for' } }),
+    });
+    const { code, out } = await berth('rollout rollback 7 -y --past-irreversible --reason', [
+      '5xx in checkout',
+    ]);
+    expect(code).toBe(0);
+    expect(out).toContain('  2 tenants taken back to the release before: acme, globex\n');
+    expect(out).toContain('rollout 7 of shop: rolling back: asked for\n');
+    expect(fake.askedOf('rollbackRollout')[0]?.body).toEqual({
+      reason: '5xx in checkout',
+      pastIrreversible: true,
+    });
+  });
+});
