@@ -32,9 +32,6 @@ export interface Instance {
 
 /** Starts both and waits until the host is online. Everything it leaves on the machine is taken away at the end. */
 export async function startInstance(bench: Bench, docker: DockerApi): Promise<Instance> {
-  for (const name of ['coordinator', 'agent'])
-    if (!existsSync(join(dist, `${name}.js`)))
-      throw new Error(`dist/${name}.js was not built: npm run build`);
   const home = await mkdtemp(join(tmpdir(), 'berth-bench-'));
   bench.defer('state', async () => {
     await unmountBelow(`${home}/`);
@@ -107,11 +104,14 @@ export async function startInstance(bench: Bench, docker: DockerApi): Promise<In
   };
 }
 
-async function startDaemon(
+/** Starts one of the built programs with the configuration `NAME.json` in `home`; ended with the bench. */
+export async function startDaemon(
   bench: Bench,
   home: string,
   name: 'coordinator' | 'agent',
-): Promise<{ pid: number; ready: unknown }> {
+): Promise<{ pid: number; ready: unknown; child: ChildProcess }> {
+  if (!existsSync(join(dist, `${name}.js`)))
+    throw new Error(`dist/${name}.js was not built: npm run build`);
   const log = openSync(join(home, `${name}.log`), 'a', 0o600);
   const child = spawn(
     process.execPath,
@@ -138,7 +138,7 @@ async function startDaemon(
       if (line !== undefined) resolve(JSON.parse(line));
     });
   });
-  return { pid: child.pid ?? 0, ready };
+  return { pid: child.pid ?? 0, ready, child };
 }
 
 /** BERTH_BENCH_PROF names a directory in which each daemon leaves a CPU profile when it ends. */
@@ -152,7 +152,7 @@ function environment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('BERTH_')));
 }
 
-async function endChild(child: ChildProcess): Promise<void> {
+export async function endChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, 'exit');
   child.kill('SIGTERM');

@@ -237,6 +237,7 @@ describe('two agents with one identity', () => {
     expect((await load.stop()).failed).toEqual([]);
     record.close();
     await twin.kill();
+    await clone.wipe();
     rmSync(dir, { recursive: true, force: true });
   });
 });

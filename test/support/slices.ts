@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { mountsBelow, unmountBelow } from '@berth/cli/local/mounts';
 import { isFree, slicesAt, usesOf } from '@berth/cli/local/ranges';
 import { removeAllOf, dockerAt, sharedSocket } from './docker.ts';
 import { run } from './processes.ts';
@@ -70,6 +71,7 @@ function sliceAt(number: number, free: () => void): Slice {
     free,
     async wipe() {
       endNginx(statePrefix);
+      await unmountRequests(statePrefix);
       await removeAllOf(dockerAt(sharedSocket()), agent);
       await run('nft', ['delete', 'table', 'inet', `berth_${agent}`]).catch(() => undefined);
       await run('ip', ['route', 'del', 'local', ranges.virtualCidr, 'dev', 'lo']).catch(() => undefined);
@@ -78,6 +80,11 @@ function sliceAt(number: number, free: () => void): Slice {
       );
     },
   };
+}
+
+/** Where its Nginx counts requests; a test's own mounts are its own to take away. */
+async function unmountRequests(prefix: string): Promise<void> {
+  for (const path of mountsBelow(prefix)) if (path.endsWith('/nginx/requests')) await unmountBelow(path);
 }
 
 async function nobodyUses(slice: Slice): Promise<boolean> {

@@ -6,20 +6,21 @@ import { VERSION } from '@berth/shared/domain/version';
 import { createAnswers } from './answers.ts';
 import { hostConfigOf, type AgentConfig } from './config.ts';
 import { createReceiver } from './desired/receive.ts';
+import { openCredentials } from './system/registries.ts';
 import { createExecutor } from './execute/executor.ts';
 import { enrol } from './link/enrol.ts';
 import { createLink, type Link } from './link/link.ts';
 import type { HelloFacts } from './link/handlers.ts';
 import { createGate } from './loop/gate.ts';
 import { createLoop, type Loop } from './loop/loop.ts';
-import type { Failpoint, Reports } from './loop/ports.ts';
+import type { Failpoint, Reports, Statuses } from './loop/ports.ts';
 import { createObserver } from './observe/observer.ts';
 import { createOutbox, type Outbox } from './report/outbox.ts';
 import { openState, type AgentState } from './state/open.ts';
 import { realSleep } from './system/clock.ts';
 import { readDisk } from './system/host-facts.ts';
-import { openCredentials } from './system/registries.ts';
 import { createSystem } from './system/system.ts';
+import { createTrafficCounter, type TrafficCounter } from './traffic/counter.ts';
 
 const clock = { now: (): number => Date.now() };
 
@@ -27,6 +28,8 @@ export interface Context {
   state: AgentState;
   loop: Loop;
   link: Link;
+  /** Counts requests, once all is prepared. */
+  traffic: TrafficCounter;
   /** Binds this host at the coordinator when it is not bound yet. */
   enrol(signal: AbortSignal): Promise<string>;
   /** Puts the kernel's tables in place. Errors: `conflict` when the address ranges are in use. */
@@ -55,11 +58,19 @@ export async function createContext(
     restoreBase: (signal) => executor.ensureNetworkBase(signal),
   });
   const outbox = createOutbox();
+  const traffic = createTrafficCounter({
+    system,
+    statuses: () => state.statuses.all(),
+    tell: (sample) => outbox.traffic(sample),
+    clock,
+    sleep: realSleep,
+    log,
+  });
   const loop = createLoop({
     settings: config,
     observer,
     execute: executor.execute,
-    statuses: state.statuses,
+    statuses: heardBy(state.statuses, traffic),
     reports: reportsTo(outbox),
     gate: createGate(config.concurrency),
     clock,
@@ -86,7 +97,10 @@ export async function createContext(
         onDesired: (next, changed) => loop.desire(next, changed),
         onUnwritable: (refused, changed, why) => loop.refuse(refused, changed, why),
         onMode: (mode) => loop.setMode(mode),
-        onNewEpoch: () => loop.repeatReports(),
+        onNewEpoch() {
+          loop.repeatReports();
+          traffic.repeat();
+        },
       }),
   });
   for (const path of state.quarantined) {
@@ -109,6 +123,7 @@ export async function createContext(
     state,
     loop,
     link,
+    traffic,
     async enrol(signal) {
       const { joinTokenFile, name, coordinator } = config;
       const token =
@@ -119,8 +134,26 @@ export async function createContext(
       if (joinTokenFile !== null) rmSync(joinTokenFile, { force: true });
       return host;
     },
-    prepare: (signal) => executor.ensureNetworkBase(signal),
+    async prepare(signal) {
+      await executor.ensureNetworkBase(signal);
+      await traffic.prepare(signal);
+    },
     close: () => system.close(),
+  };
+}
+
+/** A switch is told to the counter as it happens, before it is on disk: each request belongs to one colour. */
+function heardBy(statuses: Statuses, traffic: TrafficCounter): Statuses {
+  return {
+    all: () => statuses.all(),
+    save(status) {
+      traffic.note(status);
+      return statuses.save(status);
+    },
+    remove(tenant) {
+      traffic.forget(tenant);
+      return statuses.remove(tenant);
+    },
   };
 }
 

@@ -28,9 +28,10 @@ async function main(): Promise<void> {
     // The tenants come first: what was desired last is kept up whether or not the coordinator answers.
     const loop = context.loop.run(signal);
     const link = connect(context, log, signal);
+    const traffic = context.traffic.run(signal);
     await Promise.race([loop, link]);
     stopping.abort(new Error('the agent stops'));
-    await Promise.all([loop, link]);
+    await Promise.all([loop, link, traffic]);
   } catch (thrown) {
     if (!signal.aborted) throw thrown;
   } finally {

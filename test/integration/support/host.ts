@@ -12,6 +12,7 @@ import { realSleep } from '@berth/agent/system/clock';
 import { createSystem, type System } from '@berth/agent/system/system';
 import { createExecutor, type Executor } from '@berth/agent/execute/executor';
 import { createObserver, type Observer } from '@berth/agent/observe/observer';
+import { unmountBelow } from '@berth/cli/local/mounts';
 import type Docker from 'dockerode';
 import { dockerSocket, removeLabelled, testDocker } from './docker.ts';
 import { serviceSpec } from '../../fakes/service-spec.ts';
@@ -89,6 +90,7 @@ export async function createTestHost(
       await wipe(docker, config);
       for (const each of made) each.system.close();
       await untilGone(parts.system);
+      await unmountBelow(`${stateDir}/`);
       await rm(stateDir, { recursive: true, force: true });
       slice.free();
     },

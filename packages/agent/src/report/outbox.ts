@@ -1,3 +1,4 @@
+import type { TrafficSample } from '@berth/shared/domain/traffic';
 import { PART_BYTES } from '@berth/shared/protocol/messages';
 import type { AgentEvent, HostReport, RemovalRequest, TenantReport } from '@berth/shared/protocol/report';
 import { clampEvent, clampHost, clampRemoval, clampTenant } from './clamp.ts';
@@ -9,6 +10,8 @@ export interface Outbox {
   removal(request: RemovalRequest): void;
   event(event: AgentEvent): void;
   host(report: HostReport): void;
+  /** Cumulative: the newest one of a tenant, generation, slot and run replaces the one before. */
+  traffic(sample: TrafficSample): void;
   /**
    * The next report message as text; null when there is nothing to say, or when enough is unacknowledged already. What
    * it holds is kept until `acknowledge`.
@@ -35,6 +38,7 @@ export interface OutboxOptions {
   flushMs?: number;
   maxEvents?: number;
   maxTenants?: number;
+  maxTraffic?: number;
   tenantsPerMessage?: number;
   eventsPerMessage?: number;
   /** Messages that may be under way without an acknowledgement. */
@@ -42,12 +46,14 @@ export interface OutboxOptions {
 }
 
 const REMOVALS_PER_MESSAGE = 20;
+const TRAFFIC_PER_MESSAGE = 500;
 
 interface Batch {
   seq: number;
   tenants: TenantReport[];
   removals: RemovalRequest[];
   events: AgentEvent[];
+  traffic: TrafficSample[];
   host: HostReport | null;
 }
 
@@ -56,6 +62,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   const flushMs = options.flushMs ?? 20;
   const maxEvents = options.maxEvents ?? 2000;
   const maxTenants = options.maxTenants ?? 20_000;
+  const maxTraffic = options.maxTraffic ?? 20_000;
   const perMessage = Math.min(options.tenantsPerMessage ?? 100, 500);
   const eventsPerMessage = Math.min(options.eventsPerMessage ?? 200, 500);
   const window = options.window ?? 2;
@@ -63,6 +70,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   let tenants = new Map<string, TenantReport>();
   let removals = new Map<string, RemovalRequest>();
   let events: AgentEvent[] = [];
+  let traffic = new Map<string, TrafficSample>();
   let host: HostReport | null = null;
   let underWay: Batch[] = [];
   let seq = 0;
@@ -71,7 +79,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   const listeners = new Set<() => void>();
 
   const isEmpty = (): boolean =>
-    tenants.size === 0 && removals.size === 0 && events.length === 0 && host === null;
+    tenants.size === 0 && removals.size === 0 && events.length === 0 && traffic.size === 0 && host === null;
 
   function arm(): void {
     if (timer !== null || listeners.size === 0 || isEmpty()) return;
@@ -89,10 +97,10 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
     dropped += surplus;
   }
 
-  function boundTenants(): void {
-    for (const name of tenants.keys()) {
-      if (tenants.size <= maxTenants) return;
-      tenants.delete(name);
+  function boundMap(map: Map<string, unknown>, max: number): void {
+    for (const key of map.keys()) {
+      if (map.size <= max) return;
+      map.delete(key);
       dropped += 1;
     }
   }
@@ -101,7 +109,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
     tenant(report) {
       tenants.delete(report.tenant);
       tenants.set(report.tenant, clampTenant(report));
-      boundTenants();
+      boundMap(tenants, maxTenants);
       arm();
     },
     removal(request) {
@@ -117,17 +125,25 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
       host = clampHost(report);
       arm();
     },
+    traffic(sample) {
+      const key = trafficKey(sample);
+      traffic.delete(key);
+      traffic.set(key, sample);
+      boundMap(traffic, maxTraffic);
+      arm();
+    },
 
     next() {
       if (isEmpty() || underWay.length >= window) return null;
       seq += 1;
-      const batch: Batch = { seq, tenants: [], removals: [], events: [], host };
+      const batch: Batch = { seq, tenants: [], removals: [], events: [], traffic: [], host };
       host = null;
       let room = PART_BYTES - (batch.host === null ? 0 : Buffer.byteLength(JSON.stringify(batch.host)));
       // The first item always fits, so that a large one cannot be stuck for ever.
       const fits = (item: object): boolean => {
         const size = Buffer.byteLength(JSON.stringify(item));
-        const first = batch.tenants.length + batch.removals.length + batch.events.length === 0;
+        const first =
+          batch.tenants.length + batch.removals.length + batch.events.length + batch.traffic.length === 0;
         if (!first && size > room) return false;
         room -= size;
         return true;
@@ -148,6 +164,11 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
         taken += 1;
       }
       batch.events = events.splice(0, taken);
+      for (const [key, sample] of traffic) {
+        if (batch.traffic.length >= TRAFFIC_PER_MESSAGE || !fits(sample)) break;
+        batch.traffic.push(sample);
+        traffic.delete(key);
+      }
       underWay.push(batch);
       return { seq, text: JSON.stringify({ type: 'report', ...batch }) };
     },
@@ -162,18 +183,22 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
       underWay = [];
       const older = new Map<string, TenantReport>();
       const asked = new Map<string, RemovalRequest>();
+      const counted = new Map<string, TrafficSample>();
       let past: HostReport | null = null;
       for (const batch of again) {
         for (const report of batch.tenants) older.set(report.tenant, report);
         for (const request of batch.removals) asked.set(request.tenant, request);
+        for (const sample of batch.traffic) counted.set(trafficKey(sample), sample);
         past = batch.host ?? past;
       }
       tenants = new Map([...older, ...tenants]);
       removals = new Map([...asked, ...removals]);
+      traffic = new Map([...counted, ...traffic]);
       host = host ?? past;
       events = [...again.flatMap((batch) => batch.events), ...events];
       boundEvents();
-      boundTenants();
+      boundMap(tenants, maxTenants);
+      boundMap(traffic, maxTraffic);
       arm();
     },
 
@@ -190,9 +215,13 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
     },
 
     stats: () => ({
-      waiting: tenants.size + removals.size + events.length + (host === null ? 0 : 1),
+      waiting: tenants.size + removals.size + events.length + traffic.size + (host === null ? 0 : 1),
       unacknowledged: underWay.length,
       dropped,
     }),
   };
+}
+
+function trafficKey({ tenant, generation, slot, run }: TrafficSample): string {
+  return `${tenant} ${generation} ${slot} ${run}`;
 }

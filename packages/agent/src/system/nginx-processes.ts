@@ -29,7 +29,8 @@ async function commandLine(pid: number): Promise<string> {
   return raw.replaceAll('\0', ' ').trim();
 }
 
-async function holdsFile(pid: number, path: string): Promise<boolean> {
+/** Whether a process has this file open, by the name it has now. */
+export async function holdsFile(pid: number, path: string): Promise<boolean> {
   const handles = await readdir(`/proc/${pid}/fd`).catch(() => []);
   for (const handle of handles) {
     const target = await readlink(`/proc/${pid}/fd/${handle}`).catch(() => '');

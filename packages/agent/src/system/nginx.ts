@@ -20,6 +20,10 @@ export const VERIFY_ADDRESS = '127.0.0.2';
 export const NOWHERE_ADDRESS = '127.0.0.3';
 /** Asked on the verify listener, Nginx tells which configuration it runs with. */
 export const CONFIG_HOST = 'config.berth.internal';
+/** How one request is written down: where it led, what was answered, seconds until the first byte. */
+export const REQUESTS_FORMAT = 'berth_requests';
+/** Asks for the log of requests; a pattern, so that Nginx starts without any such file as well. */
+export const REQUESTS_INCLUDE = 'include requests/access*.conf;';
 
 const Live = z.object({ digest: z.string(), sites: z.array(Site) });
 export type LiveConfig = z.infer<typeof Live>;
@@ -118,7 +122,9 @@ export class NginxControl {
       const checked = Live.safeParse(parsed);
       // It counts only while the configuration on disk is the one it was written for.
       const conf = (await readIfThere(this.#paths.nginxConf)) ?? '';
-      if (checked.success && conf.includes(`"${checked.data.digest}"`)) this.#live = checked.data;
+      // One that an older agent wrote, before requests were counted, is written anew.
+      const counts = conf.includes(REQUESTS_INCLUDE);
+      if (checked.success && counts && conf.includes(`"${checked.data.digest}"`)) this.#live = checked.data;
     } catch {
       // A torn file is the same as none: the configuration is written and loaded once more.
     }

@@ -13,6 +13,8 @@ export interface SystemPaths {
   nginxPid: string;
   /** What Nginx was last reloaded with. */
   nginxLive: string;
+  /** A file system of its own in memory, where Nginx writes down requests. */
+  requestsDir: string;
 }
 
 export function pathsOf(stateDir: string): SystemPaths {
@@ -25,5 +27,6 @@ export function pathsOf(stateDir: string): SystemPaths {
     nginxConf: join(nginxDir, 'nginx.conf'),
     nginxPid: join(nginxDir, 'nginx.pid'),
     nginxLive: join(nginxDir, 'live.json'),
+    requestsDir: join(nginxDir, 'requests'),
   };
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { MAX_FRAME_BYTES, Report } from '@berth/shared/protocol/messages';
 import type { AgentEvent, HostReport, TenantReport } from '@berth/shared/protocol/report';
+import { noTraffic, type TrafficSample } from '@berth/shared/domain/traffic';
 import type { z } from 'zod';
 import { createOutbox, type Outbox } from '../../src/report/outbox.ts';
 
@@ -85,6 +86,32 @@ test('what was not acknowledged is told again, unless something newer replaced i
   outbox.acknowledge(2);
   outbox.restart();
   expect(take(outbox)).toBeNull();
+});
+
+test('of one count of requests only the newest word is told, at least once, and at most 500 at a time', () => {
+  const outbox = createOutbox({ maxTraffic: 600 });
+  const sample = (tenant: string, requests: number, slot = 0): TrafficSample => ({
+    tenant,
+    generation: 1,
+    slot,
+    run: 7,
+    traffic: { ...noTraffic(), requests },
+  });
+  outbox.traffic(sample('acme', 1));
+  outbox.traffic(sample('acme', 5));
+  outbox.traffic(sample('acme', 2, 600_000));
+  const counts = (message: ReturnType<typeof take>) =>
+    message?.traffic.map((each) => each.traffic.requests) ?? [];
+  expect(counts(take(outbox))).toEqual([5, 2]);
+  outbox.traffic(sample('acme', 9));
+  outbox.restart();
+  expect(counts(take(outbox)).sort()).toEqual([2, 9]);
+  outbox.acknowledge(2);
+  for (let index = 0; index < 700; index += 1) outbox.traffic(sample(`t${index}`, index));
+  expect(outbox.stats()).toMatchObject({ waiting: 600, dropped: 100 });
+  const [first, second] = [counts(take(outbox)), counts(take(outbox))];
+  expect([first.length, second.length]).toEqual([500, 100]);
+  expect(first[0]).toBe(100);
 });
 
 test('listeners are called a short moment after the first change, once for all that came with it', () => {

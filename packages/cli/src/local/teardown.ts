@@ -14,6 +14,7 @@ import {
   type Docker,
 } from './docker.ts';
 import { processFile, PROCESS_NAMES, type Home } from './home.ts';
+import { unmountBelow } from './mounts.ts';
 import { readInstance, type Instance } from './instance.ts';
 import { endProcess, identify, recordedProcess } from './process.ts';
 import { foreignUses, parseRange, usesOf, within } from './ranges.ts';
@@ -66,6 +67,9 @@ export async function tearDown(home: Home, say: (sentence: string) => void): Pro
   const instance = readInstance(home);
   if (instance !== undefined) {
     await part('Nginx', () => stopNginx(home, removed));
+    await part('mounts', async () => {
+      for (const path of await unmountBelow(`${home.agentDir}/`)) removed(`mount ${path}`);
+    });
     await part(`what carries the Docker label berth.agent=${instance.agent}`, () =>
       removeFromDocker(connectDocker(instance.dockerSocket), instance, removed, result),
     );

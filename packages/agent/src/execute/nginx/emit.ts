@@ -3,7 +3,14 @@ import { Domain } from '@berth/shared/domain/ids';
 import { Ipv4, type Site } from '@berth/shared/domain/network';
 import { Route } from '@berth/shared/domain/spec';
 import { atLeast, type NginxVersion } from '../../system/nginx-version.ts';
-import { CONFIG_HOST, MAINTENANCE_ADDRESS, NOWHERE_ADDRESS, VERIFY_ADDRESS } from '../../system/nginx.ts';
+import {
+  CONFIG_HOST,
+  MAINTENANCE_ADDRESS,
+  NOWHERE_ADDRESS,
+  REQUESTS_FORMAT,
+  REQUESTS_INCLUDE,
+  VERIFY_ADDRESS,
+} from '../../system/nginx.ts';
 
 export interface EmitSettings {
   listenAddress: string;
@@ -97,6 +104,7 @@ function head(settings: EmitSettings): string[] {
     'events { worker_connections 16384; }',
     'http {',
     'access_log off;',
+    `log_format ${REQUESTS_FORMAT} escape=none "$berth_site $status $upstream_header_time";`,
     'server_tokens off;',
     'default_type text/plain;',
     // What a proxied request needs does not fit into the default of 4 KB.
@@ -175,6 +183,7 @@ function servers(settings: EmitSettings): string[] {
   ];
   return [
     `server { listen ${listen}:${settings.httpPort} default_server backlog=4096; server_name _;`,
+    REQUESTS_INCLUDE,
     ...site('$berth_site'),
     '}',
     `server { listen ${VERIFY_ADDRESS}:${settings.internalPort} default_server; server_name _;`,
