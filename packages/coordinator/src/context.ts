@@ -6,7 +6,9 @@ import { createEventFeed, type EventFeed } from './services/events.ts';
 import { createFleet } from './services/fleet.ts';
 import type { Fleet, Log } from './services/fleet-types.ts';
 import { createServices, type Services } from './services/index.ts';
+import { createRolloutDriver } from './services/rollout-driver.ts';
 import type { Store } from './services/store.ts';
+import { TemplateCache } from './services/templates.ts';
 import { openStore } from './store/open.ts';
 
 /** The parts of a coordinator without its doors: what `main` wires, and what tests start in one process. */
@@ -47,10 +49,6 @@ export async function createContext(
     });
     const chance = (): number => randomBytes(6).readUIntBE(0, 6) / 2 ** 48;
     const registry = openRegistry({ registries: config.registries, clock, random: chance });
-    const services = createServices(
-      { store, fleet, registry, clock, random, cpuOvercommit: config.placement.cpuOvercommit },
-      { version: VERSION, startedAt: clock.now() },
-    );
     const feed = createEventFeed({
       store,
       signal,
@@ -58,6 +56,23 @@ export async function createContext(
       onError: (thrown) =>
         log.error({ err: thrown }, 'Could not read new events; trying again with the next.'),
     });
+    const { cpuOvercommit } = config.placement;
+    const templates = new TemplateCache();
+    const driver = createRolloutDriver({
+      store,
+      fleet,
+      feed,
+      cache: templates,
+      clock,
+      log,
+      signal,
+      cpuOvercommit,
+    });
+    const services = createServices(
+      { store, fleet, registry, clock, random, cpuOvercommit },
+      { version: VERSION, startedAt: clock.now() },
+      { templates, driver },
+    );
     return {
       store,
       fleet,
@@ -65,6 +80,7 @@ export async function createContext(
       feed,
       clock,
       async close() {
+        await driver.close();
         await fleet.close();
         await store.close();
       },

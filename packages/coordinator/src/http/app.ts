@@ -16,6 +16,7 @@ import { hostHandlers } from './hosts.ts';
 import { journalHandlers } from './journal.ts';
 import { createMetrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
+import { rolloutHandlers } from './rollouts.ts';
 import { statusHandlers } from './status.ts';
 import { createStreams } from './stream.ts';
 import { tenantHandlers } from './tenants.ts';
@@ -76,6 +77,7 @@ export function createApi(options: ApiOptions): Api {
     ...statusHandlers(services),
     ...appHandlers(services),
     ...tenantHandlers(services),
+    ...rolloutHandlers(services),
     ...hostHandlers(services),
     ...journalHandlers(store),
     ...tokenHandlers(services),

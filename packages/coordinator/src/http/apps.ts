@@ -7,6 +7,8 @@ type Names =
   | 'applyApp'
   | 'setApp'
   | 'deleteApp'
+  | 'freezeApp'
+  | 'unfreezeApp'
   | 'listReleases'
   | 'createRelease'
   | 'showRelease'
@@ -22,6 +24,8 @@ export function appHandlers({ apps, releases }: Services): Pick<Handlers, Names>
       await apps.remove(by, params.app);
       return { result: 'ok' };
     },
+    freezeApp: ({ params, body, by }) => apps.freeze(by, params.app, body.reason),
+    unfreezeApp: ({ params, by }) => apps.freeze(by, params.app, null),
     listReleases: ({ params, query }) => apps.releases(params.app, query),
     createRelease: ({ params, body, by }) => releases.create(by, params.app, body),
     diffReleases: ({ params }) => releases.diff(params.app, params.from, params.to),

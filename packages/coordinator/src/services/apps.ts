@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import { listed, type Listed } from './paging.ts';
 import type { Actor, ReleaseRecord } from './records.ts';
+import type { RolloutPort } from './rollout-driver.ts';
 import type { Page } from './store.ts';
 import { parseCompose } from './templates.ts';
 
@@ -15,11 +16,13 @@ export interface Apps {
   /** Creates the app or its next release; the same content as the newest release changes nothing. */
   apply(by: Actor, app: string, given: z.output<typeof ApplyApp>): Promise<z.infer<typeof AppliedApp>>;
   remove(by: Actor, app: string): Promise<void>;
+  /** No rollout begins a tenant while the app is frozen; null ends it. */
+  freeze(by: Actor, app: string, reason: string | null): Promise<App>;
   releases(app: string, page: Page): Promise<Listed<Release>>;
   release(app: string, release: number): Promise<z.infer<typeof ReleaseDetail>>;
 }
 
-export function createApps({ store, clock }: ServiceContext): Apps {
+export function createApps({ store, clock }: ServiceContext, driver: Pick<RolloutPort, 'look'>): Apps {
   return {
     async list(page) {
       return listed(await store.apps({ ...page, limit: page.limit + 1 }), page.limit, (app) => app.app);
@@ -89,6 +92,24 @@ export function createApps({ store, clock }: ServiceContext): Apps {
         await tx.deleteApp(app);
         return { result: null, audit: { action: 'app.deleted', subject: app, before: present, after: null } };
       });
+    },
+    async freeze(by, app, reason) {
+      const shown = await store.mutate<App>(by, clock.now(), async (tx) => {
+        const before = foundApp(await tx.app(app), app);
+        if (before.frozen === reason) return { result: before, audit: null };
+        await tx.setFrozen(app, reason);
+        return {
+          result: { ...before, frozen: reason },
+          audit: {
+            action: reason === null ? 'app.unfrozen' : 'app.frozen',
+            subject: app,
+            before: { frozen: before.frozen },
+            after: { frozen: reason },
+          },
+        };
+      });
+      driver.look();
+      return shown;
     },
     async releases(app, { after, limit }) {
       foundApp(await store.app(app), app);

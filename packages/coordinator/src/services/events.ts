@@ -115,6 +115,7 @@ export function createEventFeed({ store, signal, pollMs, onError }: EventFeedOpt
 function matches(event: EventRecord, filter: EventFilter): boolean {
   return (
     (filter.tenant === undefined || event.tenant === filter.tenant) &&
+    (filter.app === undefined || event.app === filter.app) &&
     (filter.host === undefined || event.host === filter.host) &&
     (filter.kind === undefined || event.kind === filter.kind)
   );

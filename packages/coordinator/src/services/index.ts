@@ -3,9 +3,12 @@ import { createApps, type Apps } from './apps.ts';
 import type { ServiceContext } from './context.ts';
 import { createHosts, type Hosts } from './hosts.ts';
 import { createReleases, type Releases } from './releases.ts';
+import type { RolloutPort } from './rollout-driver.ts';
+import { createRollouts, type Rollouts } from './rollouts.ts';
 import { createStatus, type Status } from './status.ts';
-import { TemplateCache } from './templates.ts';
+import type { TemplateCache } from './templates.ts';
 import { createTenantQuestions, type TenantQuestions } from './tenant-questions.ts';
+import { createTenantReleases, type TenantReleases } from './tenant-release.ts';
 import { createTenants, type Tenants } from './tenants.ts';
 
 export interface Services {
@@ -13,6 +16,8 @@ export interface Services {
   releases: Releases;
   tenants: Tenants;
   questions: TenantQuestions;
+  tenantReleases: TenantReleases;
+  rollouts: Rollouts;
   hosts: Hosts;
   access: Access;
   status: Status;
@@ -22,13 +27,15 @@ export interface Services {
 export function createServices(
   context: ServiceContext,
   about: { version: string; startedAt: number },
+  { templates, driver }: { templates: TemplateCache; driver: RolloutPort },
 ): Services {
-  const templates = new TemplateCache();
   return {
-    apps: createApps(context),
+    apps: createApps(context, driver),
     releases: createReleases(context, templates),
     tenants: createTenants(context, templates),
     questions: createTenantQuestions(context, templates),
+    tenantReleases: createTenantReleases(context, templates),
+    rollouts: createRollouts(context, templates, driver),
     hosts: createHosts(context),
     access: createAccess(context),
     status: createStatus(context, about),

@@ -146,6 +146,7 @@ export interface EventRecord extends Omit<NewEvent, 'kind'> {
 }
 
 export interface EventFilter {
+  app?: string | undefined;
   tenant?: string | undefined;
   host?: string | undefined;
   kind?: string | undefined;

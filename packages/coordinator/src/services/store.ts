@@ -1,4 +1,5 @@
 import type { DesiredTenant, Tombstone } from '@berth/shared/domain/desired';
+import type { BulkReads, BulkWrites } from './bulk-store.ts';
 import type { EpochRecord, FleetStore } from './fleet-store.ts';
 import type {
   Actor,
@@ -54,7 +55,7 @@ export interface Page {
   limit: number;
 }
 
-export interface StoreReads extends RolloutReads {
+export interface StoreReads extends RolloutReads, BulkReads {
   epoch(): Promise<EpochRecord>;
 
   /** Hosts that have not acknowledged their newest desired state, and by how many revisions the furthest is behind. */
@@ -107,7 +108,7 @@ export type DesiredPut =
   | { kind: 'forgotten'; tenant: string };
 
 /** What can be done inside `mutate`. */
-export interface StoreWrites extends StoreReads, RolloutWrites {
+export interface StoreWrites extends StoreReads, RolloutWrites, BulkWrites {
   setMode(mode: 'apply' | 'observe', reason: string | null): Promise<void>;
 
   insertApp(app: string, at: number): Promise<void>;

@@ -5,7 +5,7 @@ import { BerthError } from '@berth/shared/domain/errors';
 import type { EventKind } from '@berth/shared/domain/events';
 import { needOf } from './need.ts';
 import { withPins } from './pinning.ts';
-import type { NewEvent, TenantRecord } from './records.ts';
+import type { NewEvent, ReleaseSource, TenantRecord, VariableRecord } from './records.ts';
 import type { StoreReads, StoreWrites } from './store.ts';
 import { renderFor, type TemplateCache } from './templates.ts';
 import { mergeVariables, withChanges, withRelease } from './variables.ts';
@@ -31,9 +31,20 @@ export async function renderRecord(
     );
   }
   const template = cache.of(release);
-  const rows = withRelease(withChanges(await reads.variables(record), changes), release);
-  const { spec, warnings } = renderFor(record.tenant, template, mergeVariables(record, rows));
-  return { desired: desiredOf(record, withPins(spec, release.pins)), template, warnings };
+  const rows = withChanges(await reads.variables(record), changes);
+  return { ...renderRows(record, release, template, rows), template };
+}
+
+/** The same of a release and variables that are at hand. Errors: `invalid_compose`. */
+export function renderRows(
+  record: TenantRecord,
+  release: ReleaseSource,
+  template: Template,
+  rows: readonly VariableRecord[],
+): Omit<Rendered, 'template'> {
+  const variables = mergeVariables(record, withRelease(rows, release));
+  const { spec, warnings } = renderFor(record.tenant, template, variables);
+  return { desired: desiredOf(record, withPins(spec, release.pins)), warnings };
 }
 
 function desiredOf(record: TenantRecord, spec: DesiredTenant['spec']): DesiredTenant {

@@ -14,10 +14,10 @@ import {
   lockChangeable,
   nextGeneration,
   renderRecord,
-  requireApply,
   tenantEvent,
   withNeed,
 } from './tenant-state.ts';
+import { audited, mutateWith, put, remember, type Outcome } from './tenant-mutation.ts';
 import type { TemplateCache } from './templates.ts';
 import { checkNames } from './variables.ts';
 import { tenantShown } from './views.ts';
@@ -36,36 +36,8 @@ export interface Tenants {
 export const DEFAULT_POOL = 'default';
 
 export function createTenants(context: ServiceContext, cache: TemplateCache): Tenants {
-  const { store, fleet, clock } = context;
-
-  /** Runs a mutation and tells the host's agent after the commit. */
-  async function mutate(
-    by: Actor,
-    work: (tx: StoreWrites, at: number, afterEvent: number) => Promise<Outcome>,
-  ): Promise<TenantChanged> {
-    const at = clock.now();
-    const changed = await store.mutate(by, at, async (tx) => {
-      await requireApply(tx);
-      const afterEvent = await tx.lastEvent();
-      const { record, audit } = await work(tx, at, afterEvent);
-      const result: TenantChanged = {
-        tenant: record.tenant,
-        generation: record.generation,
-        host: record.host,
-        afterEvent,
-        result: audit?.told === undefined ? 'unchanged' : 'changed',
-      };
-      return {
-        result,
-        audit:
-          audit === null
-            ? null
-            : { action: audit.action, subject: record.tenant, before: audit.before, after: audit.after },
-      };
-    });
-    if (changed.result === 'changed') fleet.changed(changed.host);
-    return changed;
-  }
+  const { store } = context;
+  const mutate = mutateWith(context);
 
   return {
     async list(filter, page) {
@@ -122,6 +94,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
         for (const [name, value] of Object.entries(given.variables))
           await tx.setVariable('tenant', record.tenant, name, value, at);
         const revision = await tx.putDesired(record.host, { kind: 'tenant', entry: desired });
+        await remember(tx, by, record, at, 'created', `Created with release ${record.release}.`);
         await tx.addEvents([
           tenantEvent(
             'tenant.created',
@@ -189,6 +162,8 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           effect === 'new-generation'
             ? `Tenant ${tenant} is to move to generation ${record.generation}, release ${record.release}.`
             : `Tenant ${tenant} has other domains: ${record.domains.join(', ')}.`;
+        if (effect === 'new-generation')
+          await remember(tx, by, record, at, 'changed', changedWords(before, record, set));
         await tx.addEvents([tenantEvent('tenant.changed', record, at, message)]);
         return {
           record,
@@ -217,6 +192,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
         const draft = { ...before, generation: await nextGeneration(tx, before), updatedAt: at };
         const { desired } = await renderRecord(tx, cache, draft);
         const record = withNeed(draft, desired);
+        await remember(tx, by, record, at, 'restarted', 'Started anew.');
         return await put(
           tx,
           before,
@@ -254,12 +230,6 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
   };
 }
 
-interface Outcome {
-  record: TenantRecord;
-  /** Null: nothing changed. `told`: the host's new revision, when its agent must hear of it. */
-  audit: { action: string; before: unknown; after: unknown; told: number | undefined } | null;
-}
-
 async function setState(
   tx: StoreWrites,
   tenant: string,
@@ -284,29 +254,17 @@ async function setState(
   );
 }
 
-async function put(
-  tx: StoreWrites,
-  before: TenantRecord,
-  record: TenantRecord,
-  desired: Parameters<typeof withNeed>[1],
-  action: string,
-  at: number,
-  message: string,
-): Promise<Outcome> {
-  await tx.updateTenant(record);
-  const revision = await tx.putDesired(record.host, { kind: 'tenant', entry: desired });
-  await tx.addEvents([tenantEvent('tenant.changed', record, at, message)]);
-  return {
-    record,
-    audit: { action, before: audited(before), after: { ...audited(record), revision }, told: revision },
-  };
-}
-
-function audited(record: TenantRecord): Record<string, unknown> {
-  const { release, generation, state, host, domains } = record;
-  return { release, generation, state, host, domains };
-}
-
 async function poolOf(tx: StoreWrites, host: string | undefined): Promise<string | undefined> {
   return host === undefined ? undefined : (await tx.host(host))?.pool;
+}
+
+/** Names of variables are told, their values are not. */
+function changedWords(before: TenantRecord, after: TenantRecord, set: readonly string[]): string {
+  const release =
+    before.release === after.release ? [] : [`release ${before.release} became ${after.release}`];
+  const variables = set.length === 0 ? [] : [`variables ${[...set].sort().join(', ')}`];
+  return `Changed: ${[...release, ...variables].join('; ') || 'what its release makes of it'}.`.slice(
+    0,
+    1000,
+  );
 }

@@ -34,6 +34,7 @@ export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events' | 
         .select(['id', 'at', 'kind', 'tenant', 'app', 'host', 'generation', 'message', 'details'])
         .limit(limit);
       if (filter.tenant !== undefined) query = query.where('tenant', '=', filter.tenant);
+      if (filter.app !== undefined) query = query.where('app', '=', filter.app);
       if (filter.host !== undefined) query = query.where('host', '=', filter.host);
       if (filter.kind !== undefined) query = query.where('kind', '=', filter.kind);
       if (after === undefined) {

@@ -3,6 +3,7 @@ import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { Actor } from '../services/records.ts';
 import type { Mutation, Store, StoreReads, StoreWrites } from '../services/store.ts';
 import { accessReads, accessWrites } from './access.ts';
+import { createBulk, type Bulk } from './bulk.ts';
 import { catalogReads, catalogWrites } from './catalog.ts';
 import { putDesired } from './desired.ts';
 import { createDialect, type Dialect, type StoreOptions } from './dialect.ts';
@@ -44,6 +45,7 @@ function storeOn(dialect: Dialect): Store {
     rollouts: createRolloutRecords(dialect),
     facts: createTenantFacts(dialect),
     traffic: createTrafficRecords(dialect),
+    bulk: createBulk(dialect),
   };
   const listeners = new Set<() => void>();
   const committed = (): void => {
@@ -108,6 +110,7 @@ interface Kept {
   rollouts: RolloutRecords;
   facts: TenantFacts;
   traffic: TrafficRecords;
+  bulk: Bulk;
 }
 
 function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
@@ -122,6 +125,7 @@ function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
     ...kept.facts.reads(db),
     ...kept.traffic.reads(db),
     ...historyReads(db),
+    ...kept.bulk.reads(db),
   };
 }
 
@@ -139,6 +143,7 @@ function writes(tx: Kysely<Tables>, dialect: Dialect, kept: Kept): Omit<StoreWri
     ...kept.traffic.writes(tx),
     ...settingWrites(tx),
     ...historyWrites(tx),
+    ...kept.bulk.writes(tx),
     putDesired: (host, put) => putDesired(tx, dialect, host, put),
   };
 }

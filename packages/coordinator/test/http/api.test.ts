@@ -25,6 +25,7 @@ async function send(
     tenant: 'acme',
     host: hostId(1),
     release: '1',
+    rollout: '1',
     id: 't_x',
   };
   const path = route.path.replace(/\{(\w+)\}/g, (_all, name: string) => samples[name] ?? name);

@@ -8,8 +8,14 @@ import { createApi, type RequestLog } from '../../src/http/app.ts';
 import { createEventFeed } from '../../src/services/events.ts';
 import type { Registry, ResolvedImage } from '../../src/services/registry.ts';
 import type { FleetPort } from '../../src/services/fleet-port.ts';
+import {
+  createRolloutDriver,
+  type RolloutDriver,
+  type RolloutPort,
+} from '../../src/services/rollout-driver.ts';
 import { createServices, type Services } from '../../src/services/index.ts';
 import type { Store } from '../../src/services/store.ts';
+import { TemplateCache } from '../../src/services/templates.ts';
 import { openStore } from '../../src/store/open.ts';
 import { BY, hello } from './samples.ts';
 
@@ -72,6 +78,12 @@ export interface TestServices {
   clock: TestClock;
   /** An enrolled host that is connected. */
   host(name?: string, pool?: string): Promise<string>;
+  /** One look of the rollout driver; it looks at no other time. */
+  turn(): Promise<void>;
+  /** As after a crash: a new driver that knows nothing but the store. */
+  restartDriver(): Promise<void>;
+  /** What the driver complained of. */
+  problems: unknown[];
   close(): Promise<void>;
 }
 
@@ -87,9 +99,28 @@ export async function testServices(): Promise<TestServices> {
     },
   };
   const random = (count: number): Uint8Array => randomBytes(count);
+  const templates = new TemplateCache();
+  const stop = new AbortController();
+  const feed = createEventFeed({ store, signal: stop.signal, pollMs: null, onError: () => {} });
+  const problems: unknown[] = [];
+  const silent = { debug() {}, info() {}, warn() {}, error: (fields: object) => void problems.push(fields) };
+  const start = (): RolloutDriver =>
+    createRolloutDriver({
+      store,
+      fleet,
+      feed,
+      cache: templates,
+      clock,
+      log: silent,
+      signal: stop.signal,
+      tickMs: null,
+    });
+  let driver = start();
+  const port: RolloutPort = { look: () => driver.look(), open: (rollout) => driver.open(rollout) };
   const services = createServices(
     { store, fleet, registry, clock, random },
     { version: '0.0.0-test', startedAt: 1 },
+    { templates, driver: port },
   );
   return {
     store,
@@ -106,7 +137,17 @@ export async function testServices(): Promise<TestServices> {
       ]);
       return enrolled.host;
     },
-    close: () => store.close(),
+    problems,
+    turn: () => driver.turn(),
+    async restartDriver() {
+      await driver.close();
+      driver = start();
+    },
+    async close() {
+      await driver.close();
+      stop.abort();
+      await store.close();
+    },
   };
 }
 

@@ -268,6 +268,7 @@ export type Event = z.infer<typeof Event>;
 
 export const EventQuery = z.object({
   after: z.coerce.number().int().min(0).optional(),
+  app: AppName.optional(),
   tenant: TenantName.optional(),
   host: HostId.optional(),
   kind: z.string().max(60).optional(),

@@ -1,0 +1,134 @@
+import { isOver, type TenantProgress } from '@berth/shared/domain/rollout';
+import type { Traffic } from '@berth/shared/domain/traffic';
+import { fold } from '../rollout/fold.ts';
+import type { Decision, Rollout, RolloutTenant, TenantFact } from '../rollout/types.ts';
+import { rolloutEvents } from './rollout-events.ts';
+import { beginTenants, returnTenants, type Moves, type Return, type Told } from './rollout-moves.ts';
+import type { RolloutRecord } from './rollout-store.ts';
+import type { StoreWrites } from './store.ts';
+import type { TemplateCache } from './templates.ts';
+
+/** A rollout as it is on record: its row, and all of it as the rules see it. */
+export interface Kept {
+  record: RolloutRecord;
+  rollout: Rollout;
+}
+
+export interface CarryGiven extends Kept {
+  tx: StoreWrites;
+  cache: TemplateCache;
+  decisions: readonly Decision[];
+  now: number;
+  fact(tenant: string): TenantFact | null;
+  row(tenant: string): RolloutTenant | undefined;
+  /** A tenant's requests in the day before now. */
+  before(tenant: string): Traffic | null;
+  cpuOvercommit?: number | undefined;
+}
+
+export interface Carried extends Kept {
+  told: ReadonlyMap<string, Told>;
+  /** Tenants that were not as the facts say; nothing was done to them. */
+  stale: readonly string[];
+}
+
+/** Carries decisions out within a transaction: desired state, rows, history, events. The caller writes the audit. */
+export async function carryOut(given: CarryGiven): Promise<Carried> {
+  const { tx, record, rollout, decisions, now } = given;
+  const begins: string[] = [];
+  const returns: Return[] = [];
+  const restores: Return[] = [];
+  for (const decision of decisions) {
+    if (decision.kind === 'begin') begins.push(decision.tenant);
+    if (decision.kind === 'return')
+      returns.push({ tenant: decision.tenant, because: { why: decision.why, cause: decision.cause } });
+    if (decision.kind === 'restore') restores.push({ tenant: decision.tenant, because: null });
+  }
+  const begun = begins.length === 0 ? NOTHING : await beginTenants(given, begins);
+  const gone = [...returns, ...restores];
+  const returned = gone.length === 0 ? NOTHING : await returnTenants({ ...given, row: justDecided }, gone);
+  const moved = new Map([...begun.progress, ...returned.progress]);
+  const told = new Map([...begun.told, ...returned.told]);
+  const after = fold(rollout, decisions, {
+    progress: (tenant) => moved.get(tenant) ?? null,
+    before: given.before,
+  });
+  const changed = changedRows(after, decisions);
+  await tx.updateRolloutTenants(rollout.rollout, changed);
+  const kept = recordOf(record, after, now);
+  await tx.updateRollout(kept);
+  await endHistories(given, changed);
+  // All waves have passed: what is still waited for hinders nobody from beginning with the new release.
+  const { kind } = after.state;
+  if (kind !== rollout.state.kind && (kind === 'completed' || kind === 'waiting'))
+    await tx.setCurrent(rollout.app, rollout.to);
+  await tx.addEvents(rolloutEvents(given, after, changed, told));
+  const stale = [...begins, ...gone.map((each) => each.tenant)].filter(
+    (tenant) => !told.has(tenant) && !moved.has(tenant),
+  );
+  return { record: kept, rollout: after, told, stale };
+
+  /** A tenant that has just failed goes back from the generation that failed. */
+  function justDecided(tenant: string): RolloutTenant | undefined {
+    const row = given.row(tenant);
+    const decided = decisions.findLast((each) => each.kind === 'progress' && each.tenant === tenant);
+    return row === undefined || decided?.kind !== 'progress' ? row : { ...row, progress: decided.progress };
+  }
+}
+
+const NOTHING: Moves = { progress: new Map(), told: new Map() };
+
+/** The row as it is after a change of the rollout. Times of changes rise, so that they tell one version from another. */
+export function recordOf(before: RolloutRecord, rollout: Rollout, now: number): RolloutRecord {
+  const { state, wave, waves, forgiven } = rollout;
+  return {
+    ...before,
+    state,
+    wave,
+    waves,
+    forgiven,
+    updatedAt: Math.max(now, before.updatedAt + 1),
+    endedAt: isOver(state) ? (before.endedAt ?? now) : null,
+  };
+}
+
+export function rolloutOf(record: RolloutRecord, tenants: readonly RolloutTenant[]): Rollout {
+  const { rollout, app, to, policy, state, wave, waves, forgiven, reversal } = record;
+  return { rollout, app, to, policy, state, wave, waves, forgiven, reversal, tenants };
+}
+
+function changedRows(after: Rollout, decisions: readonly Decision[]): RolloutTenant[] {
+  const names = new Set(
+    decisions.flatMap((each) =>
+      each.kind === 'begin' || each.kind === 'return' || each.kind === 'progress' ? [each.tenant] : [],
+    ),
+  );
+  return names.size === 0 ? [] : after.tenants.filter((row) => names.has(row.tenant));
+}
+
+/** How long it took, and what failed, where it ended now. */
+async function endHistories(given: CarryGiven, changed: readonly RolloutTenant[]): Promise<void> {
+  const ends: { tenant: string; generation: number; ms: number | null; failed: string | null }[] = [];
+  const back: { tenant: string; ms: number }[] = [];
+  for (const { tenant, progress } of changed) {
+    const before: TenantProgress | undefined = given.row(tenant)?.progress;
+    if (progress.kind === 'live' && before?.kind === 'moving')
+      ends.push({
+        tenant,
+        generation: progress.generation,
+        ms: progress.since - before.since,
+        failed: null,
+      });
+    if (progress.kind === 'failed' && progress.generation !== null)
+      ends.push({ tenant, generation: progress.generation, ms: null, failed: progress.problem.message });
+    if (progress.kind === 'returned' && before?.kind === 'returning')
+      back.push({ tenant, ms: progress.at - before.since });
+  }
+  if (back.length > 0) {
+    // Where the earlier generation itself came back, the return is told at the one that it went back from.
+    const last = await given.tx.lastGenerations(back.map((each) => each.tenant));
+    for (const { tenant, ms } of back)
+      ends.push({ tenant, generation: last.get(tenant) ?? 0, ms, failed: null });
+  }
+  await given.tx.endHistories(ends);
+}

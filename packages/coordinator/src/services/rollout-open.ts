@@ -1,0 +1,61 @@
+import { setImmediate as breathe } from 'node:timers/promises';
+import { isOver } from '@berth/shared/domain/rollout';
+import type { Rollout } from '../rollout/types.ts';
+import { rolloutOf } from './rollout-carry.ts';
+import { createFactBook, type FactBook } from './rollout-facts.ts';
+import type { RolloutRecord } from './rollout-store.ts';
+import type { StoreReads } from './store.ts';
+
+/** A rollout that is not over, with all that is known of it. */
+export interface Open {
+  record: RolloutRecord;
+  rollout: Rollout;
+  /** Where each tenant stands in `rollout.tenants`; that never changes. */
+  index: ReadonlyMap<string, number>;
+  book: FactBook;
+  /** Tenants whose facts are to be read anew. */
+  dirty: Set<string>;
+  /** When requests were read last. */
+  trafficAt: number;
+}
+
+/** Names in one read. */
+export const NAMES_PER_READ = 500;
+
+/** Whether the app's next rollout has to wait for it. One that only picks up who was skipped hinders nobody. */
+export function isBusy(record: Pick<RolloutRecord, 'state'>): boolean {
+  return !isOver(record.state) && record.state.kind !== 'waiting';
+}
+
+/** Reads a rollout and its tenants; their facts are not read yet. */
+export async function loadOpen(store: StoreReads, record: RolloutRecord): Promise<Open> {
+  const rollout = rolloutOf(record, await store.rolloutTenants(record.rollout));
+  return {
+    record,
+    rollout,
+    index: new Map(rollout.tenants.map((row, index) => [row.tenant, index])),
+    book: createFactBook(),
+    dirty: new Set(),
+    trafficAt: Number.NEGATIVE_INFINITY,
+  };
+}
+
+/** The same with the facts of all its tenants. */
+export async function loadWhole(store: StoreReads, record: RolloutRecord): Promise<Open> {
+  const open = await loadOpen(store, record);
+  open.book.frozen = (await store.app(record.app))?.frozen ?? null;
+  const names = open.rollout.tenants.map((row) => row.tenant);
+  for (let from = 0; from < names.length; from += NAMES_PER_READ) {
+    const chunk = names.slice(from, from + NAMES_PER_READ);
+    open.book.put(chunk, await store.tenantFacts(chunk));
+    await breathe();
+  }
+  return open;
+}
+
+/** Those under way are looked at now and then: a report may have come after the event that told of it. */
+export function markActive(open: Open): void {
+  for (const { tenant, progress } of open.rollout.tenants)
+    if (progress.kind === 'moving' || progress.kind === 'returning' || progress.kind === 'live')
+      open.dirty.add(tenant);
+}

@@ -1,0 +1,93 @@
+import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
+import type { TenantChanged } from '@berth/shared/api/schemas';
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import type { ServiceContext } from './context.ts';
+import type { Actor, TenantRecord } from './records.ts';
+import type { StoreWrites } from './store.ts';
+import { requireApply, tenantEvent } from './tenant-state.ts';
+
+/** What a mutation of one tenant came to. */
+export interface Outcome {
+  record: TenantRecord;
+  /** Null: nothing changed. `told`: the host's new revision, when its agent must hear of it. */
+  audit: { action: string; before: unknown; after: unknown; told: number | undefined } | null;
+}
+
+export type Mutate = (
+  by: Actor,
+  work: (tx: StoreWrites, at: number) => Promise<Outcome>,
+) => Promise<TenantChanged>;
+
+/** Runs a mutation and tells the host's agent after the commit. */
+export function mutateWith({ store, fleet, clock }: ServiceContext): Mutate {
+  return async (by, work) => {
+    const at = clock.now();
+    const changed = await store.mutate(by, at, async (tx) => {
+      await requireApply(tx);
+      const afterEvent = await tx.lastEvent();
+      const { record, audit } = await work(tx, at);
+      const result: TenantChanged = {
+        tenant: record.tenant,
+        generation: record.generation,
+        host: record.host,
+        afterEvent,
+        result: audit?.told === undefined ? 'unchanged' : 'changed',
+      };
+      return {
+        result,
+        audit:
+          audit === null
+            ? null
+            : { action: audit.action, subject: record.tenant, before: audit.before, after: audit.after },
+      };
+    });
+    if (changed.result === 'changed') fleet.changed(changed.host);
+    return changed;
+  };
+}
+
+/** Writes a tenant's record and what is desired of it, and says so. */
+export async function put(
+  tx: StoreWrites,
+  before: TenantRecord,
+  record: TenantRecord,
+  desired: DesiredTenant,
+  action: string,
+  at: number,
+  message: string,
+): Promise<Outcome> {
+  await tx.updateTenant(record);
+  const revision = await tx.putDesired(record.host, { kind: 'tenant', entry: desired });
+  await tx.addEvents([tenantEvent('tenant.changed', record, at, message)]);
+  return {
+    record,
+    audit: { action, before: audited(before), after: { ...audited(record), revision }, told: revision },
+  };
+}
+
+/** A new generation that an operator made, for the tenant's history. */
+export async function remember(
+  tx: StoreWrites,
+  by: Actor,
+  record: TenantRecord,
+  at: number,
+  what: TenantHistoryEntry['what'],
+  message: string,
+): Promise<void> {
+  const { tenant, release, generation } = record;
+  await tx.putHistory(tenant, {
+    at,
+    by: by.actor,
+    what,
+    release,
+    generation,
+    rollout: null,
+    ms: null,
+    message,
+  });
+}
+
+export function audited(record: TenantRecord): Record<string, unknown> {
+  const { release, generation, state, host, domains } = record;
+  return { release, generation, state, host, domains };
+}

@@ -1,0 +1,185 @@
+import type { RolloutAction, TenantHistoryEntry } from '@berth/shared/api/rollouts';
+import type {
+  ReleaseDecision,
+  Tenant,
+  TenantChanged,
+  TenantRolloutSettings,
+} from '@berth/shared/api/schemas';
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import { BerthError } from '@berth/shared/domain/errors';
+import type { z } from 'zod';
+import type { ServiceContext } from './context.ts';
+import type { Actor, TenantRecord } from './records.ts';
+import { stillHas } from './rollout-moves.ts';
+import type { StoreWrites } from './store.ts';
+import { previousRelease } from './tenant-history.ts';
+import { audited, mutateWith, put, remember } from './tenant-mutation.ts';
+import {
+  foundTenant,
+  lockChangeable,
+  nextGeneration,
+  renderRecord,
+  tenantEvent,
+  withNeed,
+} from './tenant-state.ts';
+import type { TemplateCache } from './templates.ts';
+import { tenantShown } from './views.ts';
+
+/** A tenant's releases: how rollouts treat it, its way back, and what is known of it. */
+export interface TenantReleases {
+  /** Tags, pin and maintenance window. */
+  settings(by: Actor, tenant: string, given: z.output<typeof TenantRolloutSettings>): Promise<Tenant>;
+  /** Back to the release before. Errors: `conflict` when there is none, or an irreversible command is in the way. */
+  rollback(by: Actor, tenant: string, given: z.output<typeof RolloutAction>): Promise<TenantChanged>;
+  /** An operator's word on a release command of unknown outcome. Errors: `conflict` when nothing is asked. */
+  decide(by: Actor, tenant: string, given: z.output<typeof ReleaseDecision>): Promise<TenantChanged>;
+  /** Newest first. */
+  history(tenant: string, limit: number): Promise<TenantHistoryEntry[]>;
+}
+
+/** More changes of release than anybody goes back through. */
+const HISTORY = 1_000;
+const MOST_TAGS = 20;
+
+export function createTenantReleases(context: ServiceContext, cache: TemplateCache): TenantReleases {
+  const { store, clock } = context;
+  const mutate = mutateWith(context);
+
+  return {
+    async settings(by, tenant, { addTags, removeTags, pinned, window }) {
+      const at = clock.now();
+      await store.mutate(by, at, async (tx) => {
+        const before = await lockChangeable(tx, tenant);
+        const tags = [...new Set([...before.tags, ...addTags])]
+          .filter((tag) => !removeTags.includes(tag))
+          .sort();
+        if (tags.length > MOST_TAGS)
+          throw new BerthError(
+            'invalid_request',
+            `Tenant ${tenant} would have ${tags.length} tags; ${MOST_TAGS} is the most.`,
+            { details: { field: 'addTags' } },
+          );
+        const now = {
+          tags,
+          pinned: pinned === undefined ? before.pinned : pinned,
+          window: window === undefined ? before.window : window,
+        };
+        const was = { tags: [...before.tags].sort(), pinned: before.pinned, window: before.window };
+        if (JSON.stringify(was) === JSON.stringify(now)) return { result: null, audit: null };
+        await tx.setRolloutSettings(tenant, now);
+        await tx.addEvents([
+          tenantEvent('tenant.changed', before, at, `How rollouts treat tenant ${tenant} was changed.`),
+        ]);
+        return {
+          result: null,
+          audit: { action: 'tenant.settings', subject: tenant, before: was, after: now },
+        };
+      });
+      return tenantShown(foundTenant(await store.tenantView(tenant), tenant));
+    },
+
+    rollback: (by, tenant, { reason, pastIrreversible }) =>
+      mutate(by, async (tx, at) => {
+        const before = await lockChangeable(tx, tenant);
+        const history = await tx.tenantHistory(tenant, HISTORY);
+        const release = previousRelease(history, before.release);
+        if (release === null)
+          throw new BerthError(
+            'conflict',
+            `Tenant ${tenant} has no release before ${before.release} to go back to; see "berth tenant history ${tenant}". Another release is set with "berth tenant set ${tenant} --release N".`,
+          );
+        const present = await tx.desiredTenant(before.host, tenant);
+        if (present?.spec.release?.irreversible === true && pastIrreversible !== true)
+          throw new BerthError(
+            'conflict',
+            `The release command of release ${before.release} is marked irreversible: data may be of a shape that release ${release} cannot read. Add --past-irreversible if you are sure.`,
+          );
+        const entry =
+          (await keptEntry(tx, before, release, history)) ??
+          (await renderAnew(tx, { ...before, release, updatedAt: at }));
+        const record = withNeed({ ...before, release, generation: entry.generation, updatedAt: at }, entry);
+        const words = `Back from release ${before.release} to ${release}${reason === undefined ? '.' : `: ${reason}`}`;
+        // Where the earlier generation comes back, this is told at the one that it goes back from.
+        const told = { ...record, generation: Math.max(record.generation, before.generation) };
+        await remember(tx, by, told, at, 'rolled-back', words);
+        return await put(
+          tx,
+          before,
+          record,
+          entry,
+          'tenant.rolled-back',
+          at,
+          `Tenant ${tenant} is to go back to release ${release} as generation ${record.generation}.`,
+        );
+      }),
+
+    decide: (by, tenant, { choice }) =>
+      mutate(by, async (tx, at) => {
+        const record = await lockChangeable(tx, tenant);
+        const present = await tx.desiredTenant(record.host, tenant);
+        const report = await tx.tenantReport(tenant);
+        const key = report?.generation === record.generation ? report.problem?.releaseKey : undefined;
+        if (present === null || key === undefined)
+          throw new BerthError(
+            'conflict',
+            `Nothing is asked about a release command of tenant ${tenant}; see "berth tenant explain ${tenant}".`,
+          );
+        const entry: DesiredTenant = { ...present, decision: { key, choice } };
+        const revision = await tx.putDesired(record.host, { kind: 'tenant', entry });
+        const words = choice === 'succeeded' ? 'has succeeded' : 'is to run again';
+        await tx.addEvents([
+          tenantEvent(
+            'tenant.changed',
+            record,
+            at,
+            `${by.actor} says of the release command of tenant ${tenant} that it ${words}.`,
+          ),
+        ]);
+        return {
+          record,
+          audit: {
+            action: 'tenant.release-decided',
+            before: null,
+            after: { ...audited(record), choice, revision },
+            told: revision,
+          },
+        };
+      }),
+
+    async history(tenant, limit) {
+      const entries = await store.tenantHistory(tenant, limit);
+      if (entries.length === 0) foundTenant(await store.tenant(tenant), tenant);
+      if (entries.every((entry) => entry.ms !== null)) return entries;
+      // What an operator did ends with the agent's own word.
+      const live = await store.events({ tenant, kind: 'tenant.live' }, undefined, HISTORY);
+      const liveAt = new Map(live.map((event) => [event.generation, event.at]));
+      return entries.map((entry) => {
+        const at = liveAt.get(entry.generation);
+        return entry.ms !== null || entry.rollout !== null || at === undefined || at < entry.at
+          ? entry
+          : { ...entry, ms: at - entry.at };
+      });
+    },
+  };
+
+  async function renderAnew(tx: StoreWrites, draft: TenantRecord): Promise<DesiredTenant> {
+    const generation = await nextGeneration(tx, draft);
+    return (await renderRecord(tx, cache, { ...draft, generation })).desired;
+  }
+}
+
+/** What was desired before a rollout moved the tenant, while its agent still has that generation; else null. */
+async function keptEntry(
+  tx: StoreWrites,
+  record: TenantRecord,
+  release: number,
+  history: readonly TenantHistoryEntry[],
+): Promise<DesiredTenant | null> {
+  const rollout = history.find((entry) => entry.generation === record.generation)?.rollout ?? null;
+  if (rollout === null) return null;
+  const earlier = await tx.desiredBefore(rollout, record.tenant);
+  if (earlier?.release !== release || earlier.generation >= record.generation) return null;
+  const [fact] = await tx.tenantFacts([record.tenant]);
+  if (!stillHas(fact?.reported ?? null, earlier.generation, record.generation)) return null;
+  return { ...earlier, domains: record.domains, state: record.state === 'paused' ? 'paused' : 'running' };
+}
