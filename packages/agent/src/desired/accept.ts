@@ -58,7 +58,10 @@ export function accept(current: DesiredState, offered: Assembled, damaged = fals
 
   if (!renewed) {
     for (const entry of [...offered.tenants, ...offered.tombstones]) {
-      const before = own(current.tenants, entry.tenant) ?? own(current.tombstones, entry.tenant);
+      // A rollout may take a tenant back to an earlier generation, but nobody takes back a removal that was asked for.
+      const served = own(current.tenants, entry.tenant);
+      if (served !== undefined && 'spec' in entry) continue;
+      const before = served ?? own(current.tombstones, entry.tenant);
       if (before !== undefined && entry.generation < before.generation)
         return rejected(
           'stale_revision',

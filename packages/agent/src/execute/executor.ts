@@ -5,7 +5,7 @@ import type { ExecuteDeps, Note } from './context.ts';
 import { ensureImage } from './docker/image.ts';
 import { preflight } from './docker/preflight.ts';
 import { probeContainers } from './docker/probe.ts';
-import { runRelease } from './docker/release.ts';
+import { createRelease, runRelease } from './docker/release.ts';
 import { settleContainers } from './docker/settle.ts';
 import { resumeContainers, startContainers } from './docker/start.ts';
 import { removeContainers, stopContainers } from './docker/stop.ts';
@@ -52,6 +52,8 @@ export function createExecutor(deps: ExecuteDeps): Executor {
         return await preflight(deps, step, signal);
       case 'image.ensure':
         return await ensureImage(deps, step, signal);
+      case 'release.create':
+        return await createRelease(deps, step, signal);
       case 'release.run':
         return await runRelease(deps, step, signal);
       case 'containers.start':

@@ -4,6 +4,7 @@ import type { TenantStatus } from '@berth/shared/domain/status';
 import { titleOf, type Problem, type Step, type StepOutcome } from '@berth/shared/domain/step';
 import type { StepView } from '@berth/shared/protocol/report';
 import { advance, begin, type Happening } from '../machine/machine.ts';
+import { undertake } from '../machine/released.ts';
 import type { TenantPlan } from '../plan/input.ts';
 import type { Gate, Urgency } from './gate.ts';
 import type { Clock, Execute, Failpoint } from './ports.ts';
@@ -43,6 +44,12 @@ const UNGATED: ReadonlySet<Step['kind']> = new Set([
   'route.switch',
 ]);
 
+/**
+ * Docker goes on with these when nobody waits any more. Whoever plans next must not take a container that is about to
+ * stop for one that runs, so they are waited for even when something newer is due.
+ */
+const FINISHED: ReadonlySet<Step['kind']> = new Set(['containers.stop', 'containers.remove']);
+
 /** Behind the last start of a plan nothing but clearing away is left. */
 function urgencyOf(steps: readonly Step[], index: number): Urgency {
   const starts = (step: Step | undefined): boolean =>
@@ -67,7 +74,7 @@ export function startLane(
     plan,
     views,
     stop: () => own.abort(new Error('a newer plan is due')),
-    end: run(plan, desired, views, deps, signal),
+    end: run(plan, desired, views, deps, { signal, parent }),
   };
 }
 
@@ -75,13 +82,21 @@ export function viewOf(step: Step): StepView {
   return { kind: step.kind, title: titleOf(step).slice(0, 400), state: 'todo', startedAt: null, ms: null };
 }
 
+interface Signals {
+  /** Aborts when a newer plan is due, and with the parent. */
+  signal: AbortSignal;
+  /** Aborts when the agent ends. */
+  parent: AbortSignal;
+}
+
 async function run(
   plan: TenantPlan,
   desired: DesiredTenant | null,
   views: StepView[],
   deps: LaneDeps,
-  signal: AbortSignal,
+  signals: Signals,
 ): Promise<LaneEnd> {
+  const { signal } = signals;
   try {
     if (plan.goal.kind === 'move' && desired !== null) {
       const begun = begin(deps.status(), desired, deps.clock.now());
@@ -90,7 +105,8 @@ async function run(
     for (const [index, step] of plan.steps.entries()) {
       const view = views[index];
       if (view === undefined) continue;
-      const outcome = await runStep(step, urgencyOf(plan.steps, index), view, desired, deps, signal);
+      signal.throwIfAborted();
+      const outcome = await runStep(step, urgencyOf(plan.steps, index), view, desired, deps, signals);
       if (outcome.kind === 'failed') return { kind: 'failed', problem: outcome.problem };
     }
     return { kind: 'clear' };
@@ -106,7 +122,7 @@ async function runStep(
   view: StepView,
   desired: DesiredTenant | null,
   deps: LaneDeps,
-  signal: AbortSignal,
+  { signal, parent }: Signals,
 ): Promise<StepOutcome> {
   const { clock, failpoint } = deps;
   const execute = async (): Promise<StepOutcome> => {
@@ -115,7 +131,10 @@ async function runStep(
     deps.stepped(step, 'started', null, view.title);
     deps.progressed();
     failpoint(`before:${step.kind}`);
-    return deps.execute(step, signal);
+    const noted = undertake(deps.status(), step);
+    if (noted !== deps.status()) await deps.change(noted);
+    failpoint(`noted:${step.kind}`);
+    return deps.execute(step, FINISHED.has(step.kind) ? parent : signal);
   };
   view.state = 'waiting';
   const outcome = UNGATED.has(step.kind) ? await execute() : await deps.gate.run(execute, signal, urgency);

@@ -206,7 +206,10 @@ export function createLoop(deps: LoopDeps): Loop {
     berth.lane = null;
     if (end.kind === 'failed') {
       const status = statusOf(tenant);
-      const told = status.move.kind === 'returning' || status.failure?.problem === end.problem;
+      // Words may have been added to it, but it is the same step at the same time.
+      const said = status.failure?.problem;
+      const told =
+        status.move.kind === 'returning' || (said?.at === end.problem.at && said.step === end.problem.step);
       // What the status remembers has its own way on; anything else is tried again after a pause.
       if (!told) berth.setback = setbackAfter(berth.setback, end.problem, clock.now());
       log.warn(

@@ -22,6 +22,7 @@ export function reportOf(situation: Situation, at: number): TenantReport {
   const { desired, status, trouble } = situation;
   const failure = status.failure?.generation === desired.generation ? status.failure : null;
   const returning = status.move.kind === 'returning' ? status.move.why : null;
+  const stayed = hasStayed(situation) ? failure : null;
   return {
     tenant: desired.tenant,
     generation: desired.generation,
@@ -29,16 +30,23 @@ export function reportOf(situation: Situation, at: number): TenantReport {
     phase: phaseOf(situation),
     at,
     steps: situation.steps.slice(0, 60).map((step) => ({ ...step })),
-    problem: trouble?.problem ?? returning ?? failure?.problem ?? null,
+    problem: stayed?.problem ?? trouble?.problem ?? returning ?? failure?.problem ?? null,
     retryAt: trouble?.retryAt ?? failure?.retryAt ?? null,
     containers: situation.containers.slice(0, 200).map(containerView),
   };
 }
 
-export function phaseOf({ desired, status, plan, lane, trouble }: Situation): TenantPhase {
+/** It failed after the switch and must not be left: it serves as well as it can. */
+function hasStayed({ desired, status }: Situation): boolean {
+  return status.live === desired.generation && status.failure?.generation === desired.generation;
+}
+
+export function phaseOf(situation: Situation): TenantPhase {
+  const { desired, status, plan, lane, trouble } = situation;
   const busy = lane === 'running' || (plan !== null && plan.steps.length > 0);
   if (status.move.kind === 'returning') return 'returning';
   if (desired.state === 'paused') return busy ? 'moving' : trouble === null ? 'paused' : 'blocked';
+  if (hasStayed(situation)) return 'failed';
   if (status.move.kind === 'baking' && status.live === desired.generation)
     return trouble === null ? 'baking' : 'failed';
   if (trouble !== null) return status.live === desired.generation ? 'failed' : 'blocked';

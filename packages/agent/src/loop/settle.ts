@@ -1,10 +1,13 @@
-import type { DesiredState } from '@berth/shared/domain/desired';
+import type { DesiredState, DesiredTenant } from '@berth/shared/domain/desired';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { TenantStatus } from '@berth/shared/domain/status';
 import { adopt, recover } from '../machine/adopt.ts';
+import { heed } from '../machine/heed.ts';
 import { BAKING, judge } from '../machine/judge.ts';
 import { condemn, rest } from '../machine/machine.ts';
+import { observeReleases, releasesOf } from '../machine/released.ts';
 import { membersOf } from '../plan/containers.ts';
+import { isWhole } from '../plan/whole.ts';
 import { problemFrom } from './complaints.ts';
 import type { Clock, Observer, Statuses } from './ports.ts';
 import type { Berth } from './tenants.ts';
@@ -30,30 +33,48 @@ export async function settleStatuses(
   const { clock, statuses, voice, save } = deps;
   for (const tenant of Object.keys(desired.tenants)) {
     const containers = byTenant.get(tenant) ?? [];
+    const wanted = desired.tenants[tenant];
     const { lane } = deps.berthOf(tenant);
     const known = statuses.all().get(tenant);
     if (known === undefined) {
-      if (lane === null && containers.length > 0)
-        await save(adopt(tenant, desired.tenants[tenant], containers, seen.routes));
+      if (lane === null && containers.length > 0 && wanted !== undefined)
+        await save({
+          ...adopt(tenant, wanted, containers, seen.routes),
+          released: releasesOf(wanted, containers),
+        });
       continue;
     }
-    const status = lane === null ? recover(known, containers, seen.routes, clock.now()) : known;
+    const status = lane === null ? reconsidered(known, wanted, containers, seen, clock.now()) : known;
     if (status !== known) await save(status);
     if (status.move.kind !== 'baking') continue;
 
     const complaint = judge(bornIn(containers, status.move.generation), BAKING);
-    if (complaint !== null) {
-      const { status: next } = condemn(status, await problemFrom(complaint, deps, signal));
-      if (next === status) continue;
-      await save(next);
-      // The old colour may still be draining: that is given up, for it is about to serve again.
-      lane?.stop();
-    } else if (lane === null) {
-      const { status: next, happenings } = rest(status, clock.now());
-      if (next !== status) await save(next);
-      for (const each of happenings) voice.happened(tenant, each);
-    }
+    // What failed and may not be left has been told.
+    const news = complaint !== null && status.failure?.generation !== status.move.generation;
+    const { status: next, happenings } = news
+      ? condemn(status, await problemFrom(complaint, deps, signal))
+      : lane === null
+        ? rest(status, clock.now())
+        : { status, happenings: [] };
+    if (next === status) continue;
+    await save(next);
+    for (const each of happenings) voice.happened(tenant, each);
+    // The old colour may still be draining: that is given up when it is about to serve again.
+    if (next.move.kind === 'returning') lane?.stop();
   }
+}
+
+/** What the host and the coordinator's newest word make of a status on which nobody works. */
+function reconsidered(
+  known: TenantStatus,
+  wanted: DesiredTenant | undefined,
+  containers: readonly ObservedContainer[],
+  seen: ObservedHost,
+  now: number,
+): TenantStatus {
+  const status = observeReleases(recover(known, containers, seen.routes, now), containers);
+  if (wanted === undefined) return status;
+  return heed(status, wanted, () => (isWhole(wanted, containers) ? 'whole' : 'gone'), now);
 }
 
 /** What was made for this generation; keepers that are older have proven themselves before. */

@@ -1,6 +1,7 @@
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
+import { wayBack } from './machine.ts';
 
 /**
  * The status of a tenant whose file was lost, from what runs: the generation the kernel's route leads to; without a
@@ -43,7 +44,12 @@ export function recover(
   if (route?.through !== 'colour' || route.generation !== move.generation) return status;
   return {
     ...status,
-    move: { kind: 'switched', generation: move.generation, from: status.live, since: now },
+    move: {
+      kind: 'switched',
+      generation: move.generation,
+      from: wayBack(status, move.generation),
+      since: now,
+    },
   };
 }
 

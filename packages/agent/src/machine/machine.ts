@@ -3,6 +3,7 @@ import type { ErrorCode } from '@berth/shared/domain/errors';
 import type { TenantEventKind } from '@berth/shared/domain/events';
 import type { Failure, TenantStatus } from '@berth/shared/domain/status';
 import type { Problem, Step, StepOutcome } from '@berth/shared/domain/step';
+import { ended, irreversibleOf, wordKeyOf } from './released.ts';
 
 /** What a transition means to the outside, beside the new status. */
 export interface Happening {
@@ -38,7 +39,7 @@ export function advance(
 ): Transition {
   return outcome.kind === 'ok'
     ? succeeded(status, step, bakeMs, now)
-    : failed(status, step, outcome.problem, now);
+    : failed(status, step, outcome.problem, bakeMs, now);
 }
 
 /** Bake time that has passed. */
@@ -46,8 +47,11 @@ export function rest(status: TenantStatus, now: number): Transition {
   const { move } = status;
   if (move.kind !== 'baking' || now < move.until) return same(status);
   const known = status.known.filter((each) => each.generation === status.live);
+  const next: TenantStatus = { ...status, move: { kind: 'idle' }, known };
+  // What failed and could not be left has not settled.
+  if (status.failure?.generation === move.generation) return same(next);
   return {
-    status: { ...status, move: { kind: 'idle' }, known },
+    status: next,
     happenings: [
       happening(
         'tenant.settled',
@@ -58,10 +62,16 @@ export function rest(status: TenantStatus, now: number): Transition {
   };
 }
 
-/** What was seen to go wrong with the generation that bakes: back to the one before, where there is one. */
+/** What was seen to go wrong with the generation that bakes: back to the one before, where there is one and one may. */
 export function condemn(status: TenantStatus, problem: Problem): Transition {
   const { move } = status;
   if (move.kind !== 'baking' || move.from === null) return same(status);
+  const release = irreversibleOf(status, move.generation);
+  if (release !== null) {
+    return status.failure?.generation === move.generation
+      ? same(status)
+      : stay(status, { ...move, release }, problem);
+  }
   return {
     status: {
       ...status,
@@ -78,7 +88,12 @@ function succeeded(status: TenantStatus, step: Step, bakeMs: number, now: number
       if (move.kind === 'preparing' && step.generation === move.generation) {
         return same({
           ...status,
-          move: { kind: 'switched', generation: move.generation, from: status.live, since: now },
+          move: {
+            kind: 'switched',
+            generation: move.generation,
+            from: wayBack(status, move.generation),
+            since: now,
+          },
         });
       }
       if (move.kind === 'returning' && move.to === null) return returned(status, now);
@@ -98,10 +113,19 @@ function succeeded(status: TenantStatus, step: Step, bakeMs: number, now: number
       if (move.kind === 'returning' && step.generation === move.to) return returned(status, now);
       return same(status);
     case 'release.run':
-      return same({ ...status, released: { key: step.key, outcome: 'succeeded' } });
+      return same(ended(status, step.key, 'succeeded'));
     default:
       return same(status);
   }
+}
+
+/**
+ * The generation that one may go back to from this one. Keepers of an older generation look like a younger one's own to
+ * whoever does not remember what that was made of, and two must not run on one volume.
+ */
+export function wayBack({ live, known }: TenantStatus, generation: number): number | null {
+  if (live === null || live < generation) return live;
+  return known.some((each) => each.generation === live) ? live : null;
 }
 
 /** Steps that belong to making a new generation; the failure of any other says nothing about it. */
@@ -110,6 +134,7 @@ const MAKING: ReadonlySet<Step['kind']> = new Set([
   'volume.ensure',
   'preflight',
   'image.ensure',
+  'release.create',
   'release.run',
   'containers.start',
   'containers.probe',
@@ -119,7 +144,9 @@ const MAKING: ReadonlySet<Step['kind']> = new Set([
   'containers.remove',
 ]);
 
-function failed(status: TenantStatus, step: Step, problem: Problem, now: number): Transition {
+function failed(before: TenantStatus, step: Step, given: Problem, bakeMs: number, now: number): Transition {
+  const { status, problem } =
+    step.kind === 'release.run' ? tried(before, step.key, given) : { status: before, problem: given };
   const { move } = status;
   if (!MAKING.has(step.kind)) return same(status);
   // The old generation was verified once and the route leads to it again: it is the best there is.
@@ -128,6 +155,8 @@ function failed(status: TenantStatus, step: Step, problem: Problem, now: number)
   const telling =
     step.kind === 'route.verify' || step.kind === 'route.switch' || step.kind === 'containers.probe';
   if (move.kind === 'switched' && telling) {
+    const release = move.from === null ? null : irreversibleOf(status, move.generation);
+    if (release !== null) return stay(status, { ...move, release, until: now + bakeMs }, problem);
     return same({
       ...status,
       move: { kind: 'returning', generation: move.generation, to: move.from, why: problem },
@@ -136,13 +165,63 @@ function failed(status: TenantStatus, step: Step, problem: Problem, now: number)
   return same(status);
 }
 
+/** What a release command that did not succeed leaves to be known of it. */
+function tried(
+  status: TenantStatus,
+  key: string,
+  problem: Problem,
+): { status: TenantStatus; problem: Problem } {
+  if (problem.code === 'release_command_failed') return { status: ended(status, key, 'failed'), problem };
+  if (problem.code !== 'release_outcome_unknown') return { status, problem };
+  const next = ended(status, key, 'unknown');
+  const entry = next.released.find((each) => each.key === key);
+  return {
+    status: next,
+    problem: entry === undefined ? problem : { ...problem, releaseKey: wordKeyOf(entry) },
+  };
+}
+
+/** After the switch, where nobody may go back by himself: the new colour stays, and the tenant has failed. */
+function stay(
+  status: TenantStatus,
+  move: { generation: number; from: number | null; until: number; release: number },
+  problem: Problem,
+): Transition {
+  const { generation, from, until, release } = move;
+  const why = withWords(
+    problem,
+    `Not returned: the release command of release ${release} is marked irreversible; generation ${generation} stays in place until a newer release mends it or an operator takes this one back.`,
+  );
+  return {
+    status: {
+      ...status,
+      live: generation,
+      move: { kind: 'baking', generation, from, until },
+      failure: { generation, problem: why, attempts: 1, retryAt: null },
+    },
+    happenings: [happening('tenant.failed', generation, why.message, why)],
+  };
+}
+
+function withWords(problem: Problem, words: string): Problem {
+  return { ...problem, message: `${problem.message.slice(0, 1990 - words.length)} ${words}` };
+}
+
 /** Before the switch: the old colour was never touched, so it is enough to remember what failed. */
-function giveUp(status: TenantStatus, generation: number, problem: Problem, now: number): Transition {
+function giveUp(status: TenantStatus, generation: number, given: Problem, now: number): Transition {
+  const release = status.live === null ? null : irreversibleOf(status, generation);
+  const problem =
+    release === null
+      ? given
+      : withWords(
+          given,
+          `The release command of release ${release} has run already and is irreversible: what serves now works with what it left behind.`,
+        );
   const attempts = status.failure?.generation === generation ? status.failure.attempts + 1 : 1;
   const passing = PASSING.has(problem.code);
   // What may pass by itself is tried again. A generation that is itself at fault is tried again only while nothing
   // else serves the tenant: there is nothing to lose then, and the cause may lie outside (a database that was away).
-  const again = passing || status.live === null;
+  const again = passing || (status.live === null && problem.code !== 'release_outcome_unknown');
   const failure: Failure = {
     generation,
     problem,
@@ -153,7 +232,12 @@ function giveUp(status: TenantStatus, generation: number, problem: Problem, now:
   return {
     status: { ...status, move: { kind: 'idle' }, failure, known },
     happenings: [
-      happening(passing ? 'tenant.blocked' : 'tenant.failed', generation, problem.message, problem),
+      happening(
+        passing || problem.code === 'release_outcome_unknown' ? 'tenant.blocked' : 'tenant.failed',
+        generation,
+        problem.message,
+        problem,
+      ),
     ],
   };
 }
@@ -165,19 +249,23 @@ function returned(status: TenantStatus, now: number): Transition {
   const retryAt = move.to === null ? now + backoffMs(attempts) : null;
   const known = status.known.filter((each) => each.generation === move.to);
   const back = move.to === null ? 'the route was taken away' : `generation ${move.to} serves again`;
+  // What was taken back has not failed.
+  const withdrawn = move.why.code === 'withdrawn';
   return {
     status: {
       ...status,
       live: move.to,
       move: { kind: 'idle' },
-      failure: { generation: move.generation, problem: move.why, attempts, retryAt },
+      failure: withdrawn ? null : { generation: move.generation, problem: move.why, attempts, retryAt },
       known,
     },
     happenings: [
       happening(
         'tenant.returned',
         move.generation,
-        `Generation ${move.generation} failed and ${back}: ${move.why.message}`,
+        withdrawn
+          ? `${move.why.message} Now ${back}.`
+          : `Generation ${move.generation} failed and ${back}: ${move.why.message}`,
         move.why,
       ),
     ],

@@ -33,7 +33,7 @@ export function isUp(container: ObservedContainer): boolean {
 
 /**
  * The containers that make up a generation as far as they exist: its colours, and of each keeper the newest one that is
- * not younger than the generation.
+ * not younger than the generation. A service that is coloured in it has no keeper in it.
  */
 export function membersOf(containers: readonly ObservedContainer[], generation: number): ObservedContainer[] {
   const keepers = new Map<string, ObservedContainer>();
@@ -44,10 +44,30 @@ export function membersOf(containers: readonly ObservedContainer[], generation: 
     if (best === undefined || each.generation > best.generation) keepers.set(key, each);
   }
   const colours = containers.filter((each) => each.role === 'colour' && each.generation === generation);
-  const members = keepers.size === 0 ? colours : [...colours, ...keepers.values()];
+  const coloured = new Set(keepers.size === 0 ? [] : colours.map((each) => each.service));
+  const kept = [...keepers.values()].filter((each) => !coloured.has(each.service));
+  const members = kept.length === 0 ? colours : [...colours, ...kept];
   // Most have one or two, and a sort of even those makes garbage.
   const inOrder = members.every((each, index) => index === 0 || (members[index - 1]?.name ?? '') < each.name);
   return inOrder ? members : members.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/**
+ * The members of a generation of which nobody remembers what it was made of. An older keeper that does not run may have
+ * been replaced by a younger one of another name, on the same volume: it is left as it is.
+ */
+export function certainMembers(
+  containers: readonly ObservedContainer[],
+  generation: number,
+): ObservedContainer[] {
+  const members = membersOf(containers, generation);
+  const keepers = members.filter((each) => each.role === 'keeper');
+  return members.filter(
+    (each) =>
+      each.role !== 'keeper' ||
+      isUp(each) ||
+      !keepers.some((other) => other.service !== each.service && other.generation > each.generation),
+  );
 }
 
 /**

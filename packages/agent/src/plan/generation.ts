@@ -1,4 +1,4 @@
-import type { DesiredTenant } from '@berth/shared/domain/desired';
+import { releaseKeyOf, type DesiredTenant } from '@berth/shared/domain/desired';
 import { digestOf } from '@berth/shared/domain/digest';
 import type { RouteEntry, TenantNetwork } from '@berth/shared/domain/network';
 import type { ObservedContainer } from '@berth/shared/domain/observed';
@@ -34,6 +34,8 @@ export function makeGeneration(
   network: TenantNetwork,
   virtuals: ReadonlyMap<string, string>,
   containers: readonly ObservedContainer[],
+  /** Containers that are cleared away first: a lost route may lead to their addresses, so nobody else gets them. */
+  leaving: readonly ObservedContainer[] = [],
 ): GenerationResult {
   const services = servicesOf(desired);
   const places = services.flatMap((service) =>
@@ -41,7 +43,7 @@ export function makeGeneration(
       place(service, index + 1, desired, containers),
     ),
   );
-  const addresses = allot(places, desired, network, containers);
+  const addresses = allot(places, desired, network, containers, leaving);
   if (addresses === null) return { kind: 'exhausted', needed: places.length };
 
   const hostsFor = (seen: (treatment: Treatment) => boolean): Record<string, string[]> => {
@@ -115,13 +117,14 @@ function place(
       container.role !== 'release',
   );
   if (service.treatment === 'keeper') {
-    const current = newest(
-      same.filter((each) => each.role === 'keeper' && each.generation <= desired.generation),
-    );
-    if (current !== null) {
-      const generation = current.specHash === specHash ? current.generation : desired.generation;
-      return { service, replica, specHash, generation, address: current.address };
-    }
+    const keepers = same.filter((each) => each.role === 'keeper');
+    const current = newest(keepers.filter((each) => each.generation <= desired.generation));
+    if (current !== null && current.specHash === specHash)
+      return { service, replica, specHash, generation: current.generation, address: current.address };
+    // A generation that was taken back to may be older than the keeper that it replaces.
+    const replaced = current ?? newest(keepers);
+    if (replaced !== null)
+      return { service, replica, specHash, generation: desired.generation, address: replaced.address };
   }
   const own = same.find((each) => each.generation === desired.generation);
   return { service, replica, specHash, generation: desired.generation, address: own?.address ?? null };
@@ -144,12 +147,12 @@ function allot(
   desired: DesiredTenant,
   network: TenantNetwork,
   containers: readonly ObservedContainer[],
+  leaving: readonly ObservedContainer[],
 ): Allotment | null {
   const kept = new Set(places.flatMap((each) => (each.address === null ? [] : [each.address])));
-  const foreign = containers
-    .filter((each) => each.generation !== desired.generation)
-    .map((each) => each.address);
-  const free = freeAddresses(network, new Set([...kept, ...foreign]));
+  const others = containers.filter((each) => each.generation !== desired.generation);
+  const taken = [...others, ...leaving].map((each) => each.address);
+  const free = freeAddresses(network, new Set([...kept, ...taken]));
   const given = new Map<Place, string>();
   for (const each of places) {
     const address = each.address ?? free.next().value;
@@ -171,11 +174,12 @@ function releaseOf(
 ): Generation['release'] {
   const wanted = desired.spec.release;
   const service = desired.spec.services.find((each) => each.name === wanted?.service);
-  if (wanted === undefined || service === undefined) return null;
+  const key = releaseKeyOf(desired);
+  if (wanted === undefined || service === undefined || key === null) return null;
   const { route: _route, healthcheck: _healthcheck, ...rest } = service;
   const spec: ServiceSpec = { ...rest, command: wanted.command, restart: 'no', replicas: 1, dependsOn: [] };
   return {
-    key: digestOf({ release: desired.release, image: service.image, command: wanted.command }),
+    key,
     timeoutMs: wanted.timeoutMs,
     plan: {
       name: nameOf(settings, desired.tenant, desired.generation, 'release'),

@@ -1,9 +1,9 @@
 import type { RouteEntry } from '@berth/shared/domain/network';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { ContainerPlan, Step } from '@berth/shared/domain/step';
-import { isUp, membersOf, refsOf, strayKeepers } from './containers.ts';
+import { certainMembers, isUp, membersOf, refsOf, strayKeepers } from './containers.ts';
 import { entriesOf, namesOf, type Generation, type PlannedContainer } from './generation.ts';
-import { haltSteps, stopSteps, type TenantView } from './move.ts';
+import { haltSteps, isPending, stopSteps, unroute, type TenantView } from './move.ts';
 import { changedEntries } from './routes.ts';
 import { gates, levelsOf } from './services.ts';
 
@@ -18,19 +18,28 @@ export function keepSteps(
   routes: ObservedHost['routes'],
 ): Step[] {
   const tenant = view.status.tenant;
-  // What came after the live generation and failed goes first: it may hold a keeper's address, or be what must not run twice.
   const stay = new Set(live === null ? [] : membersOf(view.containers, live).map((each) => each.id));
   if (live !== null && generation !== null)
     for (const each of strayKeepers(view.containers, live, namesOf(generation))) stay.delete(each.id);
-  const steps: Step[] = clearAway(view, stay, 'younger');
+  const lost = generation === null ? [] : lostOf(view, generation);
+  const resumed = live === null || generation !== null ? [] : downOf(view, live);
+  // Where something comes back that must not run beside another, or holds a volume, nothing that does not serve is left
+  // to do so.
+  const alone =
+    resumed.length > 0 ||
+    lost.some(({ plan, treatment }) => treatment !== 'colour' || plan.spec.volumes.length > 0);
+  const first = (each: ObservedContainer): boolean =>
+    isRival(view, each) || (alone && !isDraining(view, each));
+  // What came after the live generation and failed goes first: it may hold a keeper's address, or be what must not run twice.
+  const gone = view.containers.filter((each) => !stay.has(each.id));
+  const steps: Step[] = [...unroute(view, gone), ...clearAway(view, stay, first, 'before')];
   if (live !== null) {
-    const lost = generation === null ? [] : lostOf(view, generation);
     const wanted = generation === null ? entriesOfExisting(view, live) : entriesOf(generation, view.virtuals);
     const fewer = withoutLost(wanted, lost);
     const hiding = changedEntries(fewer, routes);
     if (hiding.length > 0) steps.push({ kind: 'route.switch', tenant, generation: live, entries: hiding });
     steps.push(
-      ...(generation === null ? resumeWhatExists(view, live) : bringBack(view, live, generation, lost)),
+      ...(generation === null ? resumeWhatExists(view, resumed) : bringBack(view, live, generation, lost)),
     );
     const changed = changedEntries(wanted, after(routes, fewer));
     if (changed.length > 0) {
@@ -38,7 +47,7 @@ export function keepSteps(
       steps.push({ kind: 'route.switch', tenant, generation: live, entries: changed });
     }
   }
-  if (live !== null) steps.push(...clearAway(view, stay, 'older'));
+  if (live !== null) steps.push(...clearAway(view, stay, first, 'after'));
   return steps;
 }
 
@@ -116,10 +125,13 @@ function bringBack(
   return steps;
 }
 
-function resumeWhatExists(view: TenantView, live: number): Step[] {
-  const down = membersOf(view.containers, live).filter(
+function downOf(view: TenantView, live: number): ObservedContainer[] {
+  return certainMembers(view.containers, live).filter(
     (each) => !isUp(each) && each.state !== 'removing' && !(each.state === 'exited' && each.exitCode === 0),
   );
+}
+
+function resumeWhatExists(view: TenantView, down: readonly ObservedContainer[]): Step[] {
   if (down.length === 0) return [];
   const containers = refsOf(down);
   return [
@@ -130,7 +142,7 @@ function resumeWhatExists(view: TenantView, live: number): Step[] {
 
 /** Nobody remembers that these were verified, so they show their health before a route leads to them. */
 function settleRouted(view: TenantView, live: number): Step[] {
-  const routed = membersOf(view.containers, live).filter((each) => each.virtual !== null);
+  const routed = certainMembers(view.containers, live).filter((each) => each.virtual !== null);
   const containers = refsOf(routed);
   return [{ kind: 'containers.settle', tenant: view.status.tenant, containers, timeoutMs: SETTLE_MS }];
 }
@@ -141,7 +153,7 @@ export const SETTLE_MS = 60_000;
 /** Where the routes of a generation lead, read from its containers' labels. */
 export function entriesOfExisting(view: TenantView, generation: number): RouteEntry[] {
   const entries = new Map<string, RouteEntry>();
-  for (const each of membersOf(view.containers, generation)) {
+  for (const each of certainMembers(view.containers, generation)) {
     if (each.virtual === null || each.port === null) continue;
     const endpoint = { address: each.address, port: each.port };
     const entry = entries.get(each.virtual);
@@ -155,24 +167,40 @@ export function entriesOfExisting(view: TenantView, generation: number): RouteEn
   return [...entries.values()];
 }
 
-/** Stops and removes those of these containers that are no part of what serves. Volumes stay. */
-function clearAway(view: TenantView, stay: ReadonlySet<string>, which: 'younger' | 'older'): Step[] {
+/** Came after what serves, or beside it, and holds what that needs. */
+function isRival(view: TenantView, container: ObservedContainer): boolean {
+  return container.generation > (view.status.live ?? 0) && !isDraining(view, container);
+}
+
+/** Of the generation that served before the one that bakes: its connections may end by themselves. */
+function isDraining(view: TenantView, container: ObservedContainer): boolean {
+  const { move } = view.status;
+  return container.role === 'colour' && move.kind === 'baking' && container.generation === move.from;
+}
+
+/**
+ * Stops and removes those containers that are no part of what serves, `before` that is brought back or `after`. Volumes
+ * stay, and so does the container of a release command until it is written down how it ended.
+ */
+function clearAway(
+  view: TenantView,
+  stay: ReadonlySet<string>,
+  first: (container: ObservedContainer) => boolean,
+  when: 'before' | 'after',
+): Step[] {
   const { tenant, live } = view.status;
   const kept = view.status.move.kind === 'baking' ? view.status.move.from : null;
   const extra = view.containers.filter(
-    (each) =>
-      each.generation > (live ?? 0) === (which === 'younger') &&
-      !stay.has(each.id) &&
-      each.state !== 'removing',
+    (each) => first(each) === (when === 'before') && !stay.has(each.id) && each.state !== 'removing',
   );
   const running = extra.filter(isUp);
   // A younger keeper holds the address that the route leads to, so connections would come for as long as one waits for
   // their end; the one before cannot come back until it has gone.
   const steps =
-    which === 'older'
+    when === 'after'
       ? stopSteps(tenant, running, 'it no longer serves')
       : haltSteps(tenant, running, live === null ? 'it never served' : 'its generation was given up');
-  const gone = extra.filter((each) => !isKept(each, kept));
+  const gone = extra.filter((each) => !isKept(each, kept) && !isPending(view, each));
   if (gone.length > 0)
     steps.push({ kind: 'containers.remove', tenant, containers: refsOf(gone), why: 'no longer needed' });
   return steps;

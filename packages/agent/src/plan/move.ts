@@ -3,7 +3,7 @@ import type { TenantNetwork } from '@berth/shared/domain/network';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { TenantStatus } from '@berth/shared/domain/status';
 import type { Step } from '@berth/shared/domain/step';
-import { drainOf, isUp, membersOf, refsOf, strayKeepers } from './containers.ts';
+import { drainOf, isUp, membersOf, refsOf } from './containers.ts';
 import { entriesOf, namesOf, type Generation, type PlannedContainer } from './generation.ts';
 import { changedEntries, routeKey } from './routes.ts';
 import { gates, levelsOf, type PlannedService } from './services.ts';
@@ -26,21 +26,15 @@ export function moveSteps(given: TenantView, generation: Generation): Step[] {
   const of = { tenant: desired.tenant, generation: desired.generation };
   const steps: Step[] = [];
 
+  const early = untoldSteps(given, generation);
+  if (early !== null) return early;
   const aborted = abandoned(given, desired.generation);
   const view = { ...given, containers: given.containers.filter((each) => !aborted.includes(each)) };
   if (aborted.length > 0) {
-    steps.push({
-      kind: 'containers.stop',
-      tenant: of.tenant,
-      containers: refsOf(aborted.filter(isUp)),
-      why: 'its generation was given up',
-    });
-    steps.push({
-      kind: 'containers.remove',
-      tenant: of.tenant,
-      containers: refsOf(aborted),
-      why: 'its generation was given up',
-    });
+    const why = 'its generation was given up';
+    steps.push(...unroute(given, aborted));
+    steps.push(...haltSteps(of.tenant, aborted.filter(isUp), why));
+    steps.push({ kind: 'containers.remove', tenant: of.tenant, containers: refsOf(aborted), why });
   }
   if (view.networkState === 'missing')
     steps.push({ kind: 'network.ensure', tenant: of.tenant, network: view.network });
@@ -90,15 +84,73 @@ export function finishSteps(
   return [...steps, ...retireSteps(view, generation)];
 }
 
-/** Containers of generations that were begun and never served: nobody talks to them. */
-function abandoned(view: TenantView, target: number): ObservedContainer[] {
-  const floor = view.status.live ?? 0;
+/**
+ * Containers of generations that were begun and never served: nobody talks to them. Of a generation that is gone back to,
+ * also what is left of the time when it served: half a set knows the addresses of containers that are no more.
+ */
+export function abandoned(view: TenantView, target: number): ObservedContainer[] {
+  const { live, move } = view.status;
+  const floor = live ?? 0;
+  const begun = move.kind === 'preparing' ? move.generation : null;
   const serving = new Set(
-    view.containers.filter((each) => view.routed.has(each.address)).map((each) => each.generation),
+    view.containers
+      .filter((each) => isUp(each) && view.routed.has(each.address))
+      .map((each) => each.generation),
   );
-  return view.containers.filter(
-    (each) => each.generation > floor && each.generation !== target && !serving.has(each.generation),
+  return view.containers.filter((each) => {
+    if (each.generation === target) {
+      const leftOver = target < floor && begun !== target && !serving.has(target);
+      return leftOver && each.role === 'colour' && !isUp(each);
+    }
+    return (
+      (each.generation > floor || each.generation === begun) &&
+      !serving.has(each.generation) &&
+      each.generation !== live
+    );
+  });
+}
+
+/** The release command of some generation that runs and was not told the end of; null when there is none. */
+function looseRelease(view: TenantView, target: number): ObservedContainer[] {
+  return view.containers.filter((each) => each.generation !== target && isPending(view, each));
+}
+
+/** A release command's container that is all that tells how it ended, which is not written down yet. */
+export function isPending(view: TenantView, container: ObservedContainer): boolean {
+  return (
+    container.role === 'release' &&
+    view.status.released.some(
+      (each) => each.outcome === 'running' && each.generation === container.generation,
+    )
   );
+}
+
+/**
+ * What comes before everything else when there is a release command of which nobody knows how it ended: one of a
+ * generation that was given up is stopped, and looked at before it is removed; one that has vanished is told of.
+ */
+function untoldSteps(view: TenantView, { desired, release }: Generation): Step[] | null {
+  const loose = looseRelease(view, desired.generation).filter(isUp);
+  if (loose.length > 0) return haltSteps(desired.tenant, loose, 'its generation was given up');
+  const entry = view.status.released.find((each) => each.key === release?.key);
+  if (release === null || entry === undefined) return null;
+  const there = view.containers.some((each) => each.name === release.plan.name);
+  const untold = entry.outcome === 'unknown' || (entry.outcome === 'running' && !there);
+  return untold ? [runStep(desired, release)] : null;
+}
+
+/** Takes away routes that only these containers have, while their labels still tell of them. */
+export function unroute(view: TenantView, leaving: readonly ObservedContainer[]): Step[] {
+  const staying = view.containers.filter((each) => !leaving.includes(each));
+  const wanted = new Set(staying.map((each) => each.virtual));
+  const stale = leaving.flatMap(({ virtual, address }) =>
+    virtual !== null && !wanted.has(virtual) && view.routed.has(address) ? [virtual] : [],
+  );
+  const entries = [...new Set(stale)]
+    .sort()
+    .map((virtual) => ({ virtual, target: { kind: 'none' } as const }));
+  const { tenant } = view.status;
+  return entries.length === 0 ? [] : [{ kind: 'route.switch', tenant, generation: null, entries }];
 }
 
 function imagesOf(
@@ -116,15 +168,20 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
   const steps: Step[] = [];
   const keepers = generation.services.filter((service) => service.treatment === 'keeper');
   const stopped = new Set<string>();
+  const { live } = view.status;
+  const verified = new Set(
+    (live === null ? [] : membersOf(view.containers, live))
+      .filter((each) => each.health === 'none' || each.health === 'healthy')
+      .map((each) => each.name),
+  );
   for (const level of levelsOf(keepers)) {
     const planned = ofServices(generation, level);
     const running = new Set(
       view.containers.filter((each) => each.state === 'running').map((each) => each.name),
     );
-    // One of this generation that already runs may have been started by an agent that died before it was healthy.
-    const wanted = planned.filter(
-      ({ plan }) => !running.has(plan.name) || plan.generation === desired.generation,
-    );
+    // What runs already and is no part of what was verified may have been started by an agent that died before it was
+    // healthy.
+    const wanted = planned.filter(({ plan }) => !running.has(plan.name) || !verified.has(plan.name));
     if (wanted.length === 0) continue;
     const names = new Set(planned.map(({ plan }) => plan.name));
     const old = view.containers.filter(
@@ -193,7 +250,7 @@ function forerunners(
   const staying = new Set(desired.spec.services.map((service) => service.name));
   const volumes = new Set(services.flatMap(({ spec }) => spec.volumes.map((mount) => mount.volume)));
   return view.containers.filter((each) => {
-    if (!isUp(each) || each.role === 'release' || each.generation >= desired.generation) return false;
+    if (!isUp(each) || each.role === 'release' || each.generation === desired.generation) return false;
     if (staying.has(each.service)) return false;
     const before = live?.spec.services.find((service) => service.name === each.service);
     if (before === undefined) return volumes.size > 0 && (each.role === 'keeper' || each.virtual === null);
@@ -203,18 +260,19 @@ function forerunners(
 
 function releaseSteps(view: TenantView, generation: Generation): Step[] {
   const { release, desired } = generation;
-  const { released } = view.status;
-  if (release === null || (released?.key === release.key && released.outcome === 'succeeded')) return [];
-  return [
-    {
-      kind: 'release.run',
-      tenant: desired.tenant,
-      generation: desired.generation,
-      key: release.key,
-      container: release.plan,
-      timeoutMs: release.timeoutMs,
-    },
-  ];
+  const entry = view.status.released.find((each) => each.key === release?.key);
+  if (release === null || entry?.outcome === 'succeeded') return [];
+  const of = { tenant: desired.tenant, generation: desired.generation };
+  const run = runStep(desired, release);
+  // One that is written down as running was created before.
+  if (entry?.outcome === 'running') return [run];
+  return [{ kind: 'release.create', ...of, container: release.plan }, run];
+}
+
+function runStep(desired: DesiredTenant, release: NonNullable<Generation['release']>): Step {
+  const { key, plan: container, timeoutMs } = release;
+  const { tenant, generation } = desired;
+  return { kind: 'release.run', tenant, generation, key, container, timeoutMs };
 }
 
 function colourSteps(view: TenantView, generation: Generation): Step[] {
@@ -302,10 +360,13 @@ function retireSteps(view: TenantView, generation: Generation): Step[] {
   const stay = new Set(membersOf(view.containers, desired.generation).map((each) => each.id));
   const old = view.containers.filter(
     (each) =>
-      isUp(each) && each.role === 'colour' && each.generation < desired.generation && !stay.has(each.id),
+      isUp(each) && each.role === 'colour' && each.generation !== desired.generation && !stay.has(each.id),
   );
   // After the colours that may still have talked to them.
-  const strays = strayKeepers(view.containers, desired.generation, namesOf(generation)).filter(isUp);
+  const names = namesOf(generation);
+  const strays = view.containers.filter(
+    (each) => each.role === 'keeper' && isUp(each) && !names.has(each.name),
+  );
   return [
     ...stopSteps(desired.tenant, old, 'the new generation serves'),
     ...stopSteps(desired.tenant, strays, 'the new generation has no use for it'),

@@ -1,14 +1,16 @@
 import type { DesiredTenant, Tombstone } from '@berth/shared/domain/desired';
 import type { RouteEntry, RouteTarget } from '@berth/shared/domain/network';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
+import type { TenantStatus } from '@berth/shared/domain/status';
 import type { Step } from '@berth/shared/domain/step';
-import { isUp, membersOf, refsOf } from './containers.ts';
+import { certainMembers, isUp, membersOf, refsOf } from './containers.ts';
 import { makeGeneration, type Generation } from './generation.ts';
 import type { PlanSettings, TenantPlan } from './input.ts';
 import { entriesOfExisting, keepSteps, SETTLE_MS } from './keep.ts';
-import { checksOf, finishSteps, moveSteps, stopSteps, type TenantView } from './move.ts';
+import { abandoned, checksOf, finishSteps, moveSteps, stopSteps, type TenantView } from './move.ts';
 import { changedEntries } from './routes.ts';
 import { servicesOf } from './services.ts';
+import { isWhole } from './whole.ts';
 
 /** What to do for one tenant that is desired. */
 export function planTenant(
@@ -21,8 +23,13 @@ export function planTenant(
   const { status } = view;
   const tenant = desired.tenant;
   let obstacle: TenantPlan['obstacle'] = null;
-  const generationOf = (which: DesiredTenant): Generation | null => {
-    const result = makeGeneration(settings, which, view.network, view.virtuals, view.containers);
+  const generationOf = (
+    which: DesiredTenant,
+    leaving: readonly ObservedContainer[] = [],
+  ): Generation | null => {
+    const staying =
+      leaving.length === 0 ? view.containers : view.containers.filter((each) => !leaving.includes(each));
+    const result = makeGeneration(settings, which, view.network, view.virtuals, staying, leaving);
     if (result.kind === 'made') return result.generation;
     obstacle = {
       code: 'address_exhausted',
@@ -52,13 +59,15 @@ export function planTenant(
       };
     }
   }
-  // The way back is left only for something newer than what failed.
-  if (move.kind === 'returning' && move.generation === desired.generation) {
-    const known = move.to === null ? undefined : status.known.find((each) => each.generation === move.to);
+  // The way back is left only for something else than what failed and what served before it.
+  if (move.kind === 'returning' && isOnWayBack(move, desired, view)) {
+    const known = [desired, ...status.known];
+    const to = known.find((each) => each.generation === move.to);
+    const failed = known.find((each) => each.generation === move.generation);
     return {
       tenant,
       goal: { kind: 'return', generation: move.generation, to: move.to },
-      steps: returnSteps(view, move.to, known ?? null, desired),
+      steps: returnSteps(view, move.to, to ?? null, failed ?? desired),
       nextAt: null,
       obstacle,
     };
@@ -71,7 +80,7 @@ export function planTenant(
   const held =
     failure?.generation === desired.generation && (failure.retryAt === null || now < failure.retryAt);
   if (status.live !== desired.generation && !held) {
-    const generation = generationOf(desired);
+    const generation = generationOf(desired, abandoned(view, desired.generation));
     if (generation !== null) {
       return {
         tenant,
@@ -114,33 +123,48 @@ function isConverged(
   return entries.length === routed && changedEntries(entries, routes).length === 0;
 }
 
+/**
+ * When nothing is left of what was to come back, because it was taken back too late, it is made anew. Where it serves
+ * already in part, it is left to come back as it is.
+ */
+function isOnWayBack(
+  move: Extract<TenantStatus['move'], { kind: 'returning' }>,
+  desired: DesiredTenant,
+  view: TenantView,
+): boolean {
+  if (move.generation === desired.generation) return true;
+  if (move.to !== desired.generation) return false;
+  return view.status.live === move.to || isWhole(desired, view.containers);
+}
+
 /** Back to the old colour: start what stopped, wait, switch, verify; then the new one goes. */
 function returnSteps(
   view: TenantView,
   to: number | null,
   remembered: DesiredTenant | null,
-  desired: DesiredTenant,
+  failed: DesiredTenant,
 ): Step[] {
   const { tenant } = view.status;
   if (to === null) {
     const entries = allTo(view, { kind: 'none' });
     return [{ kind: 'route.switch', tenant, generation: null, entries }];
   }
-  const known = remembered ?? desired;
+  const known = remembered ?? failed;
   const steps: Step[] = [];
   const existing = remembered === null ? view.containers : withoutStrays(view.containers, remembered);
-  const members = membersOf(existing, to);
-  // A younger keeper holds the same address and the same volume; what must never run twice must not do so now either.
+  const members = remembered === null ? certainMembers(existing, to) : membersOf(existing, to);
+  const staying = new Set(members.map((each) => each.id));
+  // Another keeper holds the same address and the same volume; what must never run twice must not do so now either.
   // Where nobody remembers what that is, all of it is stopped.
   const once = new Set(
     // What failed may hold a volume under a name that the one before does not know.
-    [...known.spec.services, ...desired.spec.services]
+    [...known.spec.services, ...failed.spec.services]
       .filter((each) => each.strategy !== 'blue-green')
       .map((each) => each.name),
   );
   const rivals = view.containers.filter(
     (each) =>
-      each.generation > to &&
+      !staying.has(each.id) &&
       isUp(each) &&
       each.role !== 'release' &&
       (each.role === 'keeper' || remembered === null || once.has(each.service)),

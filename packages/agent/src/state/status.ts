@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { digestOf } from '@berth/shared/domain/digest';
 import { Digest } from '@berth/shared/domain/ids';
-import { TenantStatus } from '@berth/shared/domain/status';
+import { Released, TenantStatus } from '@berth/shared/domain/status';
 import type { Clock } from './ports.ts';
 import type { Disk } from './disk.ts';
 import { quarantine } from './files.ts';
@@ -19,7 +19,20 @@ export interface StatusStore {
   remove(tenant: string): Promise<void>;
 }
 
-const SlotFile = z.strictObject({ sum: Digest, sequence: z.int().min(1), status: TenantStatus });
+/** The checksum is that of what was written, whichever agent wrote it. */
+const SlotFile = z.strictObject({
+  sum: Digest,
+  sequence: z.int().min(1),
+  status: z.record(z.string(), z.unknown()),
+});
+/** Older agents kept the last release command alone, or null. */
+const KeptStatus = TenantStatus.extend({
+  released: z.union([
+    TenantStatus.shape.released,
+    Released.transform((one) => [one]),
+    z.null().transform(() => []),
+  ]),
+});
 const SLOT_NAME = /^([a-z0-9-]+)\.(0|1)\.json$/;
 const LOADS_AT_ONCE = 64;
 
@@ -78,11 +91,13 @@ export async function openStatuses(
       last: Promise.resolve(),
     });
 
-    async function readSlot(index: number): Promise<z.infer<typeof SlotFile> | null> {
+    async function readSlot(index: number): Promise<{ sequence: number; status: TenantStatus } | null> {
       try {
-        const parsed = SlotFile.parse(JSON.parse((await disk.read(pathOf(tenant, index))) ?? ''));
-        const sum = sumOf(parsed.sequence, parsed.status);
-        return sum === parsed.sum && parsed.status.tenant === tenant ? parsed : null;
+        const file = SlotFile.parse(JSON.parse((await disk.read(pathOf(tenant, index))) ?? ''));
+        const { sequence } = file;
+        if (sumOf(sequence, file.status) !== file.sum) return null;
+        const status = KeptStatus.parse(file.status);
+        return status.tenant === tenant ? { sequence, status } : null;
       } catch {
         return null; // torn, or never written: the other slot counts
       }
@@ -138,6 +153,6 @@ export async function openStatuses(
   return { statuses, quarantined };
 }
 
-function sumOf(sequence: number, status: TenantStatus): string {
+function sumOf(sequence: number, status: unknown): string {
   return digestOf({ sequence, status });
 }

@@ -34,8 +34,8 @@ describe('what is older is refused', () => {
     ['an older revision', snapshot(desired(4, [tenant('acme', 2)])), 'stale_revision'],
     ['the same revision with another content', snapshot(desired(5, [tenant('acme', 3)])), 'stale_revision'],
     [
-      'a generation that goes back',
-      change(before, desired(6, [tenant('acme', 1), tenant('globex')], [tombstone('hooli')])),
+      'a removal of an older generation than the one that is desired',
+      change(before, desired(6, [tenant('globex')], [tombstone('acme', 1), tombstone('hooli')])),
       'stale_revision',
     ],
     ['a change over another revision', { ...change(before, desired(6, [])), base: 4 }, 'gap'],
@@ -49,6 +49,16 @@ describe('what is older is refused', () => {
     const verdict = accept(before, offered);
     expect(verdict).toMatchObject({ kind: 'rejected', reason });
     expect(verdict.kind === 'rejected' && verdict.message).toMatch(/\d/);
+  });
+});
+
+test('a tenant may be taken back to an earlier generation, but not one that was told to go', () => {
+  const back = desired(6, [tenant('acme', 1), tenant('globex')], [tombstone('hooli')]);
+  expect(accept(before, change(before, back))).toMatchObject({ kind: 'accepted', changed: ['acme'] });
+  const gone = desired(5, [tenant('globex')], [tombstone('acme', 2)]);
+  expect(accept(gone, change(gone, desired(6, [tenant('acme', 1), tenant('globex')])))).toMatchObject({
+    kind: 'rejected',
+    reason: 'stale_revision',
   });
 });
 

@@ -1,16 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { DesiredState } from '@berth/shared/domain/desired';
+import type { DesiredState, DesiredTenant } from '@berth/shared/domain/desired';
 import type { ErrorCode } from '@berth/shared/domain/errors';
 import type { RouteTarget, Site, TenantNetwork } from '@berth/shared/domain/network';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 import type { ContainerPlan, ContainerRef, Step, StepOutcome } from '@berth/shared/domain/step';
 import { adopt, recover } from '../../src/machine/adopt.ts';
+import { heed } from '../../src/machine/heed.ts';
 import { BAKING, judge } from '../../src/machine/judge.ts';
 import { advance, begin, condemn, rest } from '../../src/machine/machine.ts';
+import { observeReleases, releasesOf, undertake } from '../../src/machine/released.ts';
 import { membersOf } from '../../src/plan/containers.ts';
 import type { HostPlan, TenantPlan } from '../../src/plan/input.ts';
 import { createPlanner, plan } from '../../src/plan/plan.ts';
+import { isWhole } from '../../src/plan/whole.ts';
 import { settings } from './specs.ts';
 
 /** A broken promise of the planner; tests let it fly. */
@@ -41,6 +44,8 @@ export class World {
   condemned = new Set<string>();
   /** How often a release command really ran, by tenant and key. */
   releases = new Map<string, number>();
+  /** How the next release commands end; `hangs`: the agent dies while the command runs. */
+  releaseFate: 'succeeds' | 'fails' | 'hangs' = 'succeeds';
   /** Containers that were started or stopped, in order: to see what a change disturbed. */
   log: string[] = [];
   private nextId = 1;
@@ -103,9 +108,13 @@ export class World {
   private settle(desired: DesiredState): void {
     for (const [tenant, wanted] of Object.entries(desired.tenants)) {
       const own = this.observed().containers.filter((each) => each.tenant === tenant);
-      const status = this.recovered(tenant, own);
+      const status = this.reconsidered(wanted, own);
       if (status === undefined) {
-        if (own.length > 0) this.statuses.set(tenant, adopt(tenant, wanted, own, this.routes));
+        if (own.length > 0)
+          this.statuses.set(tenant, {
+            ...adopt(tenant, wanted, own, this.routes),
+            released: releasesOf(wanted, own),
+          });
         continue;
       }
       if (status.move.kind !== 'baking') continue;
@@ -121,11 +130,12 @@ export class World {
     }
   }
 
-  private recovered(tenant: string, own: readonly ObservedContainer[]): TenantStatus | undefined {
-    const status = this.statuses.get(tenant);
+  private reconsidered(wanted: DesiredTenant, own: readonly ObservedContainer[]): TenantStatus | undefined {
+    const status = this.statuses.get(wanted.tenant);
     if (status === undefined) return undefined;
-    const next = recover(status, own, this.routes, this.now);
-    this.statuses.set(tenant, next);
+    const seen = observeReleases(recover(status, own, this.routes, this.now), own);
+    const next = heed(seen, wanted, () => (isWhole(wanted, own) ? 'whole' : 'gone'), this.now);
+    this.statuses.set(wanted.tenant, next);
     return next;
   }
 
@@ -136,8 +146,11 @@ export class World {
       this.statuses.set(each.tenant, begin(status(), wanted, this.now));
     let ran = 0;
     for (const step of each.steps) {
+      this.statuses.set(each.tenant, undertake(status(), step));
       if (ran >= budget) return { ran, died: true };
       const outcome = this.apply(step);
+      if (step.kind === 'release.run' && this.byName(step.container.name)?.state === 'running')
+        return { ran, died: true };
       ran += 1;
       // Dying here leaves the effect without its record: the hardest moment.
       if (ran >= budget) return { ran, died: true };
@@ -173,13 +186,21 @@ export class World {
       case 'image.ensure':
       case 'drain':
         return ok;
+      case 'release.create':
+        if (this.byName(step.container.name) === undefined) this.create(step.container, 'created');
+        return ok;
       case 'release.run': {
-        if (!this.byName(step.container.name)) {
+        const container = this.byName(step.container.name);
+        if (container === undefined) return failed('release_outcome_unknown', step);
+        if (container.state === 'created') {
           const key = `${step.tenant} ${step.key}`;
           this.releases.set(key, (this.releases.get(key) ?? 0) + 1);
-          this.create(step.container, 'exited');
+          container.state = 'running';
         }
-        return ok;
+        if (container.state === 'running' && this.releaseFate === 'hangs') return ok;
+        if (container.state === 'running')
+          this.endRelease(container.name, this.releaseFate === 'fails' ? 1 : 0);
+        return container.exitCode === 0 ? ok : failed('release_command_failed', step);
       }
       case 'containers.start':
         for (const each of step.containers) this.start(each);
@@ -290,6 +311,20 @@ export class World {
     this.log.push(`stop ${container.name}`);
   }
 
+  /** A release command ends, whether or not somebody waits for it. */
+  endRelease(name: string, exitCode: number): void {
+    const container = this.byName(name);
+    if (container === undefined || container.state !== 'running') return;
+    container.state = 'exited';
+    container.exitCode = exitCode;
+  }
+
+  /** A person removes a container. */
+  vanish(name: string): void {
+    const container = this.byName(name);
+    if (container !== undefined) this.containers.delete(container.id);
+  }
+
   /** Ends a container as a crash would. */
   kill(name: string): void {
     const container = this.byName(name);
@@ -299,7 +334,7 @@ export class World {
     container.deaths += 1;
   }
 
-  private create(each: ContainerPlan, state: 'created' | 'exited'): Kept {
+  private create(each: ContainerPlan, state: 'created'): Kept {
     if (!this.networks.has(each.tenant)) throw new Broken(`${each.name} created without a network`);
     const container: Kept = {
       id: `c${this.nextId++}`,
@@ -318,7 +353,7 @@ export class World {
       graceMs: each.spec.stopGraceMs,
       drainMs: each.spec.drainMs,
       state,
-      exitCode: state === 'exited' ? 0 : null,
+      exitCode: null,
       health: 'none',
       deaths: 0,
       proven: false,

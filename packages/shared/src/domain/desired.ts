@@ -23,6 +23,14 @@ export const DesiredTenant = z.strictObject({
 });
 export type DesiredTenant = z.infer<typeof DesiredTenant>;
 
+/** What a tenant's release command is for: it runs once for each; null when there is none to run. */
+export function releaseKeyOf(desired: DesiredTenant): string | null {
+  const wanted = desired.spec.release;
+  const service = desired.spec.services.find((each) => each.name === wanted?.service);
+  if (wanted === undefined || service === undefined) return null;
+  return digestOf({ release: desired.release, image: service.image, command: wanted.command });
+}
+
 /**
  * The only thing that removes a tenant. `proposed`: the agent lists what it is about to stop and waits. `confirmed`: the
  * coordinator has seen that list and agreed. Volumes stay in either case.

@@ -40,19 +40,38 @@ export const Failure = z.strictObject({
 });
 export type Failure = z.infer<typeof Failure>;
 
+/** How many release commands are remembered of one tenant. */
+export const RELEASED_MAX = 50;
+
+/** One release command, known by what it is for. */
+export const Released = z.strictObject({
+  /** `releaseKeyOf` the release: names its image, command and number, so that it runs once for each. */
+  key: z.string(),
+  /**
+   * `running` is written down before it starts. `unknown`: its container was gone before anybody saw how it ended; it is
+   * not run again until an operator has said what to make of it.
+   */
+  outcome: z.enum(['running', 'succeeded', 'failed', 'unknown']),
+  /** Whose container ran it last; null where that was not written down. */
+  generation: z.int().nullable().default(null),
+  /** How often it was started; an operator's word is about one of them. */
+  runs: z.int().min(0).default(1),
+});
+export type Released = z.infer<typeof Released>;
+
 export const TenantStatus = z.strictObject({
   tenant: TenantName,
   /** The generation that was verified and serves. */
   live: z.int().nullable(),
   move: Move,
   failure: Failure.nullable(),
-  /** The release command that was run last; `key` names its image, command and release, so that it runs once for each. */
-  released: z.strictObject({ key: z.string(), outcome: z.enum(['succeeded', 'failed']) }).nullable(),
+  /** The release commands that were run, the last one last. */
+  released: z.array(Released).max(RELEASED_MAX),
   /** What the live generation, and the one before while it is kept, were made of. */
   known: z.array(DesiredTenant).max(3),
 });
 export type TenantStatus = z.infer<typeof TenantStatus>;
 
 export function newStatus(tenant: string): TenantStatus {
-  return { tenant, live: null, move: { kind: 'idle' }, failure: null, released: null, known: [] };
+  return { tenant, live: null, move: { kind: 'idle' }, failure: null, released: [], known: [] };
 }

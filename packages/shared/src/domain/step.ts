@@ -58,6 +58,8 @@ export const Step = z.discriminatedUnion('kind', [
     image: z.string(),
     pullPolicy: ServiceSpec.shape.pullPolicy,
   }),
+  /** Creates the container of a release command and does not start it. */
+  z.strictObject({ kind: z.literal('release.create'), ...ofGeneration, container: ContainerPlan }),
   z.strictObject({
     kind: z.literal('release.run'),
     ...ofGeneration,
@@ -128,6 +130,8 @@ export const Problem = z.strictObject({
   /** At most ten lines, control characters removed. */
   logTail: z.array(z.string().max(1000)).max(10),
   at: z.number(),
+  /** Of a release command whose outcome nobody knows: what an operator's word on it must name. */
+  releaseKey: z.string().max(100).optional(),
 });
 export type Problem = z.infer<typeof Problem>;
 
@@ -149,6 +153,8 @@ export function titleOf(step: Step): string {
       return 'check memory and disk';
     case 'image.ensure':
       return `image ${step.image}`;
+    case 'release.create':
+      return `make the container of ${step.container.service}'s release command`;
     case 'release.run':
       return `release command of ${step.container.service}`;
     case 'containers.start':
