@@ -4,6 +4,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { UsageError } from '../src/exit-codes.ts';
 import { printError } from '../src/output/errors.ts';
 import { ago, bytes, duration, parseDuration } from '../src/output/format.ts';
+import { createScreen } from '../src/output/screen.ts';
 import { createStepList } from '../src/output/steps.ts';
 import { clean, cut, styleOf, wantsColour } from '../src/output/style.ts';
 import { fields, table } from '../src/output/table.ts';
@@ -110,6 +111,26 @@ test('on a terminal the running step is redrawn in its line and never wider than
   vi.advanceTimersByTime(1000);
   expect(written.out).toBe(after);
   expect(after.endsWith('\n\r\u001b[K') || after.endsWith('\n')).toBe(true);
+});
+
+test('a block on a terminal is drawn in its place, within its width and height, and leaves nothing behind', () => {
+  let written = '';
+  const write = (text: string): void => {
+    written += text;
+  };
+  const screen = createScreen({ write, isTTY: true, columns: 20, rows: 5 });
+  screen.draw(`${styleOf('on').red('x'.repeat(30))}\ntwo`);
+  expect(written).toBe(`${'x'.repeat(18)}…\ntwo\n`);
+  written = '';
+  screen.say('stays');
+  expect(written).toBe(`\u001b[2A\r\u001b[Jstays\n${'x'.repeat(18)}…\ntwo\n`);
+  written = '';
+  screen.draw('1\n2\n3\n4\n5\n6');
+  expect(written).toBe('\u001b[2A\r\u001b[J1\n2\n3\n4\n');
+  written = '';
+  screen.clear();
+  screen.clear();
+  expect(written).toBe('\u001b[4A\r\u001b[J');
 });
 
 test('with --json steps say nothing: the document at the end has them', () => {

@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BerthError } from '@berth/shared/domain/errors';
 import { expect, test } from 'vitest';
-import { parseCount, parsePort, parseTime, parseVariable, readVariables } from '../src/commands/parse.ts';
+import {
+  parseCount,
+  parseFactor,
+  parsePercent,
+  parsePort,
+  parseTags,
+  parseTime,
+  parseVariable,
+  readVariables,
+} from '../src/commands/parse.ts';
 import { composeNameOf } from '../src/compose-name.ts';
 import { Ended, exitCodeOf, UsageError } from '../src/exit-codes.ts';
 
@@ -47,6 +56,24 @@ test('counts and times say what they want', () => {
   for (const bad of ['banana', '0', '65536', '-1', ''])
     expect(() => parsePort(bad, '--http-port')).toThrow(/--http-port must be a port/);
   expect(() => parseTime('soon', '--timeout')).toThrow(/30s, 5m or 2h/);
+});
+
+test('shares, factors and tags are what they look like and nothing else', () => {
+  expect(['2%', '0.5%', '100%', '0%'].map((text) => parsePercent(text, '--x'))).toEqual([0.02, 0.005, 1, 0]);
+  for (const bad of ['2', '101%', '-1%', '%', '1e1%', '2 %', ''])
+    expect(() => parsePercent(bad, '--error-budget')).toThrow(
+      /--error-budget must be a share such as 2% or 0.5%/,
+    );
+  expect(parseFactor('1.5', '--x', 1)).toBe(1.5);
+  for (const bad of ['0.9', '-2', 'Infinity', '1e3', ''])
+    expect(() => parseFactor(bad, '--latency-factor', 1)).toThrow(
+      /--latency-factor must be a number of at least 1/,
+    );
+  expect(parseTags('tier=free, canary', '--order')).toEqual(['tier=free', 'canary']);
+  for (const bad of ['Tier', 'a,,b', '10', 'all', 'a=b=c'])
+    expect(() => parseTags(bad, '--order')).toThrow(/--order ".*": a tag is a word/);
+  expect(parseTime('0s', '--bake', 0)).toBe(0);
+  expect(() => parseTime('0s', '--timeout')).toThrow(UsageError);
 });
 
 test("an app's name is the file's own top-level name", () => {

@@ -14,6 +14,7 @@ import { countsText, names, rolloutView, stateLine, tenantsTable, wavesTable } f
 import {
   asksFor,
   progressText,
+  skippedText,
   stateText,
   waveStateText,
   whyOf,
@@ -185,8 +186,8 @@ function liveTable(context: Context): Shower {
     const began = clock.now();
     if (began < due && wave === rollout.wave) return;
     wave = rollout.wave;
-    // A rollback touches every wave; otherwise only the one under way changes.
-    const query = rollout.state.kind === 'rolling-back' || wave < 1 ? {} : { wave };
+    // Of a rollout that goes on only the wave under way changes; else any tenant may.
+    const query = rollout.state.kind === 'running' && wave >= 1 ? { wave } : {};
     try {
       tenants = await allPages((page) =>
         api.rolloutTenants({ params: { rollout: rollout.rollout }, query: { ...page, ...query } }, signal),
@@ -230,8 +231,10 @@ function frame(rollout: Rollout, tenants: readonly RolloutTenant[], style: Style
   );
   const table = tenantsTable(underWay, style, now, MOST_ROWS);
   if (table !== null) lines.push('', table);
-  const skipped = tenants.filter(({ progress }) => progress.kind === 'skipped');
-  if (skipped.length > 0) lines.push('', `skipped: ${names(skipped.map((one) => one.tenant))}`);
+  const skipped = tenants.flatMap(({ tenant, progress }) =>
+    progress.kind === 'skipped' ? [`${tenant} (${skippedText(progress.reason)})`] : [],
+  );
+  if (skipped.length > 0) lines.push('', `skipped: ${names(skipped)}`);
   return lines.join('\n');
 }
 

@@ -101,6 +101,10 @@ const SKIPPED: Readonly<Record<SkipReason, string>> = {
   current: 'it has the release already',
 };
 
+export function skippedText(reason: SkipReason): string {
+  return SKIPPED[reason];
+}
+
 export function progressText(progress: TenantProgress, style: Style): string {
   switch (progress.kind) {
     case 'pending':

@@ -8,6 +8,7 @@ export interface Sink {
   write(text: string): unknown;
   isTTY?: boolean | undefined;
   columns?: number | undefined;
+  rows?: number | undefined;
 }
 
 /** Where a command's words go: answers to stdout, progress and problems to stderr. */

@@ -19,7 +19,12 @@ export function createScreen(stdout: Sink): Screen {
   return {
     draw: (block) => {
       const columns = columnsOf(stdout);
-      const lines = block.split('\n').map((line) => fit(line, columns));
+      // What has scrolled away cannot be drawn over, so the block stays within the terminal.
+      const rows = stdout.rows === undefined || stdout.rows < 5 ? Infinity : stdout.rows - 1;
+      const lines = block
+        .split('\n')
+        .slice(0, rows)
+        .map((line) => fit(line, columns));
       stdout.write(`${erased()}${text(lines)}`);
       shown = lines;
     },
