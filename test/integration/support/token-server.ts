@@ -18,11 +18,10 @@ export interface Certificate {
 export async function makeCertificate(): Promise<Certificate> {
   const dir = mkdtempSync(join(tmpdir(), 'berth-cert-'));
   const [key, certificate] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
-  await run('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
-    ...['-keyout', key, '-out', certificate, '-days', '2', '-subj', '/CN=localhost'],
-    ...['-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
-  ]);
+  const kind = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  const files = ['-keyout', key, '-out', certificate, '-days', '2'];
+  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+  await run('openssl', [...kind, ...files, ...names]);
   return { key, certificate, remove: () => rmSync(dir, { recursive: true, force: true }) };
 }
 

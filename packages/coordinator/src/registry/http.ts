@@ -77,7 +77,7 @@ async function attemptOf(deps: HttpDeps, ask: Ask, outer: AbortSignal): Promise<
     if (cause instanceof BerthError) throw cause;
     const why = deadline.aborted
       ? `did not answer within ${limitMs} ms`
-      : `does not answer (${whyOf(cause)})`;
+      : `could not be asked (${whyOf(cause)})`;
     return { kind: 'again', why, afterMs: null, cause };
   }
 }
@@ -120,8 +120,10 @@ function refusedRedirect(ask: Ask, how: string): BerthError {
 async function bodyOf(response: Response, ask: Ask): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   let size = 0;
+  const body: AsyncIterable<Uint8Array> | null = response.body;
+  if (body === null) return Buffer.alloc(0);
   // Aborting or leaving early closes the connection.
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of body) {
     size += chunk.byteLength;
     if (size > ask.maxBytes)
       throw new BerthError(
