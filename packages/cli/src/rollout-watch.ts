@@ -23,6 +23,8 @@ export interface WatchOptions {
 /** What is asked after an event, and without one. */
 const SOON_MS = 250;
 const POLL_MS = 2000;
+/** More than clocks are set back by. */
+const SURELY_OVER_MS = 600_000;
 
 /**
  * Follows a rollout: each of its events once and in order, and how it stands after each of them and every two seconds. A
@@ -63,7 +65,7 @@ export async function* watchRollout(options: WatchOptions): AsyncGenerator<Rollo
         // What it took to get there may still be on its way: it is told first.
         inbox.stop();
         for (const event of inbox.take()) yield { kind: 'event', event };
-        for await (const event of restOf(options, id, inbox.last(), patienceMs))
+        for await (const event of restOf(options, rollout, inbox.last(), patienceMs))
           yield { kind: 'event', event };
         yield { kind: 'rollout', rollout };
         return;
@@ -132,7 +134,7 @@ function startInbox(options: WatchOptions, id: number, signal: AbortSignal, pati
 /** The events that the coordinator has and the stream had not brought yet. */
 async function* restOf(
   options: WatchOptions,
-  id: number,
+  { rollout: id, endedAt }: Rollout,
   seen: number,
   patienceMs: number,
 ): AsyncGenerator<Event> {
@@ -152,6 +154,8 @@ async function* restOf(
     if (last === undefined || last.id <= after) return;
     after = last.id;
     for (const event of items) if (isOf(event, id)) yield event;
+    // What is over says no more; others may have said a great deal since.
+    if (endedAt !== null && last.at > endedAt + SURELY_OVER_MS) return;
   }
 }
 

@@ -58,7 +58,7 @@ describe('rollout watch', () => {
   test('of an app is that of its newest, goes on while it is paused, and says what holds it', async () => {
     const paused = rolloutShown({ state: { kind: 'paused', by: 'operator', reason: 'lunch' } });
     const held = rolloutShown({ held: 'shop is frozen: black friday' });
-    const states = [paused, held, completed()];
+    const states = [paused, paused, held, completed()];
     await serve({
       listRollouts: () => ({ items: [paused], next: '7' }),
       showRollout: () => {
@@ -234,6 +234,7 @@ describe('rollout pause, resume, approve, retry, abort, rollback', () => {
   ] as const)('%s is handed over with its reason', async (verb, route) => {
     await serve({
       listRollouts: () => ({ items: [rolloutShown()], next: null }),
+      showRollout: () => rolloutShown(),
       [route]: () => rolloutShown({ state: { kind: 'paused', by: 'operator', reason: 'lunch' } }),
     });
     const { code, out } = await berth(`rollout ${verb} shop --reason lunch`);

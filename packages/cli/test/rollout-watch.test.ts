@@ -115,6 +115,33 @@ test('a coordinator that is away for a moment does not end the watch, one that s
   await expect(gone.done).rejects.toThrow('Never.');
 });
 
+test('a rollout that was over long ago is told whole, and no more is read than that takes', async () => {
+  const pages: number[] = [];
+  const over = completed({ endedAt: 1_000_000 });
+  const event = { ...moved('a'), at: 1_000_000 };
+  fake = await fakeApi({
+    showRollout: () => over,
+    listEvents: ({ query }) => {
+      pages.push(Number(query['after']));
+      const last = Number(query['after']) + 1000;
+      const other = rolloutEvent('tenant.step', {}, 'b');
+      const items = [...(pages.length === 1 ? [event] : []), { ...other, id: last, at: 2_000_000 }];
+      return { items, last: 1_000_000 };
+    },
+  });
+  const told: RolloutNews[] = [];
+  for await (const news of watchRollout({
+    api: createClient({ url: fake.url, token: 't' }),
+    rollout: over,
+    until: () => true,
+    signal: new AbortController().signal,
+    clock: { now: () => performance.now() },
+  }))
+    told.push(news);
+  expect(told.filter((news) => news.kind === 'event')).toEqual([{ kind: 'event', event }]);
+  expect(pages).toEqual([5]);
+});
+
 test('a refusal ends the watch at once, and a signal ends it without a word', async () => {
   const refused = await watching({
     showRollout: () => {

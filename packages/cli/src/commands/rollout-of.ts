@@ -5,8 +5,8 @@ import { parseCount } from './parse.ts';
 
 /** The rollout that was named: by its number, or as the newest of an app. Errors: BerthError `not_found`. */
 export async function rolloutOf(api: ApiClient, named: string, signal: AbortSignal): Promise<Rollout> {
-  if (/^\d+$/.test(named))
-    return api.showRollout({ params: { rollout: parseCount(named, 'The rollout') } }, signal);
+  const show = (rollout: number): Promise<Rollout> => api.showRollout({ params: { rollout } }, signal);
+  if (/^\d+$/.test(named)) return show(parseCount(named, 'The rollout'));
   const { items } = await api.listRollouts({ query: { app: named, limit: 1 } }, signal);
   const newest = items[0];
   if (newest === undefined)
@@ -14,5 +14,6 @@ export async function rolloutOf(api: ApiClient, named: string, signal: AbortSign
       'not_found',
       `The app ${named} has no rollout yet. Start one: "berth rollout start ${named} --to RELEASE".`,
     );
-  return newest;
+  // A list leaves out what holds it and how its requests fare.
+  return show(newest.rollout);
 }
