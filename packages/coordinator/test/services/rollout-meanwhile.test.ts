@@ -1,0 +1,195 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { TenantRolloutSettings } from '@berth/shared/api/schemas';
+import { rolloutWorld, type World } from '../support/rollout-world.ts';
+import { BY } from '../support/samples.ts';
+
+let w: World;
+beforeEach(async () => {
+  w = await rolloutWorld();
+});
+afterEach(async () => {
+  expect(w.t.problems).toEqual([]);
+  await w.close();
+});
+
+const settings = (tenant: string, given: object) =>
+  w.t.services.tenantReleases.settings(BY, tenant, TenantRolloutSettings.parse(given));
+const state = async (rollout = 1) => (await w.t.services.rollouts.show(rollout)).state.kind;
+
+describe('while a rollout runs', () => {
+  test('a pinned tenant is left alone and named', async () => {
+    expect(await settings('a', { pinned: 'until the audit' })).toMatchObject({ pinned: 'until the audit' });
+    await w.start(2, '100%');
+    await w.rounds(15);
+    expect(await w.progress(1)).toEqual({ a: 'skipped: pinned', b: 'moved', c: 'moved', d: 'moved' });
+    expect(await state()).toBe('completed');
+    expect(await w.desired('a')).toMatchObject({ release: 1 });
+  });
+
+  test('a tenant outside its window waits for it, and another rollout takes it over', async () => {
+    // The clock begins at 00:16 UTC of a Thursday.
+    await settings('a', { window: 'daily 00:20-00:30 UTC' });
+    await w.start(2, '100%');
+    await w.rounds(15);
+    expect(await w.progress(1)).toMatchObject({ a: 'skipped: window', b: 'moved' });
+    expect(await state()).toBe('waiting');
+    expect((await w.t.services.rollouts.show(1)).held).toContain('1 outside their window');
+    const third = await w.release();
+    await w.start(third, '@a');
+    expect(await state(1)).toBe('completed');
+    w.t.clock.time = Date.parse('1970-01-01T00:21:00Z');
+    await w.rounds(15);
+    expect(await w.progress(2)).toEqual({ a: 'moved' });
+    expect(await state(2)).toBe('completed');
+  });
+
+  test('a host that is offline is skipped, and catches up when it is back', async () => {
+    await w.offline(w.hosts[0] ?? '');
+    await w.start(2, '100%');
+    await w.rounds(15);
+    expect(await w.progress(1)).toMatchObject({ a: 'skipped: offline', b: 'moved', c: 'skipped: offline' });
+    expect(await state()).toBe('waiting');
+    await w.online(w.hosts[0] ?? '');
+    await w.rounds(15);
+    expect(await w.progress(1)).toMatchObject({ a: 'moved', c: 'moved' });
+    expect(await state()).toBe('completed');
+  });
+
+  test('a freeze lets nobody begin until it ends', async () => {
+    await w.start(2, '1,100%');
+    await w.rounds(1);
+    await w.t.services.apps.freeze(BY, 'shop', 'Black Friday.');
+    await w.rounds(10);
+    expect((await w.t.services.rollouts.show(1)).held).toBe('The app is frozen: Black Friday.');
+    expect(Object.values(await w.progress(1)).filter((kind) => kind === 'pending')).toHaveLength(3);
+    await w.t.services.apps.freeze(BY, 'shop', null);
+    await w.rounds(15);
+    expect(await state()).toBe('completed');
+  });
+
+  test('tenants that are deleted, changed by hand, paused or new are not moved', async () => {
+    await w.start(2, '@a,100%');
+    await w.rounds(1);
+    await w.t.services.tenants.remove(BY, 'b');
+    await w.t.services.tenants.pause(BY, 'c');
+    const third = await w.release();
+    await w.t.services.tenants.change(BY, 'd', { release: third });
+    await w.tenant('e', { release: 1 });
+    await w.rounds(20);
+    expect(await w.progress(1)).toEqual({
+      a: 'moved',
+      b: 'skipped: removed',
+      c: 'skipped: paused',
+      d: 'skipped: changed',
+    });
+    expect(await w.desired('c')).toMatchObject({ release: 1, state: 'paused' });
+    expect(await w.desired('d')).toMatchObject({ release: third });
+    expect(await w.desired('e')).toMatchObject({ release: 1 });
+    expect(await state()).toBe('completed');
+  });
+
+  test('a tenant that somebody changes while it moves is his', async () => {
+    w.manners.set('a', 'silent');
+    await w.start(2, '@a');
+    await w.rounds(2);
+    await w.t.services.tenants.change(BY, 'a', { variables: { GREETING: 'mine' } });
+    await w.rounds(3);
+    expect(await w.progress(1)).toEqual({ a: 'skipped: current' });
+    expect((await w.desired('a')).spec.services[0]?.environment['GREETING']).toBe('mine');
+  });
+
+  test('a coordinator that only observes decides nothing', async () => {
+    await w.start(2, '100%');
+    await w.t.store.fleet.enterObserveOnly('restored', w.t.clock.now());
+    await w.rounds(5);
+    expect(Object.values(await w.progress(1))).toEqual(['pending', 'pending', 'pending', 'pending']);
+    await w.t.services.status.confirmEpoch(BY);
+    await w.rounds(20);
+    expect(await state()).toBe('completed');
+  });
+});
+
+describe('one tenant alone', () => {
+  const rollback = (given: object = {}) => w.t.services.tenantReleases.rollback(BY, 'a', given);
+
+  test('goes back word for word while its old colour is kept, and never back from a return', async () => {
+    const before = await w.desired('a');
+    await w.start(2, '@a');
+    await w.rounds(2);
+    expect(await rollback({ reason: 'too slow' })).toMatchObject({ generation: 1, result: 'changed' });
+    expect(await w.desired('a')).toEqual(before);
+    expect(await w.t.services.tenantReleases.history('a', 5)).toMatchObject([
+      { what: 'rolled-back', release: 1, generation: 2, message: 'Back from release 2 to 1: too slow' },
+      { what: 'created', release: 1, generation: 1 },
+    ]);
+    await expect(rollback()).rejects.toThrow(/has no release before 1/);
+  });
+
+  test('goes back anew after a change by hand, and its history knows how long each took', async () => {
+    await w.t.services.tenants.change(BY, 'a', { release: 2 });
+    expect(await rollback()).toMatchObject({ generation: 3 });
+    expect(await w.desired('a')).toMatchObject({ release: 1, generation: 3 });
+    const at = w.t.clock.now() + 1_500;
+    await w.t.store.fleet.ingest([
+      {
+        host: w.hosts[0] ?? '',
+        at,
+        tenants: [],
+        traffic: [],
+        report: null,
+        events: [
+          {
+            id: 'x',
+            at,
+            tenant: 'a',
+            generation: 3,
+            kind: 'tenant.live',
+            message: 'It serves.',
+            details: {},
+          },
+        ],
+      },
+    ]);
+    expect(await w.t.services.tenantReleases.history('a', 5)).toMatchObject([
+      { what: 'rolled-back', generation: 3, ms: 1_500 },
+      { what: 'changed', generation: 2, ms: null },
+      { what: 'created', generation: 1 },
+    ]);
+  });
+
+  test('does not go back past an irreversible release command by itself', async () => {
+    const to = await w.release((text) =>
+      text.concat('x-berth:\n  release: { service: web, command: ["/app/migrate"], irreversible: true }\n'),
+    );
+    await w.start(to, '@a');
+    await w.rounds(2);
+    await expect(rollback()).rejects.toThrow(/marked irreversible/);
+    await expect(w.t.services.rollouts.act(BY, 1, 'rollback', {})).rejects.toThrow(/marked irreversible/);
+    expect(await rollback({ pastIrreversible: true })).toMatchObject({ generation: 1 });
+  });
+
+  test('has an operator’s word on its release command only where one is asked for', async () => {
+    const decide = () => w.t.services.tenantReleases.decide(BY, 'a', { choice: 'succeeded' });
+    await expect(decide()).rejects.toThrow(/Nothing is asked about a release command of tenant a/);
+    w.manners.set('a', { fails: 'release_outcome_unknown' });
+    await w.start(2, '@a');
+    await w.rounds(2);
+    expect(await w.progress(1)).toEqual({ a: 'failed' });
+    expect(await decide()).toMatchObject({ generation: 2, result: 'changed' });
+    expect(await w.desired('a')).toMatchObject({
+      release: 2,
+      generation: 2,
+      decision: { key: 'key-1', choice: 'succeeded' },
+    });
+  });
+
+  test('has tags that order rollouts', async () => {
+    await settings('c', { addTags: ['canary', 'tier=free'] });
+    expect(await settings('c', { removeTags: ['tier=free'] })).toMatchObject({ tags: ['canary'] });
+    await w.start(2, 'canary,100%');
+    await w.rounds(1);
+    expect(await w.progress(1)).toMatchObject({ c: 'live', a: 'pending' });
+    const [first] = (await w.t.services.rollouts.tenants(1, { wave: 1 }, { limit: 10 })).items;
+    expect(first).toMatchObject({ tenant: 'c', wave: 1, hostName: 'one' });
+  });
+});
