@@ -34,9 +34,16 @@ function problemOf(outcome: StepOutcome) {
   return outcome.problem;
 }
 
-describe('release.run', () => {
-  const release = (one: ContainerPlan, timeoutMs = 20_000): Promise<StepOutcome> =>
-    host.run({ kind: 'release.run', tenant: 'acme', generation: 1, key: 'k', container: one, timeoutMs });
+describe('release.create and release.run', () => {
+  const of = { tenant: 'acme', generation: 1, key: 'k' };
+  const create = (container: ContainerPlan): Promise<StepOutcome> =>
+    host.run({ kind: 'release.create', tenant: 'acme', generation: 1, container });
+  const run = (container: ContainerPlan, timeoutMs = 20_000): Promise<StepOutcome> =>
+    host.run({ kind: 'release.run', ...of, container, timeoutMs });
+  const release = async (container: ContainerPlan, timeoutMs?: number): Promise<StepOutcome> => {
+    expect(await create(container)).toEqual({ kind: 'ok' });
+    return run(container, timeoutMs);
+  };
 
   test('runs once, however often it is asked', async () => {
     await host.run({ kind: 'volume.ensure', tenant: 'acme', volumes: ['marks'] });
@@ -47,7 +54,7 @@ describe('release.run', () => {
     const one = plan(spec, { role: 'release' });
     // The first is cut off while the command runs, as by a crash of the agent.
     const crash = new AbortController();
-    const of = { tenant: 'acme', generation: 1, key: 'k' };
+    await create(one);
     const step = { kind: 'release.run' as const, ...of, container: one, timeoutMs: 20_000 };
     const cut = host.executor.execute(step, crash.signal);
     await until(async () => (await host.docker.getContainer(one.name).inspect()).State.Running);
@@ -75,6 +82,44 @@ describe('release.run', () => {
     const problem = problemOf(await release(one, 1_000));
     expect(problem.message).toContain('did not end within 1 s');
     expect((await host.docker.getContainer(one.name).inspect()).State.Running).toBe(false);
+  });
+
+  test('is not made anew where it is gone: nobody knows whether it ran', async () => {
+    const one = plan({ command: ['true'] }, { role: 'release', release: 7 });
+    const problem = problemOf(await run(one));
+    expect(problem.code).toBe('release_outcome_unknown');
+    expect(problem.message).toContain('release 7');
+    expect(problem.message).toContain('berth tenant release-outcome acme --run-again');
+    await expect(host.docker.getContainer(one.name).inspect()).rejects.toThrow();
+  });
+
+  test('has failed when it was killed with its container, for its end was seen', async () => {
+    const one = plan({ command: ['sleep', '1000'] }, { role: 'release' });
+    const ending = release(one);
+    await until(async () => (await host.docker.getContainer(one.name).inspect()).State.Running);
+    await host.docker.getContainer(one.name).remove({ force: true });
+    const problem = problemOf(await ending);
+    expect(problem.code).toBe('release_command_failed');
+    expect(problem.message).toContain('exit code 137');
+  });
+
+  test('a migration that fails and prints its secrets tells of them nothing but their names', async () => {
+    const environment = {
+      DATABASE_URL: 'postgres://shop:tops3cret@db/shop',
+      API_TOKEN: 'tok_12345678',
+      MODE: 'production',
+    };
+    const command = ['sh', '-c', 'env | sort; echo "password tops3cret refused" >&2; exit 3'];
+    const problem = problemOf(await release(plan({ command, environment }, { role: 'release' })));
+    expect(JSON.stringify(problem)).not.toMatch(/tops3cret|tok_12345678/);
+    expect(problem.logTail).toEqual(
+      expect.arrayContaining([
+        'DATABASE_URL=postgres://shop:[redacted DATABASE_URL]@db/shop',
+        'API_TOKEN=[redacted API_TOKEN]',
+        'MODE=production',
+        'password [redacted DATABASE_URL] refused',
+      ]),
+    );
   });
 });
 

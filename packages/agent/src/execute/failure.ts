@@ -1,5 +1,6 @@
 import { BerthError, messageOf, type ErrorCode } from '@berth/shared/domain/errors';
 import { titleOf, type Problem, type Step } from '@berth/shared/domain/step';
+import { redact, secretsOf } from '../system/redact.ts';
 import { cleanLine, lastLines } from '../system/text.ts';
 import type { ExecuteDeps } from './context.ts';
 
@@ -34,7 +35,7 @@ export function problemOf(step: Step, thrown: unknown, now: number): Problem {
   };
 }
 
-/** The container's last ten lines. Never fails: a problem without a log is better than none. */
+/** The container's last ten lines, without the secrets of its environment. Never fails: a problem without a log is better than none. */
 export async function logTailOf(
   deps: ExecuteDeps,
   container: string,
@@ -42,7 +43,12 @@ export async function logTailOf(
   signal: AbortSignal,
 ): Promise<string[]> {
   try {
-    return lastLines(await deps.system.docker.tailLogs(container, tty, 20, { signal }), 10);
+    const { docker } = deps.system;
+    const found = await docker.inspectContainer(container, { signal });
+    // Without its environment nobody knows what must not be told.
+    if (found === null) return [];
+    const text = await docker.tailLogs(container, tty, 20, { signal });
+    return lastLines(redact(text, secretsOf(found.environment)), 10);
   } catch {
     return [];
   }

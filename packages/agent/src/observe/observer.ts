@@ -6,6 +6,7 @@ import type { Clock, Sleep } from '../system/clock.ts';
 import { Listing } from '../system/docker-listing.ts';
 import { readDisk, readMemory } from '../system/host-facts.ts';
 import { AGENT_LABEL, containerFrom } from '../system/labels.ts';
+import { redact, secretsOf } from '../system/redact.ts';
 import type { System } from '../system/system.ts';
 import { lastLines } from '../system/text.ts';
 import { Deaths } from './deaths.ts';
@@ -30,7 +31,7 @@ export interface Observer {
   host(signal: AbortSignal): Promise<Omit<HostReport, 'orphans'>>;
   /** Calls back soon after anything changed that a plan could depend on, until the signal aborts. */
   watch(onChange: (why: string) => void, signal: AbortSignal): void;
-  /** At most `lines` last lines of one of our containers, control characters removed; empty when there are none. */
+  /** At most `lines` last lines of one of our containers, without control characters and secrets; empty when there are none. */
   logTail(containerId: string, lines: number, signal: AbortSignal): Promise<string[]>;
 }
 
@@ -124,7 +125,8 @@ export function createObserver(deps: ObserverDeps): Observer {
     async logTail(containerId, lines, signal) {
       const found = await docker.inspectContainer(containerId, { signal });
       if (found === null || found.labels[AGENT_LABEL] !== config.agent) return [];
-      return lastLines(await docker.tailLogs(containerId, found.tty, lines * 2, { signal }), lines);
+      const text = await docker.tailLogs(containerId, found.tty, lines * 2, { signal });
+      return lastLines(redact(text, secretsOf(found.environment)), lines);
     },
   };
 }

@@ -77,6 +77,7 @@ export const ContainerDetails = z
     Config: z.object({
       Tty: z.boolean(),
       Labels,
+      Env: z.array(z.string()).nullish(),
       Healthcheck: z
         .object({
           Test: z.array(z.string()).nullish(),
@@ -92,6 +93,8 @@ export const ContainerDetails = z
     name: raw.Name.replace(/^\//, ''),
     labels: raw.Config.Labels,
     tty: raw.Config.Tty,
+    /** `NAME=value` each: never told to anybody. */
+    environment: raw.Config.Env ?? [],
     state: raw.State.Status,
     oomKilled: raw.State.OOMKilled,
     exitCode: raw.State.ExitCode,

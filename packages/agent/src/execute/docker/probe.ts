@@ -1,5 +1,6 @@
 import type { ContainerPlan, StepOf } from '@berth/shared/domain/step';
 import type { ContainerDetails } from '../../system/docker-types.ts';
+import { redact, secretsOf } from '../../system/redact.ts';
 import { mib } from '../../system/text.ts';
 import type { ExecuteDeps, Note } from '../context.ts';
 import { forAll, logTailOf, StepFailure } from '../failure.ts';
@@ -45,9 +46,11 @@ async function probeOne(deps: ExecuteDeps, plan: ContainerPlan, signal: AbortSig
     pause = Math.min(pause * 1.5, manner.maxPauseMs);
     await sleep(pause, signal);
   }
+  const environment = Object.entries(plan.spec.environment).map(([name, value]) => `${name}=${value}`);
+  const told = redact(words, secretsOf(environment));
   throw new StepFailure(
     'health_failed',
-    `${plan.service} was not healthy within ${Math.round(manner.deadlineMs / 1000)} s: ${words}.`,
+    `${plan.service} was not healthy within ${Math.round(manner.deadlineMs / 1000)} s: ${told}.`,
     { service: plan.service, logTail: await logTailOf(deps, plan.name, plan.spec.tty, signal) },
   );
 }

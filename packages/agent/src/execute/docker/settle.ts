@@ -1,4 +1,5 @@
 import type { ContainerRef, StepOf } from '@berth/shared/domain/step';
+import { redact, secretsOf } from '../../system/redact.ts';
 import type { ExecuteDeps, Note } from '../context.ts';
 import { forAll, logTailOf, StepFailure } from '../failure.ts';
 import { argvOf, lookByExec } from './health.ts';
@@ -37,7 +38,7 @@ async function settleOne(
       const timeoutMs = found.healthTimeoutMs > 0 ? found.healthTimeoutMs : 30_000;
       const look = await lookByExec(deps, ref.id, argv, timeoutMs, signal);
       if (look.healthy) return;
-      words = look.words;
+      words = redact(look.words, secretsOf(found.environment));
     } else {
       words = `it is ${found.state} (exit code ${found.exitCode})`;
     }

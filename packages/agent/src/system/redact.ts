@@ -1,0 +1,47 @@
+/** A value that must not leave the host, and the variable that holds it. */
+export interface Secret {
+  name: string;
+  value: string;
+}
+
+const SECRET_NAME = /PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|CREDENTIAL|PRIVATE|DSN/i;
+const URL_PASSWORD = /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]*?:([^/?#\s]+)@/i;
+/** A shorter value is too likely a word of something else, and no secret worth the name. */
+const SHORTEST = 6;
+
+/**
+ * What looks secret in a container's environment, `NAME=value` each: all of a variable with such a name, and of a URL
+ * with user information its password. Values of several lines count line by line, for so they are logged.
+ */
+export function secretsOf(environment: readonly string[]): Secret[] {
+  const secrets: Secret[] = [];
+  for (const entry of environment) {
+    const at = entry.indexOf('=');
+    if (at <= 0) continue;
+    const name = entry.slice(0, at);
+    const value = entry.slice(at + 1);
+    const found = SECRET_NAME.test(name) ? value.split(/\r\n|\n|\r/) : [];
+    const password = URL_PASSWORD.exec(value)?.[1];
+    if (password !== undefined) found.push(password, decoded(password));
+    for (const each of new Set(found.map((line) => line.trim())))
+      if (each.length >= SHORTEST) secrets.push({ name, value: each });
+  }
+  // The longest first: one may be part of another.
+  return secrets.sort((a, b) => b.value.length - a.value.length);
+}
+
+/**
+ * The text with every secret replaced by `[redacted NAME]`. Only what stands in one line is found: a value that the
+ * program itself broke over two lines is not.
+ */
+export function redact(text: string, secrets: readonly Secret[]): string {
+  return secrets.reduce((left, { name, value }) => left.replaceAll(value, () => `[redacted ${name}]`), text);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
