@@ -1,8 +1,7 @@
 import type { Rollout, RolloutTenant } from '@berth/shared/api/rollouts';
 import type { Event } from '@berth/shared/api/schemas';
 import { BerthError } from '@berth/shared/domain/errors';
-import { isOver, RolloutState, TenantProgress, WaveState } from '@berth/shared/domain/rollout';
-import { z } from 'zod';
+import { isOver } from '@berth/shared/domain/rollout';
 import type { Context } from '../context.ts';
 import { Ended, EXIT } from '../exit-codes.ts';
 import { duration, timestamp } from '../output/format.ts';
@@ -10,17 +9,9 @@ import { createScreen, type Screen } from '../output/screen.ts';
 import { clean, type Style } from '../output/style.ts';
 import { watchRollout } from '../rollout-watch.ts';
 import { allPages } from './pages.ts';
+import { rolloutEventLine, TenantDetails } from './rollout-event-line.ts';
 import { countsText, names, rolloutView, stateLine, tenantsTable, wavesTable } from './rollout-view.ts';
-import {
-  asksFor,
-  progressText,
-  skippedText,
-  stateText,
-  waveStateText,
-  whyOf,
-  whyOfTenant,
-  whyOfWave,
-} from './rollout-words.ts';
+import { asksFor, skippedText, stateText, whyOf, whyOfWave } from './rollout-words.ts';
 
 /** `rest`: until it is over or waits for a person or a window; `over`: until it is over. */
 export type FollowTo = 'rest' | 'over';
@@ -120,7 +111,17 @@ function jsonLines({ output }: Context): Shower {
 
 /** All of a rollout that makes a line of its own when it changes; counts follow from the events. */
 function standing({ state, held, wave, waves }: Rollout): string {
-  return JSON.stringify([state, held, wave, waves.map((one) => [one.state, one.traffic?.verdict])]);
+  return JSON.stringify([
+    state,
+    heldApartFromTime(held),
+    wave,
+    waves.map((one) => [one.state, one.traffic?.verdict]),
+  ]);
+}
+
+/** What holds a rollout, without how long it still does: that is something else every minute. */
+function heldApartFromTime(held: string | null): string | null {
+  return held?.replaceAll(/\d+ (s|min|h|d)\b/g, '') ?? null;
 }
 
 function changeLines({ output, clock }: Context): Shower {
@@ -133,41 +134,15 @@ function changeLines({ output, clock }: Context): Shower {
         output.print(
           `rollout ${rollout.rollout} of ${rollout.app} to release ${rollout.to}: ${stateLine(rollout, output.style)}`,
         );
-      if (rollout.held !== held && rollout.held !== null)
+      const now = heldApartFromTime(rollout.held);
+      if (now !== held && rollout.held !== null)
         output.print(`${output.style.dim(timestamp(clock.now()))}  held: ${clean(rollout.held)}`);
-      held = rollout.held;
+      held = now;
       begun = true;
       return Promise.resolve();
     },
     close: () => {},
   };
-}
-
-const StateDetails = z.object({ state: RolloutState });
-const WaveDetails = z.object({ wave: z.number(), state: WaveState });
-const TenantDetails = z.object({ wave: z.number(), progress: TenantProgress });
-
-/** One event of a rollout as one line: when, who, what, why. */
-export function rolloutEventLine(event: Event, style: Style): string {
-  const when = style.dim(timestamp(event.at));
-  const line = (who: string, what: string, why: string | null): string =>
-    `${when}  ${who}  ${what}${why === null ? '' : `: ${why.replaceAll('\n', ' ')}`}`;
-  const tenant = TenantDetails.safeParse(event.details);
-  if (event.kind === 'rollout.tenant' && tenant.success) {
-    const { wave, progress } = tenant.data;
-    return line(
-      `wave ${wave}  ${clean(event.tenant ?? '')}`,
-      progressText(progress, style),
-      whyOfTenant(progress),
-    );
-  }
-  const wave = WaveDetails.safeParse(event.details);
-  if (event.kind === 'rollout.wave' && wave.success)
-    return line(`wave ${wave.data.wave}`, waveStateText(wave.data.state, style), whyOfWave(wave.data.state));
-  const state = StateDetails.safeParse(event.details);
-  if (event.kind === 'rollout.state' && state.success)
-    return line('rollout', stateText(state.data.state, style), whyOf(state.data.state));
-  return line('rollout', clean(event.message).replaceAll('\n', ' '), null);
 }
 
 /** Tenants in the table at most; a terminal has only so many lines. */
