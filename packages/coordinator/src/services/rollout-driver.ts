@@ -93,7 +93,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
     const due = now - passedAt >= EVERY_MS || now < passedAt;
     if (looked || due) await sync();
     if (due) passedAt = now;
-    for (const open of [...opens.values()]) {
+    for (const open of opens.values()) {
       try {
         if (due) markActive(open);
         await refresh(open);
@@ -122,7 +122,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
     looked = false;
     const records = await store.openRollouts();
     const known = new Set(records.map((record) => record.rollout));
-    for (const open of [...opens.values()]) if (!known.has(open.record.rollout)) forget(open);
+    for (const open of opens.values()) if (!known.has(open.record.rollout)) forget(open);
     for (const record of records) {
       const ahead = records.find(
         (other) => other.app === record.app && other.rollout < record.rollout && isBusy(other),

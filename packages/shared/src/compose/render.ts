@@ -1,7 +1,7 @@
 import { TenantSpec } from '../domain/spec.ts';
 import type { Finding } from './findings.ts';
 import { Findings, pathOf } from './findings.ts';
-import { readTree } from './positions.ts';
+import { readTree, type Tree } from './positions.ts';
 import { Variables } from './substitute.ts';
 import type { Template } from './template.ts';
 import { readTenant } from './tenant.ts';
@@ -16,7 +16,7 @@ export type RenderResult =
 export function renderTenant(template: Template, variables: Readonly<Record<string, string>>): RenderResult {
   const findings = new Findings();
   const failed = (): RenderResult => ({ ok: false, errors: findings.errors, warnings: findings.warnings });
-  const tree = readTree(template.text, findings);
+  const tree = treeOf(template, findings);
   if (tree === undefined || findings.failed) return failed();
   const lookup = (name: string): string | undefined =>
     Object.hasOwn(variables, name) ? variables[name] : undefined;
@@ -37,4 +37,25 @@ export function renderTenant(template: Template, variables: Readonly<Record<stri
     findings.error({ line: 1, column: 1, path }, issue.message);
   }
   return failed();
+}
+
+/** A template is rendered for one tenant after another; reading its YAML costs several times what filling it in does. */
+const trees = new WeakMap<Template, Tree>();
+
+function treeOf(template: Template, findings: Findings): Tree | undefined {
+  const known = trees.get(template);
+  if (known !== undefined) return known;
+  const tree = readTree(template.text, findings);
+  // A tree about which there is something to say is read each time, so that it is said each time.
+  if (tree !== undefined && !findings.failed && findings.warnings.length === 0)
+    trees.set(template, frozen(tree));
+  return tree;
+}
+
+/** Whoever would change a tree that others read as well is told so at once. */
+function frozen(tree: Tree): Tree {
+  if (tree.kind === 'map')
+    for (const entry of Object.freeze(tree.entries)) frozen(Object.freeze(entry).value);
+  if (tree.kind === 'list') for (const item of Object.freeze(tree.items)) frozen(item);
+  return Object.freeze(tree);
 }
