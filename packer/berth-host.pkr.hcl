@@ -95,6 +95,7 @@ build {
       "../systemd/berth-agent.service",
       "../systemd/berth-network.service",
       "../systemd/berth-nginx.service",
+      "../systemd/var-lib-berth-agent-nginx-requests.mount",
     ]
     destination = "/tmp/berth/systemd/"
   }

@@ -2,7 +2,7 @@
 # Leaves nothing in the image that would make two machines look like one, and no secret. Run as root, last.
 set -euo pipefail
 
-systemctl stop berth-agent.service berth-nginx.service 2>/dev/null || true
+systemctl stop berth-agent.service berth-nginx.service var-lib-berth-agent-nginx-requests.mount 2>/dev/null || true
 systemctl stop docker.service docker.socket containerd.service
 
 rm -rf /var/lib/berth

@@ -14,7 +14,7 @@ apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 \
 install -d -m 0755 /opt/berth/node/bin /opt/berth/dist /etc/berth
 install -m 0755 /tmp/berth/node/bin/node /opt/berth/node/bin/node
 install -m 0644 /tmp/berth/dist/* /opt/berth/dist/
-install -m 0644 /tmp/berth/systemd/*.service /etc/systemd/system/
+install -m 0644 /tmp/berth/systemd/*.service /tmp/berth/systemd/*.mount /etc/systemd/system/
 /opt/berth/node/bin/node --version
 
 # The agent starts once user data has made /etc/berth/agent.json of it. A join token comes with user data too, never with
@@ -26,7 +26,8 @@ fi
 
 # The distribution's own Nginx would hold port 80; Berth's has a unit of its own.
 systemctl disable --now nginx.service
-systemctl enable docker.service berth-network.service berth-nginx.service berth-agent.service
+systemctl enable docker.service berth-network.service berth-nginx.service berth-agent.service \
+  var-lib-berth-agent-nginx-requests.mount
 systemctl daemon-reload
 
 # Containers' logs must not fill the disk, and what they listen on is reached through Nginx only.

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const unitsDir = fileURLToPath(new URL('../../systemd/', import.meta.url));
-const units = (await readdir(unitsDir)).filter((name) => name.endsWith('.service'));
+const units = (await readdir(unitsDir)).filter((name) => /\.(service|mount)$/.test(name));
 
 let root: string;
 
@@ -50,12 +50,13 @@ function analyze(...args: string[]) {
 }
 
 describe('the systemd units', () => {
-  test('there are four', () => {
+  test('there are five', () => {
     expect(units.sort()).toEqual([
       'berth-agent.service',
       'berth-coordinator.service',
       'berth-network.service',
       'berth-nginx.service',
+      'var-lib-berth-agent-nginx-requests.mount',
     ]);
   });
 
@@ -82,6 +83,18 @@ describe('the systemd units', () => {
     const exposure = /Overall exposure level[^:]*: ([0-9.]+)/.exec(output)?.[1];
     expect(Number(exposure)).toBeGreaterThan(0);
     expect(Number(exposure)).toBeLessThan(limit);
+  });
+
+  test('nothing that serves requires the mount where requests are counted', async () => {
+    const mount = units.find((unit) => unit.endsWith('.mount')) ?? '';
+    for (const unit of units.filter((each) => each !== mount)) {
+      const text = await readFile(join(unitsDir, unit), 'utf8');
+      const tied = text.split('\n').filter((line) => line.includes(mount) && !line.startsWith('#'));
+      const strict = tied.filter((line) => !/^(Wants|After)=/.test(line));
+      expect({ unit, strict }).toEqual({ unit, strict: [] });
+      expect(text).not.toContain('RequiresMountsFor');
+    }
+    expect(await readFile(join(unitsDir, mount), 'utf8')).toMatch(/^Options=.*size=32m/m);
   });
 
   test('routes and isolation come back before Docker, and need no Node', async () => {
