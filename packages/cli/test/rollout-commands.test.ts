@@ -1,4 +1,5 @@
 import type { Event } from '@berth/shared/api/schemas';
+import { BerthError } from '@berth/shared/domain/errors';
 import { afterEach, describe, expect, test } from 'vitest';
 import { fakeApi, type Answers } from './support/fake-api.ts';
 import {
@@ -260,13 +261,23 @@ describe('rollout pause, resume, approve, retry, abort, rollback', () => {
         'Rollout 7 of shop to release 13:',
         '  1 tenant under way, taken back to the release before: globex',
         '  1 tenant moved, left on release 13: acme',
-        '  1 tenant not begun, left as they are: initech',
+        '  1 tenant not begun, left alone: initech',
         '',
       ].join('\n'),
     );
     expect(fake.askedOf('abortRollout')).toEqual([]);
     expect((await berth('rollout abort 7 -y')).code).toBe(0);
     expect(fake.askedOf('abortRollout')[0]?.body).toEqual({});
+  });
+
+  test('of a rollout that is over nothing is shown or asked: the coordinator says that it is over', async () => {
+    await serve({
+      showRollout: () => completed(),
+      abortRollout: () => {
+        throw new BerthError('conflict', 'Rollout 7 is over.');
+      },
+    });
+    expect(await berth('rollout abort 7')).toEqual({ code: 1, out: '', err: 'error: Rollout 7 is over.\n' });
   });
 
   test('rollback takes back all it moved, past an irreversible migration only when that is said', async () => {

@@ -1,4 +1,5 @@
 import type { Rollout, RolloutTenant } from '@berth/shared/api/rollouts';
+import { isOver } from '@berth/shared/domain/rollout';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { confirm } from '../output/ask.ts';
@@ -68,13 +69,16 @@ export function registerRolloutActions(rollout: Command, contextOf: ContextOf): 
       const api = context.api();
       const one = await rolloutOf(api, argument(args, 0), signal);
       const params = { rollout: one.rollout };
-      const tenants = await allPages((query) => api.rolloutTenants({ params, query }, signal));
-      output.print(effectOf(verb, one, tenants).join('\n'));
-      const question =
-        verb === 'abort' ? `Abort rollout ${one.rollout}?` : `Roll back rollout ${one.rollout}?`;
-      if ((await confirm(context, question, given.yes)) === 'no') {
-        output.print('Nothing was changed.');
-        return;
+      // Of one that is over nothing changes; the coordinator says so.
+      if (!isOver(one.state)) {
+        const tenants = await allPages((query) => api.rolloutTenants({ params, query }, signal));
+        output.print(effectOf(verb, one, tenants).join('\n'));
+        const question =
+          verb === 'abort' ? `Abort rollout ${one.rollout}?` : `Roll back rollout ${one.rollout}?`;
+        if ((await confirm(context, question, given.yes)) === 'no') {
+          output.print('Nothing was changed.');
+          return;
+        }
       }
       const past = given.pastIrreversible === undefined ? {} : { pastIrreversible: given.pastIrreversible };
       const call = verb === 'abort' ? api.abortRollout : api.rollbackRollout;
@@ -108,7 +112,7 @@ function effectOf(verb: 'abort' | 'rollback', rollout: Rollout, tenants: readonl
   const line = (who: readonly string[], what: string): string[] =>
     who.length === 0 ? [] : [`  ${count(who.length, 'tenant')} ${what}: ${names(who)}`];
   const head = `Rollout ${rollout.rollout} of ${rollout.app} to release ${rollout.to}:`;
-  const notBegun = line(are('pending', 'skipped'), 'not begun, left as they are');
+  const notBegun = line(are('pending', 'skipped'), 'not begun, left alone');
   return verb === 'abort'
     ? [
         head,

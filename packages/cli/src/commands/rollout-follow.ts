@@ -134,8 +134,9 @@ function changeLines({ output, clock }: Context): Shower {
         output.print(
           `rollout ${rollout.rollout} of ${rollout.app} to release ${rollout.to}: ${stateLine(rollout, output.style)}`,
         );
-      const now = heldApartFromTime(rollout.held);
-      if (now !== held && rollout.held !== null)
+      // That a wave asks for approval is a line of its own already.
+      const now = asksFor(rollout) === undefined ? heldApartFromTime(rollout.held) : null;
+      if (now !== null && now !== held && rollout.held !== null)
         output.print(`${output.style.dim(timestamp(clock.now()))}  held: ${clean(rollout.held)}`);
       held = now;
       begun = true;

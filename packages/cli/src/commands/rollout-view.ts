@@ -24,6 +24,8 @@ export function rolloutPlanView(plan: RolloutPlan, style: Style, most: number): 
   const lines = [
     `${style.bold(plan.app)} to release ${plan.to}: ${count(moved, 'tenant')} in ${count(plan.waves.length, 'wave')}`,
   ];
+  /** Whose changes were shown, by what they are: most tenants of an app change alike. */
+  const shown = new Map<string, string>();
   plan.waves.forEach((wave, index) => {
     const { spec, tenants } = wave;
     const asks = spec.approval === 'ask' ? style.yellow(', asks for approval') : '';
@@ -31,8 +33,6 @@ export function rolloutPlanView(plan: RolloutPlan, style: Style, most: number): 
       '',
       `wave ${index + 1}  ${waveText({ ...spec, approval: 'none' })}  ${count(tenants.length, 'tenant')}${asks}`,
     );
-    /** Whose changes were shown, by what they are: most tenants of an app change alike. */
-    const shown = new Map<string, string>();
     for (const one of tenants.slice(0, most)) {
       const now = one.now.kind === 'skipped' ? `  ${progressText(one.now, style)}` : '';
       lines.push(

@@ -64,6 +64,7 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
           ['app', `${placed.app}, release ${placed.release}`],
           ['host', `${placed.hostName} (pool ${placed.pool})`],
           ['domains', placed.domains.join(', ')],
+          ...(tags.length === 0 ? [] : [['tags', tags.join(' ')] as const]),
           ['variables', Object.keys(variables).join(', ') || 'none of its own'],
         ],
         output.style,
