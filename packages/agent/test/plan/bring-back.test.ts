@@ -62,3 +62,18 @@ test('the only copy stays in the route, for it has nobody to stand in', () => {
   world.kill('a1-acme-g1-web-2');
   expect(kinds(world)).toEqual(['containers.start web', 'containers.probe web']);
 });
+
+test('a service in place that a dead agent had started again is probed by the next move, until it is healthy', () => {
+  const world = settled();
+  const next = desiredState([{ ...tenant, generation: 2 }], { revision: 2 });
+  const probed = (): boolean =>
+    (world.plan(next).tenants[0]?.steps ?? []).some(
+      (step) => step.kind === 'containers.probe' && step.containers.some((each) => each.service === 'db'),
+    );
+  const found = [...world.containers.values()].find((each) => each.service === 'db');
+  if (found === undefined) throw new Error('no database');
+  found.health = 'starting';
+  expect(probed()).toBe(true);
+  found.health = 'healthy';
+  expect(probed()).toBe(false);
+});

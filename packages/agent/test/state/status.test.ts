@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { digestOf } from '@berth/shared/domain/digest';
 import { openStatuses } from '../../src/state/status.ts';
 import { Died, DyingDisk } from './dying-disk.ts';
 import { clock, status } from './samples.ts';
@@ -59,6 +60,26 @@ test('saves of one tenant happen in the order of the calls, and all tenants are 
   expect(again.statuses.get('globex')).toBeNull();
   await again.statuses.remove('acme');
   expect((await open(disk)).statuses.all().size).toBe(1);
+});
+
+test('a status that an older agent wrote is read: its one release command begins the list', async () => {
+  const disk = new DyingDisk();
+  const write = (name: string, released: unknown): void => {
+    const old = { ...status(name, 1), released };
+    const sum = digestOf({ sequence: 1, status: old });
+    disk.set(`/s/status/${name}.0.json`, `${JSON.stringify({ sum, sequence: 1, status: old })}\n`);
+  };
+  write('acme', { key: 'abc', outcome: 'succeeded' });
+  write('globex', null);
+  const { statuses, quarantined } = await open(disk);
+  expect(quarantined).toEqual([]);
+  const one = { key: 'abc', outcome: 'succeeded', generation: null, runs: 1 };
+  expect(statuses.get('acme')).toEqual({ ...status('acme', 1), released: [one] });
+  expect(statuses.get('globex')).toEqual(status('globex', 1));
+  const kept = statuses.get('acme');
+  if (kept === null) throw new Error('no status of acme');
+  await statuses.save(kept);
+  expect((await open(disk)).statuses.get('acme')).toEqual(kept);
 });
 
 test('a tenant of which both slots are garbage is set aside; the others are not touched', async () => {
