@@ -76,6 +76,16 @@ describe('rollout watch', () => {
     expect(out).toContain('✓ rollout 7 of shop to release 13: completed');
   });
 
+  test('ends when a failure halts it, with what one can do then', async () => {
+    await serve({
+      showRollout: () => rolloutShown({ state: { kind: 'paused', by: 'failure', reason: 'acme failed' } }),
+    });
+    const { code, out } = await berth('rollout watch 7');
+    expect(code).toBe(1);
+    expect(out).toContain('✗ rollout 7 of shop to release 13: halted: acme failed');
+    expect(out).toContain('Then one of: berth rollout resume 7, retry 7, rollback 7, abort 7');
+  });
+
   test('on a terminal draws waves, tenants under way with their step, and rates before and after, in place', async () => {
     const looked = {
       before: traffic(100, 50),

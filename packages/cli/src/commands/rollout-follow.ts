@@ -13,8 +13,11 @@ import { rolloutEventLine, TenantDetails } from './rollout-event-line.ts';
 import { countsText, names, rolloutView, stateLine, tenantsTable, wavesTable } from './rollout-view.ts';
 import { asksFor, skippedText, stateText, whyOf, whyOfWave } from './rollout-words.ts';
 
-/** `rest`: until it is over or waits for a person or a window; `over`: until it is over. */
-export type FollowTo = 'rest' | 'over';
+/**
+ * `rest`: until it is over or waits for a person or a window; `end`: until it is over or was halted by a failure, since
+ * then nothing more happens by itself.
+ */
+export type FollowTo = 'rest' | 'end';
 
 /**
  * Shows a rollout as it goes: a table that is redrawn on a terminal, a line per change elsewhere, JSON lines with --json
@@ -30,7 +33,7 @@ export async function followRollout(context: Context, first: Rollout, to: Follow
         ? liveTable(context)
         : changeLines(context);
   const rests = (rollout: Rollout): boolean =>
-    isOver(rollout.state) || (to === 'rest' && waitsForSomebody(rollout));
+    isOver(rollout.state) || isHalted(rollout) || (to === 'rest' && waitsForSomebody(rollout));
   let rollout = first;
   try {
     for await (const news of watchRollout({
@@ -53,6 +56,10 @@ export async function followRollout(context: Context, first: Rollout, to: Follow
   }
   sayEnd(context, rollout);
   if (endedBadly(rollout)) throw new Ended(EXIT.failed);
+}
+
+function isHalted({ state }: Rollout): boolean {
+  return state.kind === 'paused' && state.by === 'failure';
 }
 
 function waitsForSomebody(rollout: Rollout): boolean {

@@ -60,7 +60,7 @@ export function registerRolloutLook(rollout: Command, contextOf: ContextOf): voi
 
   const watch = rollout
     .command('watch')
-    .description('one rollout as it goes, until it is over')
+    .description('one rollout as it goes, until it is over or a failure halts it')
     .argument('<rollout>', WHICH);
   examples(watch, [
     ['berth rollout watch shop', ''],
@@ -68,7 +68,7 @@ export function registerRolloutLook(rollout: Command, contextOf: ContextOf): voi
   ]);
   does(watch, contextOf, NoOptions, async (context, args) => {
     const one = await rolloutOf(context.api(), argument(args, 0), context.signal);
-    await followRollout(context, one, 'over');
+    await followRollout(context, one, 'end');
   });
 
   const history = rollout
