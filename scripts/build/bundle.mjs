@@ -14,29 +14,10 @@ import { pathToFileURL } from 'node:url';
 import { withLock } from '../bootstrap/lock.mjs';
 import { say, Sentence } from '../bootstrap/log.mjs';
 import { distDir, root } from '../bootstrap/paths.mjs';
+import { onDemand, partsOf } from './on-demand.mjs';
 import { unusedPackages } from './unused-packages.mjs';
 
 const PROGRAMS = ['coordinator', 'agent', 'cli'];
-
-/**
- * Modules that a program loads by `import()` when it first needs them: a bundle each, so that who never needs them has
- * them neither in its text nor in its memory.
- */
-const ON_DEMAND = [
-  { program: 'coordinator', module: 'registry/ecr-sdk.ts', out: 'coordinator-ecr' },
-  { program: 'agent', module: 'system/ecr-sdk.ts', out: 'agent-ecr' },
-].map((item) => ({ ...item, path: join(root, 'packages', item.program, 'src', item.module) }));
-
-const onDemand = {
-  name: 'on-demand',
-  setup(build) {
-    build.onResolve({ filter: /-sdk\.ts$/ }, ({ kind, path, resolveDir }) => {
-      if (kind !== 'dynamic-import') return undefined;
-      const found = ON_DEMAND.find((item) => item.path === join(resolveDir, path));
-      return found === undefined ? undefined : { path: `./${found.out}.js`, external: true };
-    });
-  },
-};
 
 /** Native, so it cannot be bundled; found from dist/ through a link that moves with the clone. */
 const NATIVE = [{ name: 'better-sqlite3', from: 'packages/coordinator/node_modules/better-sqlite3' }];
@@ -68,9 +49,6 @@ export async function buildAll() {
 
 const entryOf = (name) => join(root, 'packages', name, 'src', 'main.ts');
 
-const onDemandOf = (programs) =>
-  ON_DEMAND.filter(({ program, path }) => programs.includes(program) && existsSync(path));
-
 async function bundle(programs) {
   const esbuild = await import(pathToFileURL(join(root, 'node_modules', 'esbuild', 'lib', 'main.js')).href);
   mkdirSync(distDir, { recursive: true });
@@ -80,7 +58,7 @@ async function bundle(programs) {
       result = await esbuild.build({
         entryPoints: [
           ...programs.map((name) => ({ in: entryOf(name), out: name })),
-          ...onDemandOf(programs).map(({ path, out }) => ({ in: path, out })),
+          ...partsOf(programs).map((part) => ({ in: part.in, out: part.out })),
         ],
         absWorkingDir: root,
         outdir: distDir,
@@ -132,14 +110,19 @@ function linkNative() {
 
 function isCurrent(wanted, programs) {
   if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== wanted) return false;
-  const files = [...programs, ...onDemandOf(programs).map(({ out }) => out)];
+  const files = [...programs, ...partsOf(programs).map(({ out }) => out)];
   return files.every((name) => existsSync(join(distDir, `${name}.js`)));
 }
 
 /** SHA-256 over everything that decides what comes out. */
 function fingerprint(programs) {
   const hash = createHash('sha256').update(programs.join());
-  const files = ['pnpm-lock.yaml', 'scripts/build/bundle.mjs', 'scripts/build/unused-packages.mjs'];
+  const files = [
+    'pnpm-lock.yaml',
+    'scripts/build/bundle.mjs',
+    'scripts/build/on-demand.mjs',
+    'scripts/build/unused-packages.mjs',
+  ];
   for (const name of readdirSync(join(root, 'packages'))) {
     const source = join('packages', name, 'src');
     if (!existsSync(join(root, source))) continue;

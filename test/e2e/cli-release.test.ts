@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startEcr, type EcrDouble } from '../fakes/ecr.ts';
 import { testDocker } from '../integration/support/docker.ts';
@@ -154,6 +156,19 @@ test('a registry that goes away midway leaves no release, and the next try makes
   await ecrRegistry.start();
   const made = await create('--set', 'VERSION=1', '--set', 'GREETING=later');
   expect(made.stdout).toContain('release 3 created');
+});
+
+test('the SDK is in a program of its own, which the shipped agent runs to ask ECR', async () => {
+  const agent = program('agent');
+  expect(readFileSync(agent, 'utf8')).not.toContain('AmazonEC2ContainerRegistry');
+  const before = ecr.asked;
+  const child = spawn(process.execPath, [join(dirname(agent), 'agent-ecr.js')], {
+    env: { AWS_ACCESS_KEY_ID: 'AKIDTEST', AWS_SECRET_ACCESS_KEY: 'very-secret' },
+  });
+  child.stdin.end(JSON.stringify({ region: 'eu-test-1', endpoint: ecr.url }));
+  const said: unknown = JSON.parse(await text(child.stdout));
+  expect(said).toMatchObject({ kind: 'token', username: 'AWS', password: 'token-one' });
+  expect(ecr).toMatchObject({ asked: before + 1, refused: [] });
 });
 
 test('no secret is in the log', () => {
