@@ -59,6 +59,8 @@ export interface Fleet {
   untilAnswers(tenant: string, body: string, timeoutMs?: number): Promise<void>;
   containers(tenant?: string): Promise<Seen[]>;
   lastEvent(): number;
+  /** The last lines of all logs, for a test that waited in vain. */
+  logs(): string;
   close(): Promise<void>;
 }
 
@@ -233,6 +235,7 @@ export async function startFleet(
     containers: (tenant) =>
       containersOf(docker, (tenant === undefined ? homeOf('') : homeOf(tenant)).name, tenant),
     lastEvent,
+    logs: context,
     async close() {
       await journal.close();
       for (const agent of agents) await agent.kill();
