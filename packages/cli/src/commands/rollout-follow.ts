@@ -87,9 +87,13 @@ function sayEnd({ output, clock }: Context, rollout: Rollout): void {
     output.print(
       `  wave ${wave.wave} asks for approval${whyOfWave(wave.state) === null ? '' : `: ${whyOfWave(wave.state)}`}\n  Let it begin: berth rollout approve ${id}`,
     );
+  // A wave that went back is moved again or not at all.
+  const again = rollout.waves.some((one) => one.state.kind === 'rolled-back')
+    ? 'retry'
+    : `resume ${id}, retry`;
   if (state.kind === 'paused')
     output.print(
-      `  What failed: berth rollout status ${id}\n  Then one of: berth rollout resume ${id}, retry ${id}, rollback ${id}, abort ${id}`,
+      `  What failed: berth rollout status ${id}\n  Then one of: berth rollout ${again} ${id}, rollback ${id}, abort ${id}`,
     );
   if (state.kind === 'waiting') output.print(`  Follow it to its end: berth rollout watch ${id}`);
 }
