@@ -3,7 +3,8 @@ import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/obser
 import type { ContainerPlan, Step } from '@berth/shared/domain/step';
 import { certainMembers, isUp, membersOf, refsOf, strayKeepers } from './containers.ts';
 import { entriesOf, namesOf, type Generation, type PlannedContainer } from './generation.ts';
-import { haltSteps, isPending, stopSteps, unroute, type TenantView } from './move.ts';
+import { haltSteps, stopSteps, unroute, type TenantView } from './move.ts';
+import { isPending } from './release.ts';
 import { changedEntries } from './routes.ts';
 import { gates, levelsOf } from './services.ts';
 
@@ -28,9 +29,8 @@ export function keepSteps(
   const alone =
     resumed.length > 0 ||
     lost.some(({ plan, treatment }) => treatment !== 'colour' || plan.spec.volumes.length > 0);
-  const first = (each: ObservedContainer): boolean =>
-    isRival(view, each) || (alone && !isDraining(view, each));
-  // What came after the live generation and failed goes first: it may hold a keeper's address, or be what must not run twice.
+  const first = (each: ObservedContainer): boolean => live === null || (alone && !isDraining(view, each));
+  // Otherwise the route, which may lead to what failed, leaves that before it stops.
   const gone = view.containers.filter((each) => !stay.has(each.id));
   const steps: Step[] = [...unroute(view, gone), ...clearAway(view, stay, first, 'before')];
   if (live !== null) {
@@ -196,10 +196,10 @@ function clearAway(
   const running = extra.filter(isUp);
   // A younger keeper holds the address that the route leads to, so connections would come for as long as one waits for
   // their end; the one before cannot come back until it has gone.
-  const steps =
-    when === 'after'
-      ? stopSteps(tenant, running, 'it no longer serves')
-      : haltSteps(tenant, running, live === null ? 'it never served' : 'its generation was given up');
+  const givenUp = running.every((each) => isRival(view, each));
+  const why =
+    live === null ? 'it never served' : givenUp ? 'its generation was given up' : 'it no longer serves';
+  const steps = when === 'after' ? stopSteps(tenant, running, why) : haltSteps(tenant, running, why);
   const gone = extra.filter((each) => !isKept(each, kept) && !isPending(view, each));
   if (gone.length > 0)
     steps.push({ kind: 'containers.remove', tenant, containers: refsOf(gone), why: 'no longer needed' });

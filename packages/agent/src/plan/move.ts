@@ -5,8 +5,9 @@ import type { TenantStatus } from '@berth/shared/domain/status';
 import type { Step } from '@berth/shared/domain/step';
 import { drainOf, isUp, membersOf, refsOf } from './containers.ts';
 import { entriesOf, namesOf, type Generation, type PlannedContainer } from './generation.ts';
+import { releaseSteps, untoldSteps } from './release.ts';
 import { changedEntries, routeKey } from './routes.ts';
-import { gates, levelsOf, type PlannedService } from './services.ts';
+import { gates, levelsOf, servicesOf, type PlannedService } from './services.ts';
 
 export interface TenantView {
   status: TenantStatus;
@@ -110,35 +111,6 @@ export function abandoned(view: TenantView, target: number): ObservedContainer[]
   });
 }
 
-/** The release command of some generation that runs and was not told the end of; null when there is none. */
-function looseRelease(view: TenantView, target: number): ObservedContainer[] {
-  return view.containers.filter((each) => each.generation !== target && isPending(view, each));
-}
-
-/** A release command's container that is all that tells how it ended, which is not written down yet. */
-export function isPending(view: TenantView, container: ObservedContainer): boolean {
-  return (
-    container.role === 'release' &&
-    view.status.released.some(
-      (each) => each.outcome === 'running' && each.generation === container.generation,
-    )
-  );
-}
-
-/**
- * What comes before everything else when there is a release command of which nobody knows how it ended: one of a
- * generation that was given up is stopped, and looked at before it is removed; one that has vanished is told of.
- */
-function untoldSteps(view: TenantView, { desired, release }: Generation): Step[] | null {
-  const loose = looseRelease(view, desired.generation).filter(isUp);
-  if (loose.length > 0) return haltSteps(desired.tenant, loose, 'its generation was given up');
-  const entry = view.status.released.find((each) => each.key === release?.key);
-  if (release === null || entry === undefined) return null;
-  const there = view.containers.some((each) => each.name === release.plan.name);
-  const untold = entry.outcome === 'unknown' || (entry.outcome === 'running' && !there);
-  return untold ? [runStep(desired, release)] : null;
-}
-
 /** Takes away routes that only these containers have, while their labels still tell of them. */
 export function unroute(view: TenantView, leaving: readonly ObservedContainer[]): Step[] {
   const staying = view.containers.filter((each) => !leaving.includes(each));
@@ -168,12 +140,7 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
   const steps: Step[] = [];
   const keepers = generation.services.filter((service) => service.treatment === 'keeper');
   const stopped = new Set<string>();
-  const { live } = view.status;
-  const verified = new Set(
-    (live === null ? [] : membersOf(view.containers, live))
-      .filter((each) => each.health === 'none' || each.health === 'healthy')
-      .map((each) => each.name),
-  );
+  const verified = verifiedKeepers(view);
   for (const level of levelsOf(keepers)) {
     const planned = ofServices(generation, level);
     const running = new Set(
@@ -181,7 +148,10 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
     );
     // What runs already and is no part of what was verified may have been started by an agent that died before it was
     // healthy.
-    const wanted = planned.filter(({ plan }) => !running.has(plan.name) || !verified.has(plan.name));
+    const wanted = planned.filter(
+      ({ plan }) =>
+        !running.has(plan.name) || !verified.has(plan.name) || plan.generation === desired.generation,
+    );
     if (wanted.length === 0) continue;
     const names = new Set(planned.map(({ plan }) => plan.name));
     const old = view.containers.filter(
@@ -215,6 +185,20 @@ function keeperSteps(view: TenantView, generation: Generation): Step[] {
       steps.push({ kind: 'route.switch', tenant: of.tenant, generation: null, entries: shown });
   }
   return steps;
+}
+
+/** Names of the keepers that belong to what serves, as far as anybody remembers what that is made of. */
+function verifiedKeepers({ status, containers }: TenantView): Set<string> {
+  const { live, known } = status;
+  if (live === null) return new Set();
+  const made = known.find((each) => each.generation === live);
+  const services = made === undefined ? null : servicesOf(made).filter((each) => each.treatment === 'keeper');
+  const well = membersOf(containers, live).filter(
+    (each) =>
+      (each.health === 'none' || each.health === 'healthy') &&
+      (services === null || services.some(({ spec }) => spec.name === each.service)),
+  );
+  return new Set(well.map((each) => each.name));
 }
 
 /** A colour that had no volume may serve on until the switch, though its service keeps data from now on. */
@@ -256,23 +240,6 @@ function forerunners(
     if (before === undefined) return volumes.size > 0 && (each.role === 'keeper' || each.virtual === null);
     return before.strategy !== 'blue-green' && before.volumes.some((mount) => volumes.has(mount.volume));
   });
-}
-
-function releaseSteps(view: TenantView, generation: Generation): Step[] {
-  const { release, desired } = generation;
-  const entry = view.status.released.find((each) => each.key === release?.key);
-  if (release === null || entry?.outcome === 'succeeded') return [];
-  const of = { tenant: desired.tenant, generation: desired.generation };
-  const run = runStep(desired, release);
-  // One that is written down as running was created before.
-  if (entry?.outcome === 'running') return [run];
-  return [{ kind: 'release.create', ...of, container: release.plan }, run];
-}
-
-function runStep(desired: DesiredTenant, release: NonNullable<Generation['release']>): Step {
-  const { key, plan: container, timeoutMs } = release;
-  const { tenant, generation } = desired;
-  return { kind: 'release.run', tenant, generation, key, container, timeoutMs };
 }
 
 function colourSteps(view: TenantView, generation: Generation): Step[] {

@@ -80,6 +80,42 @@ function expectServes(world: World, tenant: DesiredTenant): void {
   expect(new Set(sites)).toEqual(virtuals);
 }
 
+type Generation = typeof generation extends fc.Arbitrary<infer T> ? T : never;
+
+/** Some generations come one after the other; one that has served is gone back to. */
+function tell(
+  world: World,
+  generations: readonly Generation[],
+  between: readonly (readonly Moment[])[],
+  back: number,
+  after: readonly Moment[],
+): void {
+  const all = generations.map(({ shape, database }, index) =>
+    desiredTenant('acme', index + 1, {
+      release: index + 1,
+      services: makeServices(shape, index + 1, database),
+    }),
+  );
+  // What is gone back to has served; any of the later ones may fail.
+  const to = all[back % (all.length - 1)];
+  if (to === undefined) throw new Error('no generation');
+  let revision = 1;
+  for (const [index, tenant] of all.entries()) {
+    const key = `acme ${tenant.generation}`;
+    if (tenant !== to && generations[index]?.fate === 'unhealthy') world.unhealthy.add(key);
+    if (tenant !== to && generations[index]?.fate === 'unverifiable') world.unverifiable.add(key);
+    revision += 1;
+    if (tenant === to) converge(world, stateOf(tenant, revision));
+    else live(world, stateOf(tenant, revision), between[index] ?? []);
+  }
+  revision += 1;
+  live(world, stateOf(to, revision), after);
+  converge(world, stateOf(to, revision));
+  // A crash while it baked was its own fault, as it would be going forward.
+  if (world.condemned.has(`acme ${to.generation}`)) return;
+  expectServes(world, to);
+}
+
 describe('going back to an earlier generation, word for word', { timeout: 120_000 }, () => {
   it('converges to exactly that generation from any point of the way, whatever died there', () => {
     fc.assert(
@@ -88,32 +124,33 @@ describe('going back to an earlier generation, word for word', { timeout: 120_00
         fc.array(fc.array(moment, { maxLength: 4 }), { minLength: 4, maxLength: 4 }),
         fc.nat(2),
         fc.array(moment, { maxLength: 4 }),
-        (generations, between, back, after) => {
+        (...story) => tell(new World(), ...story),
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it('leads nobody to a container that stops, as long as nothing but the agent dies', () => {
+    const steady = fc.oneof(
+      { weight: 3, arbitrary: fc.record({ kind: fc.constant('run' as const), budget: fc.nat(40) }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(100, 61_000) }),
+      },
+    );
+    fc.assert(
+      fc.property(
+        fc.boolean(),
+        fc.array(generation, { minLength: 2, maxLength: 2 }),
+        fc.array(fc.array(steady, { maxLength: 4 }), { minLength: 2, maxLength: 2 }),
+        fc.constant(0),
+        fc.array(steady, { maxLength: 4 }),
+        (keptWeb, generations, between, back, after) => {
           const world = new World();
-          const all = generations.map(({ shape, database }, index) =>
-            desiredTenant('acme', index + 1, {
-              release: index + 1,
-              services: makeServices(shape, index + 1, database),
-            }),
-          );
-          // What is gone back to has served; any of the later ones may fail.
-          const to = all[back % (all.length - 1)];
-          if (to === undefined) throw new Error('no generation');
-          let revision = 1;
-          for (const [index, tenant] of all.entries()) {
-            const key = `acme ${tenant.generation}`;
-            if (tenant !== to && generations[index]?.fate === 'unhealthy') world.unhealthy.add(key);
-            if (tenant !== to && generations[index]?.fate === 'unverifiable') world.unverifiable.add(key);
-            revision += 1;
-            if (tenant === to) converge(world, stateOf(tenant, revision));
-            else live(world, stateOf(tenant, revision), between[index] ?? []);
-          }
-          revision += 1;
-          live(world, stateOf(to, revision), after);
-          converge(world, stateOf(to, revision));
-          // A crash while it baked was its own fault, as it would be going forward.
-          if (world.condemned.has(`acme ${to.generation}`)) return;
-          expectServes(world, to);
+          world.stops = 'unrouted';
+          // A service that begins or ceases to keep data is stopped on the way back, whoever is led to it.
+          const alike = generations.map((each) => ({ ...each, shape: { ...each.shape, keptWeb } }));
+          tell(world, alike, between, back, after);
         },
       ),
       { numRuns: 500 },

@@ -46,6 +46,8 @@ export class World {
   releases = new Map<string, number>();
   /** How the next release commands end; `hangs`: the agent dies while the command runs. */
   releaseFate: 'succeeds' | 'fails' | 'hangs' = 'succeeds';
+  /** `unrouted`: what can be replaced without a gap must be out of every route before it stops. */
+  stops: 'any' | 'unrouted' = 'any';
   /** Containers that were started or stopped, in order: to see what a change disturbed. */
   log: string[] = [];
   private nextId = 1;
@@ -259,6 +261,15 @@ export class World {
     if (!container.proven) throw new Broken(`route to ${container.name}, which was never healthy`);
   }
 
+  private mayBeStopped({ address, name }: Kept): void {
+    const sites = new Set((this.sites ?? []).map((site) => site.virtual));
+    for (const [virtual, target] of this.routes) {
+      if (!sites.has(virtual)) continue;
+      if (target.kind === 'containers' && target.endpoints.some((each) => each.address === address))
+        throw new Broken(`${name} is stopped while ${virtual} leads to it`);
+    }
+  }
+
   private start(each: ContainerPlan): void {
     for (const { service, condition } of each.spec.dependsOn) {
       const needed = [...this.containers.values()].filter(
@@ -306,6 +317,8 @@ export class World {
 
   private stop(container: Kept): void {
     if (container.state !== 'running') return;
+    const beside = container.role === 'colour' && container.strategy === 'blue-green';
+    if (this.stops === 'unrouted' && beside) this.mayBeStopped(container);
     container.state = 'exited';
     container.exitCode = 143;
     this.log.push(`stop ${container.name}`);
