@@ -20,7 +20,8 @@ export interface CarryGiven extends Kept {
   decisions: readonly Decision[];
   now: number;
   fact(tenant: string): TenantFact | null;
-  row(tenant: string): RolloutTenant | undefined;
+  /** A tenant's row in a version of this rollout. */
+  rowIn(rollout: Rollout, tenant: string): RolloutTenant | undefined;
   /** A tenant's requests in the day before now. */
   before(tenant: string): Traffic | null;
   cpuOvercommit?: number | undefined;
@@ -44,7 +45,8 @@ export async function carryOut(given: CarryGiven): Promise<Carried> {
       returns.push({ tenant: decision.tenant, because: { why: decision.why, cause: decision.cause } });
     if (decision.kind === 'restore') restores.push({ tenant: decision.tenant, because: null });
   }
-  const begun = begins.length === 0 ? NOTHING : await beginTenants(given, begins);
+  const rowBefore = (tenant: string): RolloutTenant | undefined => given.rowIn(rollout, tenant);
+  const begun = begins.length === 0 ? NOTHING : await beginTenants({ ...given, row: rowBefore }, begins);
   const gone = [...returns, ...restores];
   const returned = gone.length === 0 ? NOTHING : await returnTenants({ ...given, row: justDecided }, gone);
   const moved = new Map([...begun.progress, ...returned.progress]);
@@ -53,7 +55,7 @@ export async function carryOut(given: CarryGiven): Promise<Carried> {
     progress: (tenant) => moved.get(tenant) ?? null,
     before: given.before,
   });
-  const changed = changedRows(after, decisions);
+  const changed = changedNames(decisions).flatMap((tenant) => given.rowIn(after, tenant) ?? []);
   await tx.updateRolloutTenants(rollout.rollout, changed);
   const kept = recordOf(record, after, now);
   await tx.updateRollout(kept);
@@ -70,7 +72,7 @@ export async function carryOut(given: CarryGiven): Promise<Carried> {
 
   /** A tenant that has just failed goes back from the generation that failed. */
   function justDecided(tenant: string): RolloutTenant | undefined {
-    const row = given.row(tenant);
+    const row = rowBefore(tenant);
     const decided = decisions.findLast((each) => each.kind === 'progress' && each.tenant === tenant);
     return row === undefined || decided?.kind !== 'progress' ? row : { ...row, progress: decided.progress };
   }
@@ -97,13 +99,11 @@ export function rolloutOf(record: RolloutRecord, tenants: readonly RolloutTenant
   return { rollout, app, to, policy, state, wave, waves, forgiven, reversal, tenants };
 }
 
-function changedRows(after: Rollout, decisions: readonly Decision[]): RolloutTenant[] {
-  const names = new Set(
-    decisions.flatMap((each) =>
-      each.kind === 'begin' || each.kind === 'return' || each.kind === 'progress' ? [each.tenant] : [],
-    ),
+function changedNames(decisions: readonly Decision[]): string[] {
+  const names = decisions.flatMap((each) =>
+    each.kind === 'begin' || each.kind === 'return' || each.kind === 'progress' ? [each.tenant] : [],
   );
-  return names.size === 0 ? [] : after.tenants.filter((row) => names.has(row.tenant));
+  return [...new Set(names)];
 }
 
 /** How long it took, and what failed, where it ended now. */
@@ -111,7 +111,7 @@ async function endHistories(given: CarryGiven, changed: readonly RolloutTenant[]
   const ends: { tenant: string; generation: number; ms: number | null; failed: string | null }[] = [];
   const back: { tenant: string; ms: number }[] = [];
   for (const { tenant, progress } of changed) {
-    const before: TenantProgress | undefined = given.row(tenant)?.progress;
+    const before: TenantProgress | undefined = given.rowIn(given.rollout, tenant)?.progress;
     if (progress.kind === 'live' && before?.kind === 'moving')
       ends.push({
         tenant,

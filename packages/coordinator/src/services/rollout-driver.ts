@@ -10,7 +10,7 @@ import type { Log } from './fleet-types.ts';
 import type { EventRecord } from './records.ts';
 import { carryOut, type Carried } from './rollout-carry.ts';
 import { chunksOf, summaryOf } from './rollout-chunks.ts';
-import { isBusy, loadOpen, NAMES_PER_READ, markActive, type Open } from './rollout-open.ts';
+import { isBusy, loadOpen, markActive, NAMES_PER_READ, rowOf, type Open } from './rollout-open.ts';
 import { promote } from './rollout-queue.ts';
 import { baselineOf, readAfter } from './rollout-traffic.ts';
 import type { RolloutRecord } from './rollout-store.ts';
@@ -82,11 +82,14 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
   /** Whose tenant it is. An app's rollouts are driven one after another, so a tenant is in one of them. */
   const ofTenant = new Map<string, Open>();
   let looked = true;
+  /** There is more to decide, and nothing else to wait for. */
+  let soon = false;
   let passedAt = Number.NEGATIVE_INFINITY;
   let turning: Promise<void> = Promise.resolve();
 
   async function pass(): Promise<void> {
     if (signal.aborted) return;
+    soon = false;
     // Nothing is decided before an operator has confirmed what is on record.
     if ((await store.epoch()).mode === 'observe') return;
     const now = clock.now();
@@ -106,7 +109,8 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
         // What is in memory may be wrong now; what is on record is not.
         forget(open);
         looked = true;
-        if (thrown instanceof Changed || signal.aborted) continue;
+        soon = thrown instanceof Changed;
+        if (soon || signal.aborted) continue;
         if (thrown instanceof BerthError && thrown.code === 'observe_only') continue;
         log.error(
           { err: thrown, rollout: open.record.rollout },
@@ -114,7 +118,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
         );
       }
     }
-    if (looked) tick?.request();
+    if (soon) tick?.request();
   }
 
   /** Takes up rollouts that were begun or acted upon, and lets go of those that are over. */
@@ -178,10 +182,12 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
         await breathe();
         if (signal.aborted) return;
       }
+      // Whoever may begin has begun; what follows from that is decided when something has come of it.
+      if (decisions.every((each) => each.kind === 'begin')) break;
       // Somebody was not as we thought: look before deciding about him again.
       if (open.dirty.size > 0) await refresh(open);
     }
-    tick?.request();
+    soon = true;
   }
 
   async function carry(open: Open, decisions: readonly Decision[]): Promise<void> {
@@ -201,7 +207,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
         decisions,
         now,
         fact: (tenant) => open.book.tenant(tenant),
-        row: (tenant) => open.rollout.tenants[open.index.get(tenant) ?? -1],
+        rowIn: (version, tenant) => rowOf(open, version, tenant),
         before: (tenant): Traffic | null => baseline.get(tenant) ?? null,
         cpuOvercommit: options.cpuOvercommit,
       });
@@ -221,7 +227,9 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
     for (const tenant of carried.stale) open.dirty.add(tenant);
     for (const host of new Set([...carried.told.values()].map((each) => each.host))) fleet.changed(host);
     // The next one in the queue may have its turn.
-    if (!isBusy(carried.record)) looked = true;
+    if (isBusy(carried.record)) return;
+    looked = true;
+    soon = true;
   }
 
   function hear(event: EventRecord): void {

@@ -16,15 +16,18 @@ export interface FactBook extends Facts {
   hostName(tenant: string): string;
 }
 
-export function createFactBook(): FactBook {
-  const facts = new Map<string, TenantFact>();
+/** `tenants`: those it will be asked for. */
+export function createFactBook(tenants: readonly string[]): FactBook {
+  // The names that the rollout itself holds are the keys: looking up the very same string compares no characters.
+  const facts = new Map<string, TenantFact | null>(tenants.map((tenant) => [tenant, null]));
   const names = new Map<string, string>();
   const hosts = new Map<string, Set<string>>();
 
   function forget(tenant: string): void {
     const known = facts.get(tenant);
-    if (known !== undefined) hosts.get(known.host)?.delete(tenant);
-    facts.delete(tenant);
+    if (known === undefined || known === null) return;
+    hosts.get(known.host)?.delete(tenant);
+    facts.set(tenant, null);
   }
 
   return {
@@ -35,8 +38,8 @@ export function createFactBook(): FactBook {
       const here = new Set(found.map((each) => each.tenant));
       for (const tenant of asked) if (!here.has(tenant)) forget(tenant);
       for (const record of found) {
-        const known = facts.get(record.tenant);
-        if (known !== undefined && known.host !== record.host) forget(record.tenant);
+        const known = facts.get(record.tenant) ?? null;
+        if (known !== null && known.host !== record.host) forget(record.tenant);
         const after = known?.generation === record.generation ? known.after : null;
         facts.set(record.tenant, factOf(record, after));
         names.set(record.host, record.hostName);
@@ -46,12 +49,12 @@ export function createFactBook(): FactBook {
       }
     },
     told(tenant, { release, generation }) {
-      const known = facts.get(tenant);
-      if (known !== undefined) facts.set(tenant, { ...known, release, generation, after: null });
+      const known = facts.get(tenant) ?? null;
+      if (known !== null) facts.set(tenant, { ...known, release, generation, after: null });
     },
     setAfter(tenant, after) {
-      const known = facts.get(tenant);
-      if (known !== undefined) facts.set(tenant, { ...known, after });
+      const known = facts.get(tenant) ?? null;
+      if (known !== null) facts.set(tenant, { ...known, after });
     },
     onHost: (host) => hosts.get(host) ?? NOBODY,
     hostName: (tenant) => names.get(facts.get(tenant)?.host ?? '') ?? '',

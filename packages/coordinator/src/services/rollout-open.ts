@@ -1,6 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import { isOver } from '@berth/shared/domain/rollout';
-import type { Rollout } from '../rollout/types.ts';
+import type { Rollout, RolloutTenant } from '../rollout/types.ts';
 import { rolloutOf } from './rollout-carry.ts';
 import { createFactBook, type FactBook } from './rollout-facts.ts';
 import type { RolloutRecord } from './rollout-store.ts';
@@ -27,6 +27,16 @@ export function isBusy(record: Pick<RolloutRecord, 'state'>): boolean {
   return !isOver(record.state) && record.state.kind !== 'waiting';
 }
 
+/** A tenant's row as it is now. */
+export function rowOf(
+  open: Pick<Open, 'index'>,
+  rollout: Rollout,
+  tenant: string,
+): RolloutTenant | undefined {
+  const at = open.index.get(tenant);
+  return at === undefined ? undefined : rollout.tenants[at];
+}
+
 /** Reads a rollout and its tenants; their facts are not read yet. */
 export async function loadOpen(store: StoreReads, record: RolloutRecord): Promise<Open> {
   const rollout = rolloutOf(record, await store.rolloutTenants(record.rollout));
@@ -34,7 +44,7 @@ export async function loadOpen(store: StoreReads, record: RolloutRecord): Promis
     record,
     rollout,
     index: new Map(rollout.tenants.map((row, index) => [row.tenant, index])),
-    book: createFactBook(),
+    book: createFactBook(rollout.tenants.map((row) => row.tenant)),
     dirty: new Set(),
     trafficAt: Number.NEGATIVE_INFINITY,
   };

@@ -16,7 +16,7 @@ import { carryOut, type Carried } from './rollout-carry.ts';
 import { summaryOf } from './rollout-chunks.ts';
 import type { RolloutPort } from './rollout-driver.ts';
 import { nobody } from './rollout-events.ts';
-import { isBusy, loadOpen, loadWhole, NAMES_PER_READ, type Open } from './rollout-open.ts';
+import { isBusy, loadOpen, loadWhole, NAMES_PER_READ, rowOf, type Open } from './rollout-open.ts';
 import { draftOf, planOf } from './rollout-plan.ts';
 import { completeWaiting } from './rollout-queue.ts';
 import type { RolloutRecord } from './rollout-store.ts';
@@ -208,7 +208,7 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
       decisions: acted.decisions,
       now: at,
       fact: (tenant) => open.book.tenant(tenant),
-      row: (tenant) => open.rollout.tenants[open.index.get(tenant) ?? -1],
+      rowIn: (version, tenant) => rowOf(open, version, tenant),
       before: () => null,
       cpuOvercommit: context.cpuOvercommit,
     });

@@ -4,8 +4,9 @@ import type { AckRecord, ConnectionNote, IngestRecord } from '../services/fleet-
 import { unreachable } from '@berth/shared/domain/errors';
 import { batchStatement, listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
+import { createInsertEvents } from './insert-events.ts';
 import { appendEvents, type SourcedEvent } from './journal.ts';
-import type { EventTable, Tables } from './tables.ts';
+import type { Tables } from './tables.ts';
 import { createTrafficIngest } from './traffic.ts';
 
 type Db = Kysely<Tables>;
@@ -77,30 +78,7 @@ export function createIngest(dialect: Dialect): Ingest {
     'where hosts.host = v.column1',
   );
 
-  const insertRows = batchStatement(
-    dialect,
-    ['bigint', 'bigint', 'text', 'text', 'text', 'text', 'bigint', 'text', 'text', 'text'],
-    `insert into events (id, at, kind, tenant, app, host, generation, message, details, source)
-     select v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, v.column9, v.column10
-     from`,
-    '',
-  );
-  const insertEvents = (db: Db, rows: readonly EventTable[]): Promise<void> =>
-    insertRows(
-      db,
-      rows.map((row) => [
-        row.id,
-        row.at,
-        row.kind,
-        row.tenant,
-        row.app,
-        row.host,
-        row.generation,
-        row.message,
-        row.details,
-        row.source,
-      ]),
-    );
+  const insertEvents = createInsertEvents(dialect);
   const readNames = listStatement<{ host: string; name: string }>(
     dialect,
     ['text'],

@@ -60,12 +60,16 @@ export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events' | 
   };
 }
 
-export function journalWrites(db: Db): Pick<StoreWrites, 'addEvents'> {
+export function journalWrites(
+  db: Db,
+  insert: (db: Db, rows: readonly EventTable[]) => Promise<void>,
+): Pick<StoreWrites, 'addEvents'> {
   return {
     addEvents: (events) =>
       appendEvents(
         db,
         events.map((event) => ({ ...event, source: null })),
+        insert,
       ),
   };
 }

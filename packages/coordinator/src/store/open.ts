@@ -3,6 +3,7 @@ import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { Actor } from '../services/records.ts';
 import type { Mutation, Store, StoreReads, StoreWrites } from '../services/store.ts';
 import { accessReads, accessWrites } from './access.ts';
+import { createInsertEvents } from './insert-events.ts';
 import { createBulk, type Bulk } from './bulk.ts';
 import { catalogReads, catalogWrites } from './catalog.ts';
 import { putDesired } from './desired.ts';
@@ -46,6 +47,7 @@ function storeOn(dialect: Dialect): Store {
     facts: createTenantFacts(dialect),
     traffic: createTrafficRecords(dialect),
     bulk: createBulk(dialect),
+    insertEvents: createInsertEvents(dialect),
   };
   const listeners = new Set<() => void>();
   const committed = (): void => {
@@ -111,6 +113,7 @@ interface Kept {
   facts: TenantFacts;
   traffic: TrafficRecords;
   bulk: Bulk;
+  insertEvents: ReturnType<typeof createInsertEvents>;
 }
 
 function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
@@ -137,7 +140,7 @@ function writes(tx: Kysely<Tables>, dialect: Dialect, kept: Kept): Omit<StoreWri
     ...catalogWrites(tx),
     ...tenantWrites(tx, dialect),
     ...hostWrites(tx, dialect),
-    ...journalWrites(tx),
+    ...journalWrites(tx, kept.insertEvents),
     ...accessWrites(tx),
     ...kept.rollouts.writes(tx),
     ...kept.traffic.writes(tx),
