@@ -49,10 +49,13 @@ const loop = createLoop({
   sweepMs: 5_000,
 });
 
-createInterface({ input: process.stdin }).on('line', (line) => {
-  const next = DesiredState.parse(JSON.parse(line));
-  void state.desired.commit(next).then(() => loop.desire(next, Object.keys(next.tenants)));
-});
+async function obey(line: string): Promise<void> {
+  const wanted = DesiredState.parse(JSON.parse(line));
+  await state.desired.commit(wanted);
+  loop.desire(wanted, Object.keys(wanted.tenants));
+}
+
+createInterface({ input: process.stdin }).on('line', (line) => void obey(line));
 process.stdin.on('end', () => stopping.abort(new Error('over')));
 say({ ready: true });
 await loop.run(stopping.signal);
