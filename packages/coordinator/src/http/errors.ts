@@ -52,7 +52,7 @@ export function statusOf(code: ErrorCode): ErrorStatus {
     case 'address_exhausted':
     case 'crash_loop':
     case 'aborted':
-      // Said by an agent in answer to a question of ours.
+      // Said by an agent, or of a registry, in answer to a question of ours.
       return 502;
     default:
       return unreachable(code);

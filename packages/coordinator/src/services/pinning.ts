@@ -1,6 +1,7 @@
 import type { Pin } from '@berth/shared/api/schemas';
 import { imagesOf } from '@berth/shared/compose/template-images';
 import type { Template } from '@berth/shared/compose/template';
+import { BerthError } from '@berth/shared/domain/errors';
 import { pinnedReference } from '@berth/shared/domain/image';
 import type { TenantSpec } from '@berth/shared/domain/spec';
 import type { Registry } from './registry.ts';
@@ -11,7 +12,7 @@ const AT_ONCE = 4;
 
 /**
  * Each service's image with its digest, as the registries have it now. Errors: `invalid_compose` when a variable leaves
- * an image's name open, and those of the registry.
+ * an image's name open, those of the registry, and `registry_unreachable` when the signal aborts.
  */
 export async function pinImages(
   registry: Registry,
@@ -34,7 +35,12 @@ export async function pinImages(
   } catch (thrown) {
     // One that is missing is enough: the others need not be asked for any longer.
     failed.abort();
-    throw thrown;
+    if (!signal.aborted) throw thrown;
+    throw new BerthError(
+      'registry_unreachable',
+      'The registries took too long to answer, so nothing was made. Try again.',
+      { cause: thrown },
+    );
   }
   return Object.fromEntries(
     found.images.map(({ service, image }) => {
