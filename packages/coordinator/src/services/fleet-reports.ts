@@ -12,6 +12,11 @@ import type { Clock, Log } from './fleet-types.ts';
 const WAITING_BYTES = 64 * 1024 * 1024;
 /** Tenants, events and samples in one transaction: the embedded store holds up everything else while it writes. */
 const ROWS_PER_INGEST = 2000;
+/**
+ * What comes by itself is written within a tick. While more comes it is a transaction each so often: agents gather
+ * meanwhile, and a commit costs more than the rows in it.
+ */
+const SPACING_MS = 50;
 
 interface Waiting {
   tenants: Map<string, TenantReport>;
@@ -112,7 +117,13 @@ export function createReports(options: {
       );
   }
 
-  const tick = createTick({ ms: options.tickMs, what: 'write reports', log, run });
+  const tick = createTick({
+    ms: options.tickMs,
+    spacingMs: SPACING_MS,
+    what: 'write reports',
+    log,
+    run,
+  });
 
   return {
     ...tick,

@@ -51,7 +51,6 @@ export interface DriverOptions {
 
 /** What depends on time alone is looked at this often. */
 const EVERY_MS = 1_000;
-const TRAFFIC_EVERY_MS = 5_000;
 /** Rounds of deciding within one look; what is left is decided in the next. */
 const ROUNDS = 50;
 
@@ -98,12 +97,9 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
     if (due) passedAt = now;
     for (const open of opens.values()) {
       try {
-        if (due) markActive(open);
+        if (due) markActive(open, now);
         await refresh(open);
-        if (now - open.trafficAt >= TRAFFIC_EVERY_MS || now < open.trafficAt) {
-          open.trafficAt = now;
-          await readAfter(store, open);
-        }
+        await readAfter(store, open, now);
         await drive(open);
       } catch (thrown) {
         // What is in memory may be wrong now; what is on record is not.
@@ -235,8 +231,11 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
   function hear(event: EventRecord): void {
     if (!TELLING.has(event.kind)) return;
     if (event.tenant !== null) {
-      ofTenant.get(event.tenant)?.dirty.add(event.tenant);
-      if (ofTenant.has(event.tenant)) tick?.request();
+      const open = ofTenant.get(event.tenant);
+      if (open === undefined) return;
+      open.dirty.add(event.tenant);
+      open.again.add(event.tenant);
+      tick?.request();
       return;
     }
     if (event.host === null) return;

@@ -151,7 +151,9 @@ async function write(
 ): Promise<ReadonlyMap<string, Told>> {
   if (made.length === 0) return new Map();
   await tx.moveTenants(made.map((each) => each.record));
+  await breathe();
   await tx.putDesiredOf(made.map(({ record, entry }) => ({ host: record.host, entry })));
+  await breathe();
   await tx.putHistories(histories);
   return new Map(
     made.map(({ record: { tenant, host, release, generation } }) => [tenant, { host, release, generation }]),

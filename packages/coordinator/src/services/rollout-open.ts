@@ -15,6 +15,10 @@ export interface Open {
   book: FactBook;
   /** Tenants whose facts are to be read anew. */
   dirty: Set<string>;
+  /** Of whom an event told; they are read once more a moment later. */
+  again: Set<string>;
+  /** When the facts of all that serve were read last. */
+  liveAt: number;
   /** When requests were read last. */
   trafficAt: number;
 }
@@ -46,6 +50,8 @@ export async function loadOpen(store: StoreReads, record: RolloutRecord): Promis
     index: new Map(rollout.tenants.map((row, index) => [row.tenant, index])),
     book: createFactBook(rollout.tenants.map((row) => row.tenant)),
     dirty: new Set(),
+    again: new Set(),
+    liveAt: Number.NEGATIVE_INFINITY,
     trafficAt: Number.NEGATIVE_INFINITY,
   };
 }
@@ -63,9 +69,16 @@ export async function loadWhole(store: StoreReads, record: RolloutRecord): Promi
   return open;
 }
 
-/** Those under way are looked at now and then: a report may have come after the event that told of it. */
-export function markActive(open: Open): void {
+/** Those that serve tell by events when something goes wrong; that is not relied upon for longer than this. */
+const LIVE_EVERY_MS = 30_000;
+
+/** Called each second. A report may come after the event that told of it, or without any. */
+export function markActive(open: Open, now: number): void {
+  for (const tenant of open.again) open.dirty.add(tenant);
+  open.again.clear();
+  const live = now - open.liveAt >= LIVE_EVERY_MS || now < open.liveAt;
+  if (live) open.liveAt = now;
   for (const { tenant, progress } of open.rollout.tenants)
-    if (progress.kind === 'moving' || progress.kind === 'returning' || progress.kind === 'live')
+    if (progress.kind === 'moving' || progress.kind === 'returning' || (live && progress.kind === 'live'))
       open.dirty.add(tenant);
 }

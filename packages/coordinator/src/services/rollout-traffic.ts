@@ -7,6 +7,11 @@ import type { StoreReads } from './store.ts';
 const DAY_MS = 86_400_000;
 /** A day of so many tenants is a few milliseconds of reading. */
 const PER_READ = 10;
+/** What was served since a move is a few samples each. */
+const PER_READ_AFTER = 100;
+/** Requests are read this often, of very many tenants less often. */
+const EVERY_MS = 5_000;
+const EVERY_MS_PER_TENANT = 4;
 
 /** Requests of the day before, for those who begin now: what comes later is compared with them. */
 export async function baselineOf(
@@ -30,15 +35,19 @@ export async function baselineOf(
 }
 
 /** Requests since they moved of those that serve the new release and whose wave has not passed. */
-export async function readAfter(store: StoreReads, open: Open): Promise<void> {
+export async function readAfter(store: StoreReads, open: Open, now: number): Promise<void> {
+  if (now >= open.trafficAt && now - open.trafficAt < EVERY_MS) return;
   const live = open.rollout.tenants.flatMap(({ tenant, before, progress }) =>
     // Without a past there is nothing to compare with, and nothing is read.
     progress.kind === 'live' && before !== null
       ? [{ tenant, generation: progress.generation, since: progress.since }]
       : [],
   );
-  for (let from = 0; from < live.length; from += PER_READ) {
-    const chunk = live.slice(from, from + PER_READ);
+  const every = Math.max(EVERY_MS, live.length * EVERY_MS_PER_TENANT);
+  if (now >= open.trafficAt && now - open.trafficAt < every) return;
+  open.trafficAt = now;
+  for (let from = 0; from < live.length; from += PER_READ_AFTER) {
+    const chunk = live.slice(from, from + PER_READ_AFTER);
     const since = Math.min(...chunk.map((each) => each.since));
     // The slot in which it moved began before; samples are kept by generation, so nothing of the past is among them.
     const slot = Math.floor(since / TRAFFIC_SLOT_MS) * TRAFFIC_SLOT_MS;
@@ -50,6 +59,6 @@ export async function readAfter(store: StoreReads, open: Open): Promise<void> {
       sums.set(row.tenant, sum === undefined ? row.traffic : addTraffic(sum, row.traffic));
     }
     for (const [tenant, sum] of sums) open.book.setAfter(tenant, sum);
-    if (from + PER_READ < live.length) await breathe();
+    if (from + PER_READ_AFTER < live.length) await breathe();
   }
 }
