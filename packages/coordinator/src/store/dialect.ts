@@ -39,6 +39,11 @@ function sqlite(path: string): Dialect {
     file.pragma('foreign_keys = ON');
     file.pragma('busy_timeout = 5000');
     file.pragma('temp_store = MEMORY');
+    // The log of writes is copied into the database every 16 MB instead of every 4: a page that changes again and again,
+    // as those of indexes do, is copied once, and the copying holds up everybody less often.
+    file.pragma('wal_autocheckpoint = 4000');
+    // KiB. SQLite's own 2 MB hold less than a rollout over thousands of tenants touches again and again.
+    file.pragma('cache_size = -8000');
   } catch (cause) {
     held?.close();
     throw new BerthError(

@@ -6,7 +6,7 @@ import { createDesiredSince, desiredAll, putDesired } from './desired.ts';
 import type { Dialect } from './dialect.ts';
 import { createIngest } from './ingest.ts';
 import { texts } from './json.ts';
-import { appendAudit, appendEvents } from './journal.ts';
+import { appendAudit, type AppendEvents } from './journal.ts';
 import type { HostTable, Tables } from './tables.ts';
 import { noteGeneration } from './tenants.ts';
 
@@ -20,9 +20,13 @@ const BY_COORDINATOR = { actor: 'coordinator', requestId: '' };
 const byAgent = (host: string) => ({ actor: `agent:${host}`, requestId: '' });
 
 /** `committed` is called after each commit that may have added events. */
-export function createFleetStore(dialect: Dialect, committed: () => void): FleetStore {
+export function createFleetStore(
+  dialect: Dialect,
+  appendEvents: AppendEvents,
+  committed: () => void,
+): FleetStore {
   const { db } = dialect;
-  const ingest = createIngest(dialect);
+  const ingest = createIngest(dialect, appendEvents);
   const desiredSince = createDesiredSince(dialect);
   const readHello = listStatement<Pick<HostTable, 'host' | 'name' | 'public_key' | 'revision' | 'digest'>>(
     dialect,

@@ -4,8 +4,7 @@ import type { AckRecord, ConnectionNote, IngestRecord } from '../services/fleet-
 import { unreachable } from '@berth/shared/domain/errors';
 import { batchStatement, listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
-import { createInsertEvents } from './insert-events.ts';
-import { appendEvents, type SourcedEvent } from './journal.ts';
+import type { AppendEvents, SourcedEvent } from './journal.ts';
 import type { Tables } from './tables.ts';
 import { createTrafficIngest } from './traffic.ts';
 
@@ -18,7 +17,7 @@ export interface Ingest {
 }
 
 /** The writes that agents cause, each a few multi-row statements however large the batch is. */
-export function createIngest(dialect: Dialect): Ingest {
+export function createIngest(dialect: Dialect, appendEvents: AppendEvents): Ingest {
   // The join drops reports of a tenant that is not, or no longer, on the host that speaks.
   const upsertObserved = batchStatement(
     dialect,
@@ -78,7 +77,6 @@ export function createIngest(dialect: Dialect): Ingest {
     'where hosts.host = v.column1',
   );
 
-  const insertEvents = createInsertEvents(dialect);
   const readNames = listStatement<{ host: string; name: string }>(
     dialect,
     ['text'],
@@ -129,7 +127,7 @@ export function createIngest(dialect: Dialect): Ingest {
       // Two hosts may speak of one tenant; only one of them has it, and one statement must not meet a row twice.
       for (const round of oncePerTenant([...newest.values()])) await upsertObserved(db, round);
       await upsertTraffic(db, batch);
-      if (events.length > 0) await appendEvents(db, await withApps(db, events), insertEvents);
+      if (events.length > 0) await appendEvents(db, await withApps(db, events));
     },
 
     async acks(db, acks) {
@@ -201,7 +199,6 @@ export function createIngest(dialect: Dialect): Ingest {
           const name = known.get(note.host);
           return name === undefined ? [] : [eventOf(note, name)];
         }),
-        insertEvents,
       );
     },
   };

@@ -1,6 +1,9 @@
 import { sql, type Kysely } from 'kysely';
 import type { AuditEntry, Actor, EventRecord, NewEvent } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
+import { listStatement } from './batch.ts';
+import type { Dialect } from './dialect.ts';
+import { createInsertEvents } from './insert-events.ts';
 import { anyJson, details } from './json.ts';
 import type { EventTable, Tables } from './tables.ts';
 
@@ -60,16 +63,12 @@ export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events' | 
   };
 }
 
-export function journalWrites(
-  db: Db,
-  insert: (db: Db, rows: readonly EventTable[]) => Promise<void>,
-): Pick<StoreWrites, 'addEvents'> {
+export function journalWrites(db: Db, append: AppendEvents): Pick<StoreWrites, 'addEvents'> {
   return {
     addEvents: (events) =>
-      appendEvents(
+      append(
         db,
         events.map((event) => ({ ...event, source: null })),
-        insert,
       ),
   };
 }
@@ -79,14 +78,28 @@ export interface SourcedEvent extends Omit<NewEvent, 'kind'> {
   source: string | null;
 }
 
+export type AppendEvents = (db: Db, events: readonly SourcedEvent[]) => Promise<void>;
+
+/** Made once a store: its statements are prepared once. */
+export function createAppendEvents(dialect: Dialect): AppendEvents {
+  const insert = createInsertEvents(dialect);
+  const known = listStatement<{ host: string; source: string }>(
+    dialect,
+    ['text', 'text'],
+    (list) => `select e.host, e.source from ${list} join events e on e.host = list.c0 and e.source = list.c1`,
+  );
+  return (db, events) => appendEvents(db, events, insert, known);
+}
+
 /**
  * Numbers are taken from one row that stays locked until the commit, so they are in the order of commits without a gap:
  * whoever has read up to a number has missed nothing. Call it last in a transaction.
  */
-export async function appendEvents(
+async function appendEvents(
   db: Db,
   events: readonly SourcedEvent[],
-  insert: (db: Db, rows: readonly EventTable[]) => Promise<void> = insertEvents,
+  insert: (db: Db, rows: readonly EventTable[]) => Promise<void>,
+  known: Known,
 ): Promise<void> {
   if (events.length === 0) return;
   const held = await db
@@ -94,7 +107,7 @@ export async function appendEvents(
     .set({ last_event: sql`last_event + 0` })
     .returning('last_event')
     .executeTakeFirstOrThrow();
-  const fresh = await dropRepeated(db, events);
+  const fresh = await dropRepeated(db, events, known);
   if (fresh.length === 0) return;
   const rows: EventTable[] = fresh.map((event, index) => ({
     id: held.last_event + 1 + index,
@@ -118,35 +131,22 @@ export async function appendEvents(
       .execute();
 }
 
-async function insertEvents(db: Db, rows: readonly EventTable[]): Promise<void> {
-  for (let from = 0; from < rows.length; from += 500)
-    await db
-      .insertInto('events')
-      .values(rows.slice(from, from + 500))
-      .execute();
-}
+type Known = (
+  db: Db,
+  sources: readonly (readonly [string, string])[],
+) => Promise<readonly { host: string; source: string }[]>;
 
-async function dropRepeated(db: Db, events: readonly SourcedEvent[]): Promise<SourcedEvent[]> {
+async function dropRepeated(db: Db, events: readonly SourcedEvent[], known: Known): Promise<SourcedEvent[]> {
   const bySource = new Map<string, SourcedEvent>();
-  const sources = new Map<string, string[]>();
+  const sources: [string, string][] = [];
   for (const event of events) {
     if (event.source === null || event.host === null) continue;
     const key = `${event.host} ${event.source}`;
     if (bySource.has(key)) continue;
     bySource.set(key, event);
-    sources.set(event.host, [...(sources.get(event.host) ?? []), event.source]);
+    sources.push([event.host, event.source]);
   }
-  for (const [host, ids] of sources) {
-    for (let from = 0; from < ids.length; from += 500) {
-      const known = await db
-        .selectFrom('events')
-        .select('source')
-        .where('host', '=', host)
-        .where('source', 'in', ids.slice(from, from + 500))
-        .execute();
-      for (const row of known) bySource.delete(`${host} ${row.source}`);
-    }
-  }
+  for (const row of await known(db, sources)) bySource.delete(`${row.host} ${row.source}`);
   return events.filter(
     (event) =>
       event.source === null || event.host === null || bySource.get(`${event.host} ${event.source}`) === event,

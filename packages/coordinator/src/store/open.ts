@@ -3,7 +3,6 @@ import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { Actor } from '../services/records.ts';
 import type { Mutation, Store, StoreReads, StoreWrites } from '../services/store.ts';
 import { accessReads, accessWrites } from './access.ts';
-import { createInsertEvents } from './insert-events.ts';
 import { createBulk, type Bulk } from './bulk.ts';
 import { catalogReads, catalogWrites } from './catalog.ts';
 import { putDesired } from './desired.ts';
@@ -14,7 +13,13 @@ import { createRolloutRecords, type RolloutRecords } from './rollouts.ts';
 import { createTenantFacts, type TenantFacts } from './tenant-facts.ts';
 import { createTrafficRecords, type TrafficRecords } from './traffic.ts';
 import { hostReads, hostWrites } from './hosts.ts';
-import { appendAudit, journalReads, journalWrites } from './journal.ts';
+import {
+  appendAudit,
+  journalReads,
+  journalWrites,
+  createAppendEvents,
+  type AppendEvents,
+} from './journal.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations/index.ts';
 import type { Tables } from './tables.ts';
@@ -47,7 +52,7 @@ function storeOn(dialect: Dialect): Store {
     facts: createTenantFacts(dialect),
     traffic: createTrafficRecords(dialect),
     bulk: createBulk(dialect),
-    insertEvents: createInsertEvents(dialect),
+    appendEvents: createAppendEvents(dialect),
   };
   const listeners = new Set<() => void>();
   const committed = (): void => {
@@ -56,7 +61,7 @@ function storeOn(dialect: Dialect): Store {
   return {
     kind: dialect.kind,
     ...reads(db, dialect, kept),
-    fleet: createFleetStore(dialect, committed),
+    fleet: createFleetStore(dialect, kept.appendEvents, committed),
     async mutate<T>(by: Actor, at: number, work: (tx: StoreWrites) => Promise<Mutation<T>>): Promise<T> {
       // What a mutation that changed nothing answers, carried past the roll-back.
       let unchanged: { result: T } | null = null;
@@ -113,7 +118,7 @@ interface Kept {
   facts: TenantFacts;
   traffic: TrafficRecords;
   bulk: Bulk;
-  insertEvents: ReturnType<typeof createInsertEvents>;
+  appendEvents: AppendEvents;
 }
 
 function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
@@ -140,7 +145,7 @@ function writes(tx: Kysely<Tables>, dialect: Dialect, kept: Kept): Omit<StoreWri
     ...catalogWrites(tx),
     ...tenantWrites(tx, dialect),
     ...hostWrites(tx, dialect),
-    ...journalWrites(tx, kept.insertEvents),
+    ...journalWrites(tx, kept.appendEvents),
     ...accessWrites(tx),
     ...kept.rollouts.writes(tx),
     ...kept.traffic.writes(tx),
