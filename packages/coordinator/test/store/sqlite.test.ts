@@ -8,6 +8,7 @@ import { recordsContract } from './contract-records.ts';
 import { fleetContract } from './contract-fleet.ts';
 import { rolloutFactsContract } from './contract-rollout-facts.ts';
 import { rolloutsContract } from './contract-rollouts.ts';
+import { bulkContract } from './contract-bulk.ts';
 
 let dir = '';
 beforeEach(() => {
@@ -23,6 +24,7 @@ describe('SQLite keeps what the fleet needs', () => fleetContract(open));
 
 describe('SQLite keeps rollouts', () => rolloutsContract(open));
 describe('SQLite keeps what rollouts go by', () => rolloutFactsContract(open));
+describe('SQLite keeps many tenants at once', () => bulkContract(open));
 
 describe('the SQLite file', () => {
   test('is opened again with all that was written', async () => {
