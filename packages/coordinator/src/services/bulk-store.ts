@@ -4,6 +4,11 @@ import type { RolloutTenant } from '../rollout/types.ts';
 import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
 import type { TenantRecord } from './records.ts';
 
+/** How the tenants of a wave stand; `failures` counts also those that went back since. */
+export interface WaveCounts extends Counts {
+  failures: number;
+}
+
 /** Many tenants in a few statements each: what a rollout does to a hundred of them at a time. */
 export interface BulkReads {
   /** By name; inside a transaction they are held until it ends. Who is no more is left out. */
@@ -17,7 +22,7 @@ export interface BulkReads {
   /** What was desired of each before the rollout began it; who was not begun is left out. */
   desiredBeforeOf(rollout: number, tenants: readonly string[]): Promise<ReadonlyMap<string, DesiredTenant>>;
   /** How the tenants of each rollout stand, by wave; rollouts without tenants are left out. */
-  progressCounts(rollouts: readonly number[]): Promise<ReadonlyMap<number, ReadonlyMap<number, Counts>>>;
+  progressCounts(rollouts: readonly number[]): Promise<ReadonlyMap<number, ReadonlyMap<number, WaveCounts>>>;
 }
 
 export interface BulkWrites extends BulkReads {

@@ -10,6 +10,7 @@ import type { z } from 'zod';
 import { countsOf, failuresOf, heldBy } from '../rollout/counts.ts';
 import { judgeTraffic, sumTraffic } from '../rollout/traffic.ts';
 import type { Facts, RolloutTenant } from '../rollout/types.ts';
+import type { WaveCounts } from './bulk-store.ts';
 import type { Open } from './rollout-open.ts';
 import type { RolloutRecord } from './rollout-store.ts';
 
@@ -37,10 +38,15 @@ export function rolloutShown(open: Open, now: number): RolloutShown {
 }
 
 /** The same by its counts alone, for lists. */
-export function rolloutListed(record: RolloutRecord, counted: ReadonlyMap<number, Counts>): RolloutShown {
+export function rolloutListed(record: RolloutRecord, counted: ReadonlyMap<number, WaveCounts>): RolloutShown {
   const total = countsOf([]);
-  for (const counts of counted.values())
+  let failures = 0;
+  const waves = new Map<number, Counts>();
+  for (const [wave, { failures: failed, ...counts }] of counted) {
+    waves.set(wave, counts);
+    failures += failed;
     for (const key of Object.keys(total)) if (isCount(key, total)) total[key] += counts[key];
+  }
   return {
     ...headOf(record),
     held: null,
@@ -48,11 +54,11 @@ export function rolloutListed(record: RolloutRecord, counted: ReadonlyMap<number
       wave: index + 1,
       spec: specOf(record, index),
       state,
-      counts: counted.get(index) ?? countsOf([]),
+      counts: waves.get(index) ?? countsOf([]),
       traffic: null,
     })),
     counts: total,
-    failures: total.failed + total.stuck,
+    failures,
   };
 }
 

@@ -1,9 +1,8 @@
-import type { Counts } from '@berth/shared/api/rollouts';
 import { DesiredTenant, entryDigest, toggleDigest } from '@berth/shared/domain/desired';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
-import type { BulkReads, BulkWrites } from '../services/bulk-store.ts';
+import type { BulkReads, BulkWrites, WaveCounts } from '../services/bulk-store.ts';
 import { batchStatement, listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
 import type { Tables, TenantTable } from './tables.ts';
@@ -22,7 +21,8 @@ export function createBulk(dialect: Dialect): Bulk {
   return { reads, writes: createWrites(dialect) };
 }
 
-const NONE: Counts = {
+const NONE: WaveCounts = {
+  failures: 0,
   pending: 0,
   skipped: 0,
   moving: 0,
@@ -100,23 +100,31 @@ function createReads(dialect: Dialect): (db: Db) => BulkReads {
       return new Map(entries.map((entry) => [entry.tenant, entry]));
     },
     async progressCounts(rollouts) {
-      const found = new Map<number, Map<number, Counts>>();
+      const found = new Map<number, Map<number, WaveCounts>>();
       if (rollouts.length === 0) return found;
-      const kind =
+      const field = (name: 'kind' | 'cause') =>
         dialect.kind === 'sqlite'
-          ? sql<string>`progress ->> 'kind'`
-          : sql<string>`cast(progress as json) ->> 'kind'`;
+          ? sql<string | null>`progress ->> ${sql.lit(name)}`
+          : sql<string | null>`cast(progress as json) ->> ${sql.lit(name)}`;
       const rows = await db
         .selectFrom('rollout_tenants')
-        .select((eb) => ['rollout', 'wave', kind.as('kind'), eb.fn.countAll<number>().as('n')])
+        .select((eb) => [
+          'rollout',
+          'wave',
+          field('kind').as('kind'),
+          field('cause').as('cause'),
+          eb.fn.countAll<number>().as('n'),
+        ])
         .where('rollout', 'in', [...rollouts])
-        .groupBy(['rollout', 'wave', kind])
+        .groupBy(['rollout', 'wave', field('kind'), field('cause')])
         .execute();
       for (const row of rows) {
-        const waves = found.get(row.rollout) ?? new Map<number, Counts>();
+        const waves = found.get(row.rollout) ?? new Map<number, WaveCounts>();
         found.set(row.rollout, waves);
-        const counts = waves.get(row.wave) ?? NONE;
-        waves.set(row.wave, { ...counts, [row.kind]: row.n });
+        const counts = { ...(waves.get(row.wave) ?? NONE) };
+        if (row.kind !== null && isCount(row.kind, counts)) counts[row.kind] += row.n;
+        if (row.kind === 'failed' || row.cause === 'failure') counts.failures += row.n;
+        waves.set(row.wave, counts);
       }
       return found;
     },
@@ -288,4 +296,8 @@ function createWrites(dialect: Dialect): (db: Db) => Omit<BulkWrites, keyof Bulk
 function toggle(hosts: ReadonlyMap<string, { digest: string }>, host: string, digest: string): void {
   const found = hosts.get(host);
   if (found !== undefined) found.digest = toggleDigest(found.digest, digest);
+}
+
+function isCount(key: string, counts: WaveCounts): key is keyof WaveCounts {
+  return key in counts;
 }

@@ -187,13 +187,17 @@ export function bulkContract(open: OpenEmpty): void {
       tx.replaceRolloutTenants(rollout, [
         member('b', 0, { progress: { kind: 'moved', generation: 2, at: 3 } }),
         member('c', 1, { wave: 1 }),
+        member('y', 3, {
+          wave: 1,
+          progress: { kind: 'returned', generation: 1, at: 4, why: 'slow', cause: 'failure' },
+        }),
         member('z', 2, { wave: 1, progress: { kind: 'skipped', reason: 'offline' } }),
       ]),
     );
-    expect((await store.rolloutTenants(rollout)).map((each) => each.tenant)).toEqual(['b', 'c', 'z']);
+    expect((await store.rolloutTenants(rollout)).map((each) => each.tenant)).toEqual(['b', 'c', 'z', 'y']);
     const counts = (await store.progressCounts([rollout, 99])).get(rollout);
-    expect(counts?.get(0)).toMatchObject({ moved: 1, pending: 0 });
-    expect(counts?.get(1)).toMatchObject({ pending: 1, skipped: 1, moved: 0 });
+    expect(counts?.get(0)).toMatchObject({ moved: 1, pending: 0, failures: 0 });
+    expect(counts?.get(1)).toMatchObject({ pending: 1, skipped: 1, returned: 1, failures: 1 });
     expect(await store.progressCounts([])).toEqual(new Map());
   });
 }
