@@ -10,7 +10,15 @@ import type { Log } from './fleet-types.ts';
 import type { EventRecord } from './records.ts';
 import { carryOut, type Carried } from './rollout-carry.ts';
 import { chunksOf, summaryOf } from './rollout-chunks.ts';
-import { isBusy, loadOpen, markActive, NAMES_PER_READ, rowOf, type Open } from './rollout-open.ts';
+import {
+  isBusy,
+  loadOpen,
+  markActive,
+  NAMES_PER_READ,
+  rowOf,
+  waitsForAgents,
+  type Open,
+} from './rollout-open.ts';
 import { promote } from './rollout-queue.ts';
 import { baselineOf, readAfter } from './rollout-traffic.ts';
 import type { RolloutRecord } from './rollout-store.ts';
@@ -80,6 +88,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
   const opens = new Map<number, Open>();
   /** Whose tenant it is. An app's rollouts are driven one after another, so a tenant is in one of them. */
   const ofTenant = new Map<string, Open>();
+  const startedAt = clock.now();
   let looked = true;
   /** There is more to decide, and nothing else to wait for. */
   let soon = false;
@@ -100,7 +109,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
         if (due) markActive(open, now);
         await refresh(open);
         await readAfter(store, open, now);
-        await drive(open);
+        if (!waitsForAgents(open, startedAt, now)) await drive(open);
       } catch (thrown) {
         // What is in memory may be wrong now; what is on record is not.
         forget(open);

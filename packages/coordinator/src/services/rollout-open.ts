@@ -82,3 +82,20 @@ export function markActive(open: Open, now: number): void {
     if (progress.kind === 'moving' || progress.kind === 'returning' || (live && progress.kind === 'live'))
       open.dirty.add(tenant);
 }
+
+/** As long as an agent may take to come back after the coordinator was away for a while. */
+const RECONNECT_MS = 35_000;
+
+/**
+ * A coordinator that has just started knows of no connection. Until those agents are back whose tenants are under way,
+ * nothing is decided: a wave must not pass because nobody could be asked.
+ */
+export function waitsForAgents({ record, rollout, book }: Open, startedAt: number, now: number): boolean {
+  if (record.createdAt >= startedAt || now - startedAt >= RECONNECT_MS || now < startedAt) return false;
+  return rollout.tenants.some(
+    ({ wave, tenant, progress: { kind } }) =>
+      wave <= rollout.wave &&
+      (kind === 'pending' || kind === 'moving' || kind === 'live' || kind === 'returning') &&
+      book.tenant(tenant)?.connection === 'offline',
+  );
+}

@@ -75,6 +75,23 @@ describe('the driver', () => {
     expect(items[0]?.progress).toMatchObject({ kind: expect.stringMatching(/^return/), cause: 'failure' });
   });
 
+  test('of a coordinator that has just started waits for the agents, but not for ever', async () => {
+    await w.start(2, '@a,100%');
+    await w.rounds(2);
+    expect(await w.progress(1)).toMatchObject({ a: 'live', b: 'pending' });
+    for (const host of w.hosts) await w.offline(host);
+    w.t.clock.time += 60_000;
+    await w.t.restartDriver();
+    await w.rounds(10);
+    // Long enough to bake; nobody has been asked yet how it went.
+    expect(await w.progress(1)).toMatchObject({ a: 'live', b: 'pending' });
+    await w.online(w.hosts[0] ?? '');
+    await w.rounds(3);
+    expect(await w.progress(1)).toMatchObject({ a: 'moved', c: 'live' });
+    await w.rounds(40);
+    expect(await w.progress(1)).toMatchObject({ a: 'moved', b: 'skipped: offline', c: 'moved' });
+  });
+
   test('fails whom its host has no room for', async () => {
     const to = await w.release((text) => text.replace('memory: 256M', 'memory: 7G'));
     await w.start(to, '@a');
