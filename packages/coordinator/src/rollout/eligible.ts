@@ -52,10 +52,10 @@ export function mayMove(rollout: Rollout): number {
   return left <= 0 ? 0 : Math.min(rollout.policy.atOnce, left + served);
 }
 
-/** Tenants that had been begun when their host went away, and whose host is back: they are on their way again. */
+/** Tenants that had been begun when their host went away, or that are tried again: they are on their way again. */
 export function comeBack(rollout: Rollout, facts: Facts, now: number): Decision[] {
   return rollout.tenants.flatMap((row): Decision[] => {
-    if (row.progress.kind !== 'skipped') return [];
+    if (row.progress.kind !== 'skipped' && row.progress.kind !== 'pending') return [];
     const fact = facts.tenant(row.tenant);
     if (fact === null || fact.connection === 'offline' || !wasBegun(rollout, row, fact)) return [];
     const progress = { kind: 'moving', generation: fact.generation, since: now } as const;
@@ -80,6 +80,7 @@ export function begins(rollout: Rollout, facts: Facts, now: number): Decision[] 
   for (const row of rollout.tenants) {
     if (row.wave > rollout.wave) break;
     if (row.progress.kind !== 'pending' && row.progress.kind !== 'skipped') continue;
+    if (row.progress.kind === 'skipped' && FINAL.has(row.progress.reason)) continue;
     if (!isBegun(rollout, row.wave)) continue;
     const fact = facts.tenant(row.tenant);
     if (fact !== null && wasBegun(rollout, row, fact)) continue;
@@ -106,15 +107,18 @@ export function begins(rollout: Rollout, facts: Facts, now: number): Decision[] 
   return decisions;
 }
 
-/** Its host went away when it had been begun; what is desired of it is the new release already. */
+/**
+ * What is desired of it is the new release already, and it does not serve it yet: its host went away when it had been
+ * begun, or somebody has it tried again.
+ */
 function wasBegun(rollout: Rollout, { progress }: RolloutTenant, fact: TenantFact): boolean {
-  return (
-    progress.kind === 'skipped' &&
-    progress.reason === 'offline' &&
-    fact.release === rollout.to &&
-    fact.state === 'running'
-  );
+  if (fact.release !== rollout.to || fact.state !== 'running') return false;
+  if (progress.kind === 'skipped') return progress.reason === 'offline';
+  return progress.kind === 'pending' && fact.reported?.live !== fact.generation;
 }
+
+/** Once it is somebody else's, gone, or there already, it stays so. */
+const FINAL: ReadonlySet<SkipReason> = new Set(['removed', 'changed', 'current']);
 
 function isBegun(rollout: Rollout, wave: number): boolean {
   const state = rollout.waves[wave]?.kind;

@@ -123,6 +123,28 @@ describe('an operator', () => {
     expect(advance(after, factsOf(), NOW)).toEqual([{ kind: 'begin', tenant: 't0' }]);
   });
 
+  test('has a tenant of unknown outcome watched again, which is desired to be there already', () => {
+    const stays: TenantProgress = { ...failed, stays: 'somebody has to say' };
+    const before = rolloutOf({
+      state: halted,
+      waves: [{ kind: 'failed', at: 0, why: 'x' }],
+      progress: [stays],
+    });
+    const acted = decisionsOf(before, order('retry'));
+    const after = fold(before, acted.decisions, { progress: () => null, before: () => null });
+    const reported = { generation: 2, live: 1, phase: 'moving', problem: null } as const;
+    expect(advance(after, factsOf({ release: 13, generation: 2, reported }), NOW)).toMatchObject([
+      { kind: 'progress', tenant: 't0', progress: { kind: 'moving', generation: 2 } },
+    ]);
+  });
+
+  test('who changed a tenant keeps it, also when it has its old release again', () => {
+    const rollout = rolloutOf({ progress: [{ kind: 'skipped', reason: 'changed' }, live] });
+    expect(advance(rollout, factsOf({ generation: 2 }), NOW)).toEqual([
+      expect.objectContaining({ kind: 'wave' }),
+    ]);
+  });
+
   test('aborts: who does not serve yet goes back, who serves stays', () => {
     const { decisions } = decisionsOf(rolloutOf({ progress: [live, moving] }), order('abort'));
     expect(decisions).toMatchObject([

@@ -94,7 +94,7 @@ describe('while a rollout runs', () => {
     await w.rounds(2);
     await w.t.services.tenants.change(BY, 'a', { variables: { GREETING: 'mine' } });
     await w.rounds(3);
-    expect(await w.progress(1)).toEqual({ a: 'skipped: current' });
+    expect(await w.progress(1)).toEqual({ a: 'skipped: changed' });
     expect((await w.desired('a')).spec.services[0]?.environment['GREETING']).toBe('mine');
   });
 
