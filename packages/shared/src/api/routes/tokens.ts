@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { defineRoute } from '../route.ts';
+import * as s from '../schemas.ts';
+import { done } from './parts.ts';
+
+/** API tokens. */
+export const tokensRoutes = {
+  listTokens: defineRoute({
+    method: 'GET',
+    path: '/tokens',
+    summary: 'API tokens, without their secrets',
+    access: 'admin',
+    status: 200,
+    response: z.object({ items: z.array(s.TokenInfo) }),
+  }),
+  createToken: defineRoute({
+    method: 'POST',
+    path: '/tokens',
+    summary: 'An API token, shown once',
+    access: 'admin',
+    status: 201,
+    body: s.CreateToken,
+    response: s.CreatedToken,
+  }),
+  revokeToken: defineRoute({
+    method: 'DELETE',
+    path: '/tokens/{id}',
+    summary: 'Revoke a token at once',
+    access: 'admin',
+    status: 200,
+    params: z.object({ id: z.string().max(40) }),
+    response: done,
+  }),
+} as const;
