@@ -11,6 +11,7 @@ export interface Child<Answer> {
   /** Sends, when there is something to send, and waits for the next message. Errors: the process ended instead. */
   ask(message?: object): Promise<Answer>;
   kill(): Promise<void>;
+  readonly pid: number;
 }
 
 /**
@@ -62,6 +63,7 @@ export function startChild<S extends z.ZodType>(
     wake?.();
   });
   return {
+    pid: child.pid ?? 0,
     async ask(message) {
       if (message !== undefined) child.send(message);
       for (;;) {

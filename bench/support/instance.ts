@@ -110,8 +110,7 @@ export async function startDaemon(
   home: string,
   name: 'coordinator' | 'agent',
 ): Promise<{ pid: number; ready: unknown; child: ChildProcess }> {
-  if (!existsSync(join(dist, `${name}.js`)))
-    throw new Error(`dist/${name}.js was not built: npm run build`);
+  if (!existsSync(join(dist, `${name}.js`))) throw new Error(`dist/${name}.js was not built: npm run build`);
   const log = openSync(join(home, `${name}.log`), 'a', 0o600);
   const child = spawn(
     process.execPath,

@@ -24,3 +24,30 @@ export function figuresOf(pid: number): Figures {
     cpuSeconds: ticks / TICKS_PER_SECOND,
   };
 }
+
+/** Processor time of the process itself so far, its threads included. */
+export function cpuMsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+}
+
+/** The most memory that it ever had resident. */
+export function peakMbOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]) / 1024;
+}
+
+/** How often Node's monitor looks, which it counts into each delay. */
+const LOOK_MS = 10;
+
+/**
+ * The 99th percentile of how much later than asked for the coordinator's event loop came round since this was read last,
+ * by its own metrics. Reading begins anew.
+ */
+export async function loopDelayP99Ms(url: string): Promise<number> {
+  const response = await fetch(`${url}/metrics`);
+  const value = /^nodejs_eventloop_lag_p99_seconds (\S+)$/m.exec(await response.text())?.[1];
+  if (value === undefined) throw new Error('the coordinator does not tell how late its event loop is');
+  return Math.max(0, Number(value) * 1000 - LOOK_MS);
+}

@@ -1,5 +1,7 @@
 import { sign, type KeyObject } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
+import { z } from 'zod';
+import type { DesiredTenant } from '@berth/shared/domain/desired';
 import { challengeText, PROTOCOL_VERSION, SUBPROTOCOL } from '@berth/shared/protocol/messages';
 
 /** What all raw agents of one process share. */
@@ -7,6 +9,14 @@ export interface RawAgentWatcher {
   welcomed(): void;
   desired(bytes: number): void;
   acknowledged(): void;
+}
+
+/** Somebody who lives through desired states and tells of it. */
+export interface Actor {
+  online(): void;
+  desired(tenants: readonly DesiredTenant[]): void;
+  acknowledged(seq: number): void;
+  stop(): void;
 }
 
 /**
@@ -23,12 +33,19 @@ export class RawAgent {
   #rest: Buffer | null = null;
   #open = false;
   #seq = 0;
+  #actor: Actor | null = null;
+  #pings: NodeJS.Timeout | null = null;
 
   constructor(host: string, key: KeyObject, localAddress: string, watcher: RawAgentWatcher) {
     this.host = host;
     this.#key = key;
     this.#localAddress = localAddress;
     this.#watcher = watcher;
+  }
+
+  /** From now on desired states are lived through by this actor, and the session is kept alive with pings. */
+  actWith(actor: Actor): void {
+    this.#actor = actor;
   }
 
   connect(port: number): void {
@@ -56,6 +73,8 @@ export class RawAgent {
   }
 
   destroy(): void {
+    if (this.#pings !== null) clearInterval(this.#pings);
+    this.#actor?.stop();
     const socket = this.#socket;
     this.#socket = null;
     socket?.destroy();
@@ -70,7 +89,7 @@ export class RawAgent {
         `"steps":[{"kind":"containers.start","title":"start web of generation 2","state":"running","startedAt":${at},"ms":null}],` +
         `"problem":null,"retryAt":null,"containers":[]}`,
     );
-    this.#send(
+    this.send(
       `{"type":"report","seq":${this.#seq},"tenants":[${reports.join(',')}],"removals":[],"events":[],"host":null}`,
     );
   }
@@ -105,18 +124,38 @@ export class RawAgent {
       const [, epoch, revision, digest] =
         /"epoch":(\d+),"revision":(\d+),"base":\w+,"digest":"(\w+)"/.exec(text.slice(0, 300)) ?? [];
       this.#position = { epoch: Number(epoch), revision: Number(revision), digest: digest ?? '' };
-      this.#send(JSON.stringify({ type: 'desired.ack', ...this.#position }));
+      this.#act(text);
+      this.send(JSON.stringify({ type: 'desired.ack', ...this.#position }));
       this.#watcher.desired(text.length);
-    } else if (text.startsWith('{"type":"welcome"')) this.#watcher.welcomed();
-    else if (text.startsWith('{"type":"report.ack"')) this.#watcher.acknowledged();
-    else if (text.startsWith('{"type":"challenge"')) this.#hello(text);
+    } else if (text.startsWith('{"type":"welcome"')) {
+      this.#welcome(text);
+      this.#watcher.welcomed();
+    } else if (text.startsWith('{"type":"report.ack"')) {
+      this.#actor?.acknowledged(Number(/"seq":(\d+)/.exec(text)?.[1]));
+      this.#watcher.acknowledged();
+    } else if (text.startsWith('{"type":"challenge"')) this.#hello(text);
+  }
+
+  /** The coordinator is our own: its messages are not checked once more. */
+  #act(text: string): void {
+    if (this.#actor === null) return;
+    const { parts, tenants } = Parts.parse(JSON.parse(text));
+    if (parts !== 1) throw new Error('a desired state in parts is too large for this bench');
+    this.#actor.desired(tenants);
+  }
+
+  #welcome(text: string): void {
+    if (this.#actor === null) return;
+    const heartbeatMs = Number(/"heartbeatMs":(\d+)/.exec(text)?.[1]);
+    this.#pings = setInterval(() => this.#socket?.write(PING), heartbeatMs);
+    this.#actor.online();
   }
 
   #hello(challenge: string): void {
     const nonce = /"nonce":"([^"]+)"/.exec(challenge)?.[1] ?? '';
     const signature = sign(null, Buffer.from(challengeText(this.host, nonce)), this.#key).toString('base64');
     const { epoch, revision, digest } = this.#position;
-    this.#send(
+    this.send(
       `{"type":"hello","protocol":${PROTOCOL_VERSION},"host":"${this.host}","signature":"${signature}","agentVersion":"0.1.0",` +
         `"bootId":"4f8c2f0e-6f0b-4a52-9d0b-3f7f7e5f5c11","epoch":${epoch},"revision":${revision},"digest":"${digest}",` +
         `"capacity":{"memoryBytes":8589934592,"cpus":2,"diskBytes":42949672960},"facts":{"os":"debian 12","docker":"27.0"},` +
@@ -125,17 +164,27 @@ export class RawAgent {
   }
 
   /** One masked text frame; a mask of zeroes is legal and costs nothing. */
-  #send(text: string): void {
+  send(text: string): void {
     const length = Buffer.byteLength(text);
-    const header = length < 126 ? 6 : 8;
+    const header = length < 126 ? 6 : length < 0x10000 ? 8 : 14;
     const frame = Buffer.alloc(header + length);
     frame[0] = 0x81;
     if (length < 126) frame[1] = 0x80 | length;
-    else {
+    else if (length < 0x10000) {
       frame[1] = 0x80 | 126;
       frame.writeUInt16BE(length, 2);
+    } else {
+      frame[1] = 0x80 | 127;
+      frame.writeBigUInt64BE(BigInt(length), 2);
     }
     frame.write(text, header);
     this.#socket?.write(frame);
   }
 }
+
+/** Masked and empty. */
+const PING = Buffer.from([0x89, 0x80, 0, 0, 0, 0]);
+
+const isTenant = (value: unknown): value is DesiredTenant =>
+  typeof value === 'object' && value !== null && 'tenant' in value && 'spec' in value;
+const Parts = z.object({ parts: z.number(), tenants: z.array(z.custom<DesiredTenant>(isTenant)) });

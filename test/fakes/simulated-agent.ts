@@ -9,6 +9,8 @@ import {
   ToAgent,
   type Hello,
 } from '@berth/shared/protocol/messages';
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import { AgentMoves, type AgentMovesOptions } from './agent-moves.ts';
 
 export interface SimulatedAgentOptions {
   /** Such as http://127.0.0.1:7700. */
@@ -23,6 +25,8 @@ export interface SimulatedAgentOptions {
   bootId?: string;
   /** Checks every message against the protocol; off when ten thousand agents share one process. */
   strict?: boolean;
+  /** Moves its tenants as it is told and tells of it; `report` is not to be used beside this. */
+  moves?: Omit<AgentMovesOptions, 'name' | 'send'>;
   onMessage?: (message: ToAgent, bytes: number) => void;
   onWelcome?: () => void;
   onDesired?: (revision: number) => void;
@@ -31,7 +35,7 @@ export interface SimulatedAgentOptions {
 
 /**
  * An agent without a host: it speaks the real protocol with a real key over a real socket, takes every desired state as
- * given and does nothing with it. Ten thousand fit into one process.
+ * given and, unless it is asked to move its tenants, does nothing with it. Ten thousand fit into one process.
  */
 export class SimulatedAgent {
   readonly host: string;
@@ -44,10 +48,21 @@ export class SimulatedAgent {
   socket: WebSocket | null = null;
   readonly #options: SimulatedAgentOptions;
   readonly #key: KeyObject;
+  readonly #moves: AgentMoves | null;
+  /** Tenants of the parts of a desired state that is not whole yet. */
+  #gathered: DesiredTenant[] = [];
   #seq = 0;
 
   constructor(options: SimulatedAgentOptions) {
     this.#options = options;
+    this.#moves =
+      options.moves === undefined
+        ? null
+        : new AgentMoves({
+            ...options.moves,
+            name: options.host,
+            send: (text) => this.socket?.send(text),
+          });
     this.host = options.host;
     this.position = options.position ?? { epoch: 0, revision: 0, digest: EMPTY_DIGEST };
     this.#key =
@@ -78,7 +93,10 @@ export class SimulatedAgent {
     });
     socket.on('error', () => undefined);
     socket.on('close', (code) => {
-      if (this.socket === socket) this.socket = null;
+      if (this.socket === socket) {
+        this.socket = null;
+        this.#moves?.offline();
+      }
       this.#options.onClose?.(code);
     });
   }
@@ -114,12 +132,13 @@ export class SimulatedAgent {
     this.socket?.send(JSON.stringify(message));
   }
 
-  /** As a machine that loses its power: no goodbye. */
+  /** As a machine that loses its power: no goodbye. What it moved goes on when it is connected again. */
   cut(): void {
     this.socket?.terminate();
   }
 
   close(): void {
+    this.#moves?.stop();
     this.socket?.close();
   }
 
@@ -137,21 +156,27 @@ export class SimulatedAgent {
         break;
       case 'welcome':
         this.mode = message.mode;
+        this.#moves?.online();
         this.#options.onWelcome?.();
         break;
       case 'mode':
         this.mode = message.mode;
         break;
       case 'desired': {
+        this.#gathered.push(...message.tenants);
         if (message.part < message.parts) break;
         const { epoch, revision, digest } = message;
         this.position = { epoch, revision, digest };
         if (this.acknowledges) this.send({ type: 'desired.ack', epoch, revision, digest });
+        this.#moves?.desired(this.#gathered);
+        this.#gathered = [];
         this.#options.onDesired?.(revision);
         break;
       }
-      case 'query':
       case 'report.ack':
+        this.#moves?.acknowledged(message.seq);
+        break;
+      case 'query':
         break;
     }
     this.#options.onMessage?.(message, bytes);
