@@ -11,7 +11,7 @@ import type { Clock, Log } from './fleet-types.ts';
 /** Text of reports that may wait for the store; beyond it the agents that send are not read until it has caught up. */
 const WAITING_BYTES = 64 * 1024 * 1024;
 /** Tenants, events and samples in one transaction: the embedded store holds up everything else while it writes. */
-const ROWS_PER_INGEST = 2000;
+const ROWS_PER_INGEST = 1000;
 /**
  * What comes by itself is written within a tick. While more comes it is a transaction each so often: agents gather
  * meanwhile, and a commit costs more than the rows in it.
