@@ -3,7 +3,8 @@ import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/obser
 import type { ContainerPlan, Step } from '@berth/shared/domain/step';
 import { certainMembers, isUp, membersOf, refsOf, strayKeepers } from './containers.ts';
 import { entriesOf, namesOf, type Generation, type PlannedContainer } from './generation.ts';
-import { haltSteps, stopSteps, unroute, type TenantView } from './move.ts';
+import { haltSteps, stopSteps, unroute } from './move.ts';
+import type { TenantView } from './view.ts';
 import { isPending } from './release.ts';
 import { changedEntries } from './routes.ts';
 import { gates, levelsOf } from './services.ts';

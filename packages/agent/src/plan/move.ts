@@ -1,25 +1,12 @@
 import type { DesiredTenant } from '@berth/shared/domain/desired';
-import type { TenantNetwork } from '@berth/shared/domain/network';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
-import type { TenantStatus } from '@berth/shared/domain/status';
 import type { Step } from '@berth/shared/domain/step';
 import { drainOf, isUp, membersOf, refsOf } from './containers.ts';
 import { entriesOf, namesOf, type Generation, type PlannedContainer } from './generation.ts';
 import { releaseSteps, untoldSteps } from './release.ts';
 import { changedEntries, routeKey } from './routes.ts';
 import { gates, levelsOf, servicesOf, type PlannedService } from './services.ts';
-
-export interface TenantView {
-  status: TenantStatus;
-  /** All of the tenant's containers. */
-  containers: readonly ObservedContainer[];
-  network: TenantNetwork;
-  /** `missing` until Docker has it. */
-  networkState: 'present' | 'missing';
-  virtuals: ReadonlyMap<string, string>;
-  /** Addresses that some route of the host leads to now. */
-  routed: ReadonlySet<string>;
-}
+import type { TenantView } from './view.ts';
 
 /** Everything that is left to do to bring a tenant to a new generation, from wherever it stands. */
 export function moveSteps(given: TenantView, generation: Generation): Step[] {

@@ -6,7 +6,7 @@ import { allotNetworks, slotCount } from './addresses.ts';
 import { byTenantOf, isUp } from './containers.ts';
 import { keepSteps } from './keep.ts';
 import type { HostPlan, PlanInput, RemovalCandidate, TenantPlan } from './input.ts';
-import type { TenantView } from './move.ts';
+import type { TenantView } from './view.ts';
 import { allotVirtuals, sameSites, sitesOf } from './routes.ts';
 import { isAtRest, restOf, type Rest } from './rest.ts';
 import { planTenant, removeSteps } from './tenant.ts';

@@ -3,7 +3,7 @@ import type { ObservedContainer } from '@berth/shared/domain/observed';
 import type { Step } from '@berth/shared/domain/step';
 import { isUp, refsOf } from './containers.ts';
 import type { Generation } from './generation.ts';
-import type { TenantView } from './move.ts';
+import type { TenantView } from './view.ts';
 
 /** Containers of release commands of other generations of which nobody has written down how they ended. */
 function looseRelease(view: TenantView, target: number): ObservedContainer[] {
