@@ -1,7 +1,6 @@
 import type { App } from '@berth/shared/api/schemas';
 import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
 import { afterEach, expect, test } from 'vitest';
-import { releaseBefore } from '../src/commands/tenant-release.ts';
 import { fakeApi, type Answers } from './support/fake-api.ts';
 import { tenantEvent, tenantView } from './support/fake-coordinator.ts';
 import { run } from './support/run.ts';
@@ -93,11 +92,10 @@ test('a tenant alone goes back: from where to where, a question, and the steps',
   expect(fake.askedOf('rollbackTenant')[0]?.body).toEqual({ reason: 'slow', pastIrreversible: true });
 });
 
-test('the release before is the last other one that served', () => {
-  expect(releaseBefore([entry(13), entry(13), entry(12)], 13)).toBe(12);
-  expect(releaseBefore([entry(13), entry(14, { what: 'failed', ms: null }), entry(11)], 13)).toBe(11);
-  expect(releaseBefore([entry(13, { what: 'created' })], 13)).toBeNull();
-  expect(releaseBefore([], 13)).toBeNull();
+test('a tenant that went back goes further back, not forth to what it came back from', async () => {
+  const items = [entry(12, { what: 'rolled-back' }), entry(13), entry(12), entry(11)];
+  await serve({ showTenant: () => tenantView({ release: 12 }), tenantHistory: () => ({ items }) });
+  expect((await berth('tenant rollback acme')).out).toContain('acme: release 12 → release 11;');
 });
 
 test('history of a tenant says who, when, what and how long', async () => {

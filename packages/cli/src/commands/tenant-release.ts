@@ -1,5 +1,6 @@
 import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
 import { unreachable } from '@berth/shared/domain/errors';
+import { previousRelease } from '@berth/shared/api/previous-release';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { UsageError } from '../exit-codes.ts';
@@ -34,8 +35,8 @@ export function registerTenantRelease(tenant: Command, contextOf: ContextOf): vo
     const params = { tenant: name };
     const api = context.api();
     const now = await api.showTenant({ params }, signal);
-    const { items } = await api.tenantHistory({ params, query: {} }, signal);
-    const before = releaseBefore(items, now.release);
+    const { items } = await api.tenantHistory({ params, query: { limit: 1000 } }, signal);
+    const before = previousRelease(items, now.release);
     const to = before === null ? 'the release before' : `release ${before}`;
     output.print(
       `${output.style.bold(name)}: release ${now.release} → ${to}; what serves now goes on until it is healthy.`,
@@ -104,13 +105,6 @@ export function registerTenantRelease(tenant: Command, contextOf: ContextOf): vo
     const changed = await context.api().decideRelease({ params, body }, context.signal);
     await followChange(context, changed, 'live', given);
   });
-}
-
-/** The release that served before the one it has now, as far as its history tells. */
-export function releaseBefore(newestFirst: readonly TenantHistoryEntry[], now: number): number | null {
-  const served = newestFirst.filter((entry) => entry.ms !== null && entry.what !== 'failed');
-  const current = served.findIndex((entry) => entry.release === now);
-  return served.slice(current + 1).find((entry) => entry.release !== now)?.release ?? null;
 }
 
 function whatText(what: TenantHistoryEntry['what'], style: Style): string {

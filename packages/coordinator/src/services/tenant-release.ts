@@ -7,12 +7,12 @@ import type {
 } from '@berth/shared/api/schemas';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import { BerthError } from '@berth/shared/domain/errors';
+import { previousRelease } from '@berth/shared/api/previous-release';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import type { Actor, TenantRecord } from './records.ts';
 import { stillHas } from './rollout-moves.ts';
 import type { StoreWrites } from './store.ts';
-import { previousRelease } from './tenant-history.ts';
 import { audited, mutateWith, put, remember } from './tenant-mutation.ts';
 import {
   foundTenant,

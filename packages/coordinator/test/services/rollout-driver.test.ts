@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Decision } from '../../src/rollout/types.ts';
 import { chunksOf, summaryOf } from '../../src/services/rollout-chunks.ts';
-import { previousRelease } from '../../src/services/tenant-history.ts';
+import { previousRelease } from '@berth/shared/api/previous-release';
 import { noTraffic } from '@berth/shared/domain/traffic';
 import { rolloutWorld, type World } from '../support/rollout-world.ts';
 import { BY, report } from '../support/samples.ts';

@@ -1,4 +1,4 @@
-import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
+import type { TenantHistoryEntry } from './rollouts.ts';
 
 /**
  * The release that a tenant had before the one it has; null when none is known. Releases that it has gone back from are
