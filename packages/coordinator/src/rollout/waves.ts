@@ -39,10 +39,16 @@ export function computeWaves(given: WavesGiven): Waves {
   const waves = given.waves.map((spec, index) => {
     const chosen = choose(spec, queue, taken, given.tenants, errors);
     for (const name of chosen) taken.add(name);
-    if (chosen.length === 0 && errors.length === 0)
+    if (chosen.length === 0 && errors.length === 0 && behind.length > 0)
       warnings.push(`Wave ${index + 1} (${waveText(spec)}) has no tenant: those before it have them all.`);
     return chosen;
   });
+  if (behind.length === 0)
+    warnings.push(
+      given.tenants.length === 0
+        ? 'The app has no tenants yet: there is nobody to move.'
+        : `Every tenant has release ${given.to} already: there is nobody to move.`,
+    );
   const untouched = given.tenants
     .filter((each) => !taken.has(each.tenant))
     .map((each) => each.tenant)

@@ -27,6 +27,10 @@ test('a wave that others have left empty is told of, and one that names nobody i
   expect(wavesOf('5%,25%,100%', tenants(3)).warnings).toEqual([
     'Wave 2 (25%) has no tenant: those before it have them all.',
   ]);
+  const there = tenants(3).map((each) => ({ ...each, release: 2 }));
+  expect(wavesOf('5%,100%', there).warnings).toEqual([
+    'Every tenant has release 2 already: there is nobody to move.',
+  ]);
   expect(wavesOf('canary,100%', tenants(3)).errors).toEqual([
     'No tenant of this app has the tag canary. Tag one, or leave that wave out.',
   ]);
