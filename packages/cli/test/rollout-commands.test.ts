@@ -2,6 +2,7 @@ import type { Event } from '@berth/shared/api/schemas';
 import { BerthError } from '@berth/shared/domain/errors';
 import { afterEach, describe, expect, test } from 'vitest';
 import { fakeApi, type Answers } from './support/fake-api.ts';
+import { tenantEvent } from './support/fake-coordinator.ts';
 import {
   completed,
   counts,
@@ -56,13 +57,16 @@ describe('rollout watch', () => {
     ]);
   });
 
-  test('of an app is that of its newest, goes on while it is paused, and says what holds it', async () => {
+  test('of an app is the one under way and not one queued behind it, goes on while it is paused, and says what holds it', async () => {
     const paused = rolloutShown({ state: { kind: 'paused', by: 'operator', reason: 'lunch' } });
     const waits = (minutes: number) =>
       rolloutShown({ held: `1 outside their window (the next opens in ${minutes} min).` });
     const states = [paused, paused, waits(47), waits(46), completed()];
     await serve({
-      listRollouts: () => ({ items: [paused], next: '7' }),
+      listRollouts: () => ({
+        items: [rolloutShown({ rollout: 8, state: { kind: 'queued' } }), paused, completed({ rollout: 6 })],
+        next: '6',
+      }),
       showRollout: () => {
         fake.emit(rolloutEvent('rollout.state', { state: paused.state }));
         return states.shift() ?? completed();
@@ -70,7 +74,8 @@ describe('rollout watch', () => {
     });
     const { code, out } = await berth('rollout watch shop');
     expect(code).toBe(0);
-    expect(fake.askedOf('listRollouts')[0]?.query).toEqual({ app: 'shop', limit: '1' });
+    expect(fake.askedOf('listRollouts')[0]?.query).toEqual({ app: 'shop', limit: '50' });
+    expect(fake.askedOf('showRollout')[0]?.params).toEqual({ rollout: '7' });
     expect(out).toContain('rollout 7 of shop to release 13: paused: lunch\n');
     expect(out.match(/held: .*/g)).toEqual(['held: 1 outside their window (the next opens in 47 min).']);
     expect(out).toContain('✓ rollout 7 of shop to release 13: completed');
@@ -184,6 +189,10 @@ describe('rollout list, status, history', () => {
   test('status shows the waves with their rates, and each tenant somebody has to know of', async () => {
     const problem = { code: 'traffic_worse' as const, message: 'errors rose' };
     await serve({
+      listEvents: () => ({
+        items: [tenantEvent('tenant.failed', 'It failed.', { problem: { logTail: ['no such table'] } })],
+        last: 1,
+      }),
       showRollout: () => halted,
       rolloutTenants: () => ({
         items: [
@@ -206,16 +215,17 @@ describe('rollout list, status, history', () => {
     const { code, out } = await berth('rollout status 7');
     expect(code).toBe(0);
     expect(out).toContain('state     halted: acme failed');
-    expect(out).toContain('failures  1 of 0 allowed');
-    expect(out).toMatch(
-      /^1 +50% +failed +1 of 2 +0 +1 +0 +0\.4% → 12% +\d+ ms → \d+ ms +bad: errors rose from 0\.4% to 12%; too many errors$/m,
-    );
-    expect(out).toMatch(/^2 +100% +pending .* not judged: only 3 requests$/m);
-    expect(out).toMatch(
-      /^acme +1 +box +failed .*; errors rose It is not taken back: its migration is irreversible\.$/m,
-    );
+    expect(out).toContain('failures  1 (0 allowed)');
+    expect(out).toMatch(/^1 +50% +failed +1 of 2 +0 +1 +0 +0\.4% → 12% +\d+ ms → \d+ ms$/m);
+    expect(out).toContain('\nwave 1: bad: errors rose from 0.4% to 12%; too many errors\n');
+    expect(out).toContain('\nwave 2: not judged: only 3 requests\n');
+    for (const line of out.split('\n').filter((each) => !/^\w+( 1)?: |^policy/.test(each)))
+      expect(line.length).toBeLessThanOrEqual(100);
+    expect(out).toMatch(/^acme: .*; errors rose It is not taken back: its migration is irreversible\.$/m);
     expect(out).toMatch(/^initech +2 +box +skipped: it is pinned$/m);
     expect(out).not.toContain('globex');
+    expect(out).toContain('\nlast log lines of acme\n  │ no such table\n');
+    expect(fake.askedOf('listEvents')[0]?.query).toMatchObject({ tenant: 'acme', kind: 'tenant.failed' });
     const both = JSON.parse((await berth('rollout status 7 --json')).out) as Record<string, unknown>;
     expect(both).toMatchObject({ rollout: 7, tenants: [{ tenant: 'acme' }, {}, {}] });
   });
@@ -253,7 +263,7 @@ describe('rollout pause, resume, approve, retry, abort, rollback', () => {
     expect(code).toBe(0);
     expect(fake.askedOf(route)).toEqual([{ params: { rollout: '7' }, query: {}, body: { reason: 'lunch' } }]);
     expect(out).toBe(
-      'rollout 7 of shop: paused: lunch\n  0 of 2 serve it, 1 moving, 1 pending\n  Watch it: berth rollout watch 7\n',
+      'rollout 7 of shop: paused: lunch\n  0 of 2 serve it, 1 moving, 1 pending\n  Go on: berth rollout resume 7\n  Watch it: berth rollout watch 7\n',
     );
     expect(JSON.parse((await berth(`rollout ${verb} shop --json`)).out)).toMatchObject({ rollout: 7 });
   });

@@ -10,13 +10,13 @@ import { rolloutOf } from './rollout-of.ts';
 import { count, countsText, names, stateLine } from './rollout-view.ts';
 import { asksFor } from './rollout-words.ts';
 
-const WHICH = 'its number, or an app for its newest';
+const WHICH = 'its number, or an app for the one under way, else its newest';
 
 const VERBS = {
   pause: 'begin no further tenant; what is under way goes on',
   resume: 'go on, also after a halt',
   approve: 'let the wave that asks for it begin',
-  retry: 'try the failed and returned tenants of this wave again',
+  retry: 'move the failed and returned tenants of this wave and those before it again',
 } as const;
 
 const ENDS = {
@@ -99,7 +99,10 @@ function actedLine(rollout: Rollout, style: Style): string {
     `rollout ${rollout.rollout} of ${rollout.app}: ${stateLine(rollout, style)}`,
     `  ${countsText(rollout)}`,
   ];
-  if (asks !== undefined)
+  // Of one that is paused nothing begins, approved or not.
+  if (rollout.state.kind === 'paused' && rollout.state.by === 'operator')
+    lines.push(style.dim(`  Go on: berth rollout resume ${rollout.rollout}`));
+  else if (asks !== undefined)
     lines.push(`  wave ${asks.wave} asks for approval: berth rollout approve ${rollout.rollout}`);
   if (rollout.endedAt === null) lines.push(style.dim(`  Watch it: berth rollout watch ${rollout.rollout}`));
   return lines.join('\n');

@@ -8,6 +8,7 @@ import { duration, timestamp } from '../output/format.ts';
 import { createScreen, type Screen } from '../output/screen.ts';
 import { clean, type Style } from '../output/style.ts';
 import { watchRollout } from '../rollout-watch.ts';
+import { lastLinesOf } from './last-lines.ts';
 import { allPages } from './pages.ts';
 import { rolloutEventLine, TenantDetails } from './rollout-event-line.ts';
 import { countsText, names, rolloutView, stateLine, tenantsTable, wavesTable } from './rollout-view.ts';
@@ -54,7 +55,7 @@ export async function followRollout(context: Context, first: Rollout, to: Follow
     if (to === 'rest') throw new Ended(EXIT.failed);
     return;
   }
-  sayEnd(context, rollout);
+  await sayEnd(context, rollout);
   if (endedBadly(rollout)) throw new Ended(EXIT.failed);
 }
 
@@ -72,7 +73,8 @@ function endedBadly({ state }: Rollout): boolean {
 }
 
 /** How it stands when nothing more is watched, and what can be done. */
-function sayEnd({ output, clock }: Context, rollout: Rollout): void {
+async function sayEnd(context: Context, rollout: Rollout): Promise<void> {
+  const { output, clock } = context;
   const { style } = output;
   const { rollout: id, state } = rollout;
   const took = duration((rollout.endedAt ?? clock.now()) - rollout.createdAt);
@@ -87,6 +89,10 @@ function sayEnd({ output, clock }: Context, rollout: Rollout): void {
     output.print(
       `  wave ${wave.wave} asks for approval${whyOfWave(wave.state) === null ? '' : `: ${whyOfWave(wave.state)}`}\n  Let it begin: berth rollout approve ${id}`,
     );
+  if (isHalted(rollout) && output.format !== 'json') {
+    const lines = await lastLinesOf(context, id);
+    if (lines !== '') output.print(lines.replaceAll(/^/gm, '  '));
+  }
   // A wave that went back is moved again or not at all.
   const again = rollout.waves.some((one) => one.state.kind === 'rolled-back')
     ? 'retry'

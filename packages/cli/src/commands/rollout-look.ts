@@ -7,13 +7,14 @@ import { duration, timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
 import { table } from '../output/table.ts';
 import { argument, does, examples, NoOptions, type ContextOf } from './define.ts';
+import { lastLines } from './last-lines.ts';
 import { allPages } from './pages.ts';
 import { parseCount } from './parse.ts';
 import { followRollout, statusView } from './rollout-follow.ts';
 import { rolloutOf } from './rollout-of.ts';
 import { stateText, totalOf, whyOf } from './rollout-words.ts';
 
-const WHICH = 'its number, or an app for its newest';
+const WHICH = 'its number, or an app for the one under way, else its newest';
 
 export function registerRolloutLook(rollout: Command, contextOf: ContextOf): void {
   const list = rollout
@@ -56,6 +57,8 @@ export function registerRolloutLook(rollout: Command, contextOf: ContextOf): voi
     const tenants = await allPages((query) => api.rolloutTenants({ params, query }, signal));
     output.json({ ...one, tenants });
     output.print(statusView(one, tenants, output.style, context.clock.now()));
+    const lines = output.format === 'json' ? '' : await lastLines(context, tenants);
+    if (lines !== '') output.print(`\n${lines}`);
   });
 
   const watch = rollout

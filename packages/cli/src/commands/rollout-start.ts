@@ -67,7 +67,8 @@ export function registerRolloutStart(rollout: Command, contextOf: ContextOf): vo
     const begun = await api.startRollout({ body: { app, to, policy, whenBusy } }, signal);
     if (!given.follow) {
       output.json(begun);
-      output.print(`Rollout ${begun.rollout} has begun. Watch it: berth rollout watch ${begun.rollout}`);
+      const how = begun.state.kind === 'queued' ? 'is queued' : 'has begun';
+      output.print(`Rollout ${begun.rollout} ${how}. Watch it: berth rollout watch ${begun.rollout}`);
       return;
     }
     await followRollout(context, begun, 'rest');

@@ -78,7 +78,7 @@ export function rolloutView(rollout: Rollout, style: Style, now: number): string
   if (rollout.held !== null) rows.push(['held', style.yellow(clean(rollout.held))]);
   rows.push(
     ['tenants', countsText(rollout)],
-    ['failures', `${rollout.failures} of ${rollout.policy.maxFailures} allowed`],
+    ['failures', `${rollout.failures} (${rollout.policy.maxFailures} allowed)`],
     ['policy', policyText(rollout.policy)],
     ['started', `${timestamp(rollout.createdAt)} by ${clean(rollout.startedBy)}`],
     [rollout.endedAt === null ? 'so far' : 'took', duration((rollout.endedAt ?? now) - rollout.createdAt)],
@@ -91,10 +91,20 @@ export function stateLine(rollout: Rollout, style: Style): string {
   return `${stateText(rollout.state, style)}${why === null ? '' : `: ${why}`}`;
 }
 
+/** The waves with their counts and rates, and below what there is to say of some of them: sentences fit in no column. */
 export function wavesTable(rollout: Rollout, style: Style): string {
+  const told = whyOf(rollout.state) ?? '';
+  const notes: string[] = [];
   const rows = rollout.waves.map(({ wave, spec, state, counts, traffic }) => {
     const bad = counts.failed + counts.returned + counts.stuck;
-    const notes = [traffic === null ? null : verdictText(traffic.verdict, style), whyOfWave(state)];
+    const why = whyOfWave(state);
+    // What halted the rollout is said above already.
+    const parts = [
+      traffic === null ? null : verdictText(traffic.verdict, style),
+      why !== null && told.includes(why) ? null : why,
+    ];
+    const note = [...new Set(parts.filter((part) => part !== null))].join('; ');
+    if (note !== '') notes.push(`wave ${wave}: ${note}`);
     return [
       String(wave),
       waveText({ ...spec, approval: 'none' }),
@@ -105,22 +115,10 @@ export function wavesTable(rollout: Rollout, style: Style): string {
       counts.skipped === 0 ? '0' : style.yellow(String(counts.skipped)),
       errorsText(traffic),
       p95Text(traffic),
-      notes.filter((note) => note !== null).join('; '),
     ];
   });
-  const head = [
-    'WAVE',
-    'WHO',
-    'STATE',
-    'SERVE IT',
-    'UNDER WAY',
-    'FAILED',
-    'SKIPPED',
-    '5XX',
-    'P95',
-    'TRAFFIC',
-  ];
-  return table(head, rows, style);
+  const head = ['WAVE', 'WHO', 'STATE', 'SERVE IT', 'UNDER WAY', 'FAILED', 'SKIPPED', '5XX', 'P95'];
+  return [table(head, rows, style), ...notes].join('\n');
 }
 
 /** The tenants somebody has to know of: under way, failed, gone back, skipped. Null when there are none. */
@@ -132,8 +130,18 @@ export function tenantsTable(
 ): string | null {
   const told = tenants.filter(({ progress }) => !['pending', 'live', 'moved'].includes(progress.kind));
   if (told.length === 0) return null;
+  /** Who is where they are for the same reason: it is said once. */
+  const notes = new Map<string, string[]>();
   const rows = told.slice(0, most).map((one) => {
     const { progress } = one;
+    const note = [
+      one.traffic === null ? null : verdictText(one.traffic.verdict, style),
+      whyOfTenant(progress),
+    ]
+      .filter((part) => part !== null)
+      .join('; ')
+      .replaceAll('\n', ' ');
+    if (note !== '') notes.set(note, [...(notes.get(note) ?? []), one.tenant]);
     const since = 'since' in progress ? progress.since : 'at' in progress ? progress.at : null;
     return [
       one.tenant,
@@ -144,15 +152,12 @@ export function tenantsTable(
       one.step === null ? '' : clean(one.step),
       errorsText(one.traffic),
       p95Text(one.traffic),
-      [one.traffic === null ? null : verdictText(one.traffic.verdict, style), whyOfTenant(progress)]
-        .filter((note) => note !== null)
-        .join('; ')
-        .replaceAll('\n', ' '),
     ];
   });
-  const head = ['TENANT', 'WAVE', 'HOST', 'STATE', 'FOR', 'STEP', '5XX', 'P95', 'WHY'];
+  const head = ['TENANT', 'WAVE', 'HOST', 'STATE', 'FOR', 'STEP', '5XX', 'P95'];
   const more = told.length > most ? `\n${style.dim(`and ${told.length - most} more`)}` : '';
-  return `${table(head, rows, style)}${more}`;
+  const why = [...notes].map(([note, of]) => `${names(of)}: ${note}`);
+  return [`${table(head, rows, style)}${more}`, ...why].join('\n');
 }
 
 export function countsText({ counts }: Rollout): string {
