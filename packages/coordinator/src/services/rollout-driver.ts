@@ -59,8 +59,6 @@ export interface DriverOptions {
 
 /** What depends on time alone is looked at this often. */
 const EVERY_MS = 1_000;
-/** From one look to the next while much happens: a look costs a commit or two, however many tenants it moves. */
-const SPACING_MS = 150;
 /** Rounds of deciding within one look; what is left is decided in the next. */
 const ROUNDS = 50;
 
@@ -268,8 +266,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
   }
 
   const ms = options.tickMs === undefined ? 50 : options.tickMs;
-  const tick =
-    ms === null ? null : createTick({ ms, spacingMs: SPACING_MS, what: 'drive rollouts', log, run: turn });
+  const tick = ms === null ? null : createTick({ ms, what: 'drive rollouts', log, run: turn });
   const timer = setInterval(() => {
     // Where nobody else writes, nothing begins by itself while nothing is open.
     if (opens.size > 0 || looked || store.kind === 'postgres') tick?.request();
