@@ -230,6 +230,36 @@ describe('rollout list, status, history', () => {
     expect(both).toMatchObject({ rollout: 7, tenants: [{ tenant: 'acme' }, {}, {}] });
   });
 
+  test('what an aborted rollout has sent back is not said to be on its way for ever', async () => {
+    await serve({
+      showRollout: () =>
+        rolloutShown({
+          state: { kind: 'aborted', reason: 'by token:t_1' },
+          counts: counts({ returning: 1, pending: 1 }),
+          endedAt: 2000,
+        }),
+      rolloutTenants: () => ({
+        items: [
+          rolloutTenant('acme', {
+            progress: {
+              kind: 'returning',
+              generation: 1,
+              since: 1,
+              why: 'It was aborted.',
+              cause: 'rollback',
+            },
+          }),
+        ],
+        next: null,
+      }),
+    });
+    const { out } = await berth('rollout status 7');
+    expect(out).toContain('0 of 2 serve it, 1 sent back, 1 pending');
+    expect(out).toMatch(/^1 +50% +ended /m);
+    expect(out).toMatch(/^acme +1 +box +sent back /m);
+    expect(out).not.toContain('returning');
+  });
+
   test('an app without a rollout is told so', async () => {
     await serve({ listRollouts: () => ({ items: [], next: null }) });
     const { code, err } = await berth('rollout status shop');

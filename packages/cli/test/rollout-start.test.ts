@@ -98,6 +98,12 @@ describe('rollout start', () => {
     });
   });
 
+  test('says that a rollout is queued, not that it has begun, when it is', async () => {
+    await serve(answers(rolloutShown({ state: { kind: 'queued' } })));
+    const { out } = await berth('rollout start shop --to 13 --queue -y --no-follow');
+    expect(out).toContain('Rollout 7 is queued. Watch it: berth rollout watch 7');
+  });
+
   test('hands over everything that was asked for', async () => {
     await serve(answers(completed()));
     const line =

@@ -238,7 +238,7 @@ export function statusView(
   style: Style,
   now: number,
 ): string {
-  const table = tenantsTable(tenants, style, now, 50);
+  const table = tenantsTable(tenants, style, now, 50, isOver(rollout.state) ? 'over' : 'on');
   return table === null
     ? rolloutView(rollout, style, now)
     : `${rolloutView(rollout, style, now)}\n\n${table}`;

@@ -1,5 +1,5 @@
 import type { Rollout, RolloutPlan, RolloutTenant } from '@berth/shared/api/rollouts';
-import type { RolloutPolicy } from '@berth/shared/domain/rollout';
+import { isOver, type RolloutPolicy } from '@berth/shared/domain/rollout';
 import { waveText } from '@berth/shared/domain/waves-text';
 import { duration, timestamp } from '../output/format.ts';
 import { clean, type Style } from '../output/style.ts';
@@ -94,6 +94,7 @@ export function stateLine(rollout: Rollout, style: Style): string {
 /** The waves with their counts and rates, and below what there is to say of some of them: sentences fit in no column. */
 export function wavesTable(rollout: Rollout, style: Style): string {
   const told = whyOf(rollout.state) ?? '';
+  const over = isOver(rollout.state);
   const notes: string[] = [];
   const rows = rollout.waves.map(({ wave, spec, state, counts, traffic }) => {
     const bad = counts.failed + counts.returned + counts.stuck;
@@ -108,7 +109,9 @@ export function wavesTable(rollout: Rollout, style: Style): string {
     return [
       String(wave),
       waveText({ ...spec, approval: 'none' }),
-      waveStateText(state, style),
+      over && (state.kind === 'moving' || state.kind === 'baking')
+        ? style.dim('ended')
+        : waveStateText(state, style),
       `${counts.live + counts.moved} of ${totalOf(counts)}`,
       String(counts.moving + counts.returning),
       bad === 0 ? '0' : style.red(String(bad)),
@@ -127,6 +130,7 @@ export function tenantsTable(
   style: Style,
   now: number,
   most: number,
+  goes: 'on' | 'over' = 'on',
 ): string | null {
   const told = tenants.filter(({ progress }) => !['pending', 'live', 'moved'].includes(progress.kind));
   if (told.length === 0) return null;
@@ -147,7 +151,7 @@ export function tenantsTable(
       one.tenant,
       String(one.wave),
       one.hostName,
-      progressText(progress, style),
+      goes === 'over' && progress.kind === 'returning' ? style.red(SENT_BACK) : progressText(progress, style),
       since === null ? '' : duration(now - since),
       one.step === null ? '' : clean(one.step),
       errorsText(one.traffic),
@@ -160,11 +164,15 @@ export function tenantsTable(
   return [`${table(head, rows, style)}${more}`, ...why].join('\n');
 }
 
-export function countsText({ counts }: Rollout): string {
+/** What is under way when a rollout ends is not followed any more: its own plan takes it back. */
+const SENT_BACK = 'sent back';
+
+export function countsText({ counts, state }: Rollout): string {
   const total = totalOf(counts);
   const parts = [`${counts.live + counts.moved} of ${total} serve it`];
   for (const kind of ['moving', 'returning', 'failed', 'returned', 'stuck', 'skipped', 'pending'] as const)
-    if (counts[kind] > 0) parts.push(`${counts[kind]} ${kind}`);
+    if (counts[kind] > 0)
+      parts.push(`${counts[kind]} ${kind === 'returning' && isOver(state) ? SENT_BACK : kind}`);
   return parts.join(', ');
 }
 
