@@ -99,7 +99,10 @@ describe('rollout start', () => {
   });
 
   test('says that a rollout is queued, not that it has begun, when it is', async () => {
-    await serve(answers(rolloutShown({ state: { kind: 'queued' } })));
+    await serve({
+      ...answers(completed()),
+      startRollout: () => rolloutShown({ state: { kind: 'queued' } }),
+    });
     const { out } = await berth('rollout start shop --to 13 --queue -y --no-follow');
     expect(out).toContain('Rollout 7 is queued. Watch it: berth rollout watch 7');
   });
