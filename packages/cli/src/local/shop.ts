@@ -17,6 +17,7 @@ export interface Shop {
   tenants: { tenant: string; domain: string; url: string }[];
 }
 
+const APP = 'shop';
 const TENANTS = [
   { tenant: 'acme', domain: 'acme.shop.localhost', greeting: 'Welcome to Acme' },
   { tenant: 'globex', domain: 'globex.shop.localhost', greeting: 'Globex says hello' },
@@ -45,17 +46,11 @@ export async function openShop(options: ShopOptions): Promise<Shop> {
   await chooseNames(options);
   await buildImages(options);
   say(`example images ready (${spent()})`);
-  const applied = await applyApp(local.api, options.cwd, signal, {
-    file: join(rootDir(), 'examples', 'shop', 'compose.yaml'),
-    label: [],
-  });
-  say(
-    `app ${applied.app}, release ${applied.release}${applied.result === 'unchanged' ? ' (as it was)' : ''}`,
-  );
+  const app = await openApp(options);
 
   const tenants: Shop['tenants'] = [];
   for (const one of TENANTS) {
-    await openTenant(options, applied.app, one);
+    await openTenant(options, app, one);
     const url = `http://${one.domain}:${local.instance.httpPort}/`;
     tenants.push({ tenant: one.tenant, domain: one.domain, url });
   }
@@ -81,14 +76,29 @@ async function chooseNames({ local, names }: ShopOptions): Promise<void> {
   writeInstance(local.home, instance);
 }
 
+function unlessMissing(thrown: unknown): undefined {
+  if (thrown instanceof BerthError && thrown.code === 'not_found') return undefined;
+  throw thrown;
+}
+
+/** Applies the template where there is no app yet. One that is there may have had releases since: it stays as it is. */
+async function openApp({ local, cwd, signal, say }: ShopOptions): Promise<string> {
+  const existing = await local.api.showApp({ params: { app: APP } }, signal).catch(unlessMissing);
+  if (existing !== undefined) {
+    say(`app ${APP} is here already, current release ${existing.current}`);
+    return APP;
+  }
+  const file = join(rootDir(), 'examples', 'shop', 'compose.yaml');
+  const applied = await applyApp(local.api, cwd, signal, { file, name: APP, label: [] });
+  say(`app ${applied.app}, release ${applied.release}`);
+  return applied.app;
+}
+
 async function openTenant(options: ShopOptions, app: string, one: (typeof TENANTS)[number]): Promise<void> {
   const { local, signal } = options;
   const existing = await local.api
     .showTenant({ params: { tenant: one.tenant } }, signal)
-    .catch((thrown: unknown) => {
-      if (thrown instanceof BerthError && thrown.code === 'not_found') return undefined;
-      throw thrown;
-    });
+    .catch(unlessMissing);
   if (existing !== undefined) {
     options.say(
       `${one.tenant} is here already, generation ${existing.generation}, ${phaseWord(existing.phase)}`,
