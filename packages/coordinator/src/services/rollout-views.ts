@@ -98,7 +98,7 @@ export function rolloutTenantShown(open: Open, row: RolloutTenant, step: string 
     tenant,
     wave: wave + 1,
     position,
-    host: open.book.tenant(tenant)?.host ?? '',
+    host: open.book.tenant(tenant)?.host ?? null,
     hostName: open.book.hostName(tenant),
     fromRelease,
     progress,

@@ -102,7 +102,8 @@ export const RolloutTenant = z.object({
   tenant: TenantName,
   wave: z.number(),
   position: z.number(),
-  host: HostId,
+  /** Null: the tenant is no more. */
+  host: HostId.nullable(),
   hostName: z.string(),
   fromRelease: z.number(),
   progress: TenantProgress,
