@@ -50,6 +50,8 @@ const StepDetails = z.object({
   step: z.string(),
   state: z.enum(['started', 'done', 'failed']),
   ms: z.number().nullish(),
+  /** In the end of a step that was too short to be told of before. */
+  title: z.string().optional(),
 });
 
 /**
@@ -130,6 +132,7 @@ function take(event: Event, options: WaitOptions, seen: Seen): End | undefined {
     case 'tenant.failed':
     case 'tenant.returned':
       if (older) return undefined;
+      if (isWayBack(event, options)) return 'live';
       seen.problem = problemOf(event);
       return event.kind === 'tenant.failed' ? 'failed' : 'returned';
     case 'tenant.blocked':
@@ -138,6 +141,12 @@ function take(event: Event, options: WaitOptions, seen: Seen): End | undefined {
     default:
       return undefined;
   }
+}
+
+/** A later generation was taken back and the one that is waited for serves again: this is what was asked for. */
+function isWayBack(event: Event, { goal, generation }: WaitOptions): boolean {
+  if (event.kind !== 'tenant.returned' || goal !== 'live') return false;
+  return event.generation !== null && event.generation > generation && problemOf(event)?.code === 'withdrawn';
 }
 
 /** Why it is blocked and what becomes of it, at once. It is tried again and again; saying it once is enough. */
@@ -169,7 +178,8 @@ function showStep(event: Event, options: WaitOptions, seen: Seen): string | unde
   const details = StepDetails.safeParse(event.details);
   if (!details.success) return undefined;
   const { step, state, ms } = details.data;
-  if (state === 'started' && event.message !== '') seen.titles.set(step, event.message);
+  const named = details.data.title ?? (state === 'started' ? event.message : '');
+  if (named !== '') seen.titles.set(step, named);
   const title = seen.titles.get(step) ?? (event.message === '' ? step : event.message);
   const again = seen.lastRemark !== '' && seen.shown.has(`${state} ${title}`);
   if (!again) {

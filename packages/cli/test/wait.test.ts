@@ -86,6 +86,12 @@ test('a return to the old generation is told apart from a failure before the swi
   expect((await wait('live').done).outcome).toBe('returned');
 });
 
+test('a later generation that was taken back is the way to the one that is waited for', async () => {
+  const taken = { problem: { ...problem, code: 'withdrawn' as const } };
+  fake.emit(tenantEvent('tenant.returned', 'Now generation 2 serves again.', taken, 3));
+  expect(await wait('live').done).toMatchObject({ outcome: 'live', problem: null });
+});
+
 test('what blocks is said once, at once, with what becomes of it, and the wait goes on', async () => {
   const blocked = { problem: { ...problem, code: 'memory_short' as const, message: 'only 10 MiB are free' } };
   fake.emit(tenantEvent('tenant.blocked', 'x', blocked));

@@ -175,6 +175,10 @@ function adviceOn(report: TenantReport, host: HostView): string[] {
       ? `Look at the log lines of ${service} below`
       : `${service} left no log lines; look at its command and its health check`;
   const known: Partial<Record<ErrorCode, string[]>> = {
+    release_outcome_unknown: [
+      'Look at what the release command changes: whether it finished is not known, and a migration that is run twice may do harm.',
+      `Then say "berth tenant release-outcome ${tenant} --succeeded", or "--run-again" to have it run once more.`,
+    ],
     image_not_found: [
       'Check the image name and tag in the Compose file and the variables in it; was it pushed to the registry?',
       again,
