@@ -1,6 +1,8 @@
 import { isOver } from '@berth/shared/domain/rollout';
 import { failuresOf } from './counts.ts';
-import type { Decision, Rollout, RolloutTenant } from './types.ts';
+import { isLeftOn } from './eligible.ts';
+import { wayBack } from './take-back.ts';
+import type { Decision, Facts, Rollout, RolloutTenant, TenantFact } from './types.ts';
 
 export interface Action {
   kind: 'pause' | 'resume' | 'approve' | 'retry' | 'abort' | 'rollback';
@@ -14,8 +16,15 @@ export interface Action {
 export type Acted =
   { kind: 'decided'; decisions: Decision[]; forgiven: number } | { kind: 'refused'; why: string };
 
+/** Tenants whose facts `act` asks for. */
+export function actsOn(rollout: Rollout): string[] {
+  return rollout.tenants
+    .filter(({ progress: { kind } }) => kind === 'skipped' || kind === 'failed')
+    .map((row) => row.tenant);
+}
+
 /** What an operator's word means for a rollout, or why it cannot be followed. */
-export function act(rollout: Rollout, action: Action, now: number): Acted {
+export function act(rollout: Rollout, action: Action, tenant: Facts['tenant'], now: number): Acted {
   const { state } = rollout;
   if (isOver(state)) {
     const again = `Start another one: "berth rollout start ${rollout.app} --to RELEASE".`;
@@ -36,21 +45,16 @@ export function act(rollout: Rollout, action: Action, now: number): Acted {
     case 'approve':
       return approve(rollout, action.by, now);
     case 'retry':
-      return retry(rollout, now);
+      return retry(rollout, tenant, now);
     case 'abort':
       return decided(rollout, [
-        ...rollout.tenants.flatMap((row): Decision[] =>
-          row.progress.kind === 'moving'
-            ? [
-                {
-                  kind: 'return',
-                  tenant: row.tenant,
-                  why: `The rollout was aborted by ${why}`,
-                  cause: 'rollback',
-                },
-              ]
-            : [],
-        ),
+        ...rollout.tenants.flatMap((row): Decision[] => {
+          const fact = tenant(row.tenant);
+          const begun =
+            row.progress.kind === 'moving' ||
+            (row.progress.kind === 'skipped' && fact !== null && isLeftOn(rollout, row, fact));
+          return begun ? wayBack(row, fact, `The rollout was aborted by ${why}`, now) : [];
+        }),
         { kind: 'state', state: { kind: 'aborted', reason: `by ${why}` } },
       ]);
     case 'rollback':
@@ -105,7 +109,7 @@ function approve(rollout: Rollout, by: string, now: number): Acted {
   return refused(`Nothing of rollout ${rollout.rollout} waits for approval.`);
 }
 
-function retry(rollout: Rollout, now: number): Acted {
+function retry(rollout: Rollout, tenant: Facts['tenant'], now: number): Acted {
   const { state, wave } = rollout;
   if (state.kind !== 'paused' && state.kind !== 'waiting' && state.kind !== 'running')
     return refused(`Rollout ${rollout.rollout} is ${state.kind}; nothing can be tried again.`);
@@ -114,11 +118,15 @@ function retry(rollout: Rollout, now: number): Acted {
   const halted = on?.kind === 'failed' || on?.kind === 'rolled-back';
   if (again.length === 0 && !halted)
     return refused(`No tenant of rollout ${rollout.rollout} has failed or was returned.`);
-  const pending = again.map((row): Decision => ({
-    kind: 'progress',
-    tenant: row.tenant,
-    progress: { kind: 'pending' },
-  }));
+  const pending = again.map((row): Decision => {
+    const fact = tenant(row.tenant);
+    // One that stayed is where it should be, or on its way: it is watched again, and not taken for somebody else's.
+    const progress =
+      fact !== null && stayed(rollout, row, fact)
+        ? ({ kind: 'moving', generation: fact.generation, since: now } as const)
+        : ({ kind: 'pending' } as const);
+    return { kind: 'progress', tenant: row.tenant, progress };
+  });
   return {
     kind: 'decided',
     decisions: [
@@ -129,6 +137,15 @@ function retry(rollout: Rollout, now: number): Acted {
     // Who is pending again has not failed any more.
     forgiven: 0,
   };
+}
+
+function stayed(rollout: Rollout, { progress }: RolloutTenant, fact: TenantFact): boolean {
+  return (
+    progress.kind === 'failed' &&
+    progress.stays !== null &&
+    fact.release === rollout.to &&
+    fact.state === 'running'
+  );
 }
 
 function isOut({ progress }: RolloutTenant): boolean {

@@ -177,9 +177,15 @@ function bake(rollout: Rollout, rows: readonly RolloutTenant[], facts: Facts, no
   if (rows.some((row) => isOpen(row))) return [];
   const failed = rows.filter(hasFailed).length;
   if (failed > 0) return halt(rollout, `all ${failed} of its tenants that could be moved failed`, now);
+  if (rows.some(isAwaitedByWave) && rollout.tenants.some((each) => each.wave > wave)) return [];
   return [
     { kind: 'wave', wave, state: { kind: 'passed', at: now, judged: 'not judged: it moved no tenant' } },
   ];
+}
+
+/** An operator ends it. The rollout does not wait for it, but the waves after one that tried nothing do. */
+function isAwaitedByWave({ progress }: RolloutTenant): boolean {
+  return progress.kind === 'skipped' && (progress.reason === 'pinned' || progress.reason === 'paused');
 }
 
 function bakeUntil(rollout: Rollout, rows: readonly RolloutTenant[], now: number): number {

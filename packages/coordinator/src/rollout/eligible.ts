@@ -117,6 +117,16 @@ function wasBegun(rollout: Rollout, { progress }: RolloutTenant, fact: TenantFac
   return progress.kind === 'pending' && fact.reported?.live !== fact.generation;
 }
 
+/**
+ * The release of this rollout is what is desired of it, though it is not on its way for us: its host went away when it had
+ * been begun, or it failed and stays.
+ */
+export function isLeftOn(rollout: Rollout, { progress }: RolloutTenant, fact: TenantFact): boolean {
+  if (fact.release !== rollout.to || fact.state === 'removing') return false;
+  if (progress.kind === 'skipped') return progress.reason === 'offline';
+  return progress.kind === 'failed' && progress.stays !== null && progress.generation === fact.generation;
+}
+
 /** Once it is somebody else's, gone, or there already, it stays so. */
 const FINAL: ReadonlySet<SkipReason> = new Set(['removed', 'changed', 'current']);
 

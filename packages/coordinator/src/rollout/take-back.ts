@@ -1,5 +1,6 @@
 import type { RolloutState } from '@berth/shared/domain/rollout';
-import type { Decision, Facts, Rollout, RolloutTenant } from './types.ts';
+import { isLeftOn } from './eligible.ts';
+import type { Decision, Facts, Rollout, RolloutTenant, TenantFact } from './types.ts';
 
 type RollingBack = Extract<RolloutState, { kind: 'rolling-back' }>;
 
@@ -9,7 +10,7 @@ type RollingBack = Extract<RolloutState, { kind: 'rolling-back' }>;
  */
 export function takeBack(rollout: Rollout, state: RollingBack, facts: Facts, now: number): Decision[] {
   const rows = rollout.tenants.filter((each) => state.scope === 'all' || each.wave === rollout.wave);
-  const returns = returnsOf(rollout, rows, state.reason, facts);
+  const returns = returnsOf(rollout, rows, state, facts, now);
   if (returns.length > 0) return returns;
   const open = rows.some(
     (row) =>
@@ -37,7 +38,32 @@ function isAhead({ progress }: RolloutTenant): boolean {
   return progress.kind === 'moving' || progress.kind === 'live' || progress.kind === 'moved';
 }
 
-function returnsOf(rollout: Rollout, rows: readonly RolloutTenant[], why: string, facts: Facts): Decision[] {
+/** Of all waves, also those go back that nobody takes back unasked, and those whose host went away meanwhile. */
+function isLeftBehind(
+  rollout: Rollout,
+  { scope }: RollingBack,
+  row: RolloutTenant,
+  fact: TenantFact | null,
+): boolean {
+  if (fact === null || !isLeftOn(rollout, row, fact)) return false;
+  return scope === 'all' || row.progress.kind === 'skipped';
+}
+
+/** A tenant's way back, from the generation that is desired of it. */
+export function wayBack(row: RolloutTenant, fact: TenantFact | null, why: string, now: number): Decision[] {
+  const back: Decision = { kind: 'return', tenant: row.tenant, why: why.slice(0, 1800), cause: 'rollback' };
+  if (row.progress.kind !== 'skipped' || fact === null) return [back];
+  const progress = { kind: 'moving', generation: fact.generation, since: now } as const;
+  return [{ kind: 'progress', tenant: row.tenant, progress }, back];
+}
+
+function returnsOf(
+  rollout: Rollout,
+  rows: readonly RolloutTenant[],
+  state: RollingBack,
+  facts: Facts,
+  now: number,
+): Decision[] {
   const underWay = new Map<string, number>();
   let returning = 0;
   for (const row of rollout.tenants) {
@@ -50,8 +76,8 @@ function returnsOf(rollout: Rollout, rows: readonly RolloutTenant[], why: string
   const decisions: Decision[] = [];
   // The last that moved go back first.
   for (const row of [...rows].reverse()) {
-    if (!isAhead(row)) continue;
     const fact = facts.tenant(row.tenant);
+    if (!isAhead(row) && !isLeftBehind(rollout, state, row, fact)) continue;
     const gone = goneReason(row, fact);
     if (gone !== null) {
       decisions.push({ kind: 'progress', tenant: row.tenant, progress: { kind: 'skipped', reason: gone } });
@@ -65,7 +91,7 @@ function returnsOf(rollout: Rollout, rows: readonly RolloutTenant[], why: string
       returning += 1;
       underWay.set(host, here + 1);
     }
-    decisions.push({ kind: 'return', tenant: row.tenant, why: why.slice(0, 1800), cause: 'rollback' });
+    decisions.push(...wayBack(row, fact, state.reason, now));
   }
   return decisions;
 }

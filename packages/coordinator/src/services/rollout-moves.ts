@@ -104,8 +104,13 @@ export async function returnTenants(given: MoveGiven, returns: readonly Return[]
     const before = records.get(tenant);
     const earlier = kept.get(tenant);
     const mine = generationOf(given.row(tenant)?.progress);
-    if (before === undefined || earlier === undefined || before.state === 'removing') continue;
+    if (before === undefined || before.state === 'removing') continue;
     if (mine === null || before.generation !== mine) continue;
+    if (earlier === undefined) {
+      // Somebody else moved it to this release; there is nothing of ours to go back to.
+      progress.set(tenant, { kind: 'skipped', reason: 'changed' });
+      continue;
+    }
     const present = { domains: before.domains, state: before.state };
     const wordForWord = stillHas(given.fact(tenant)?.reported ?? null, earlier.generation, mine);
     const generation = wordForWord

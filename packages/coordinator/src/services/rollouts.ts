@@ -8,7 +8,7 @@ import type {
 } from '@berth/shared/api/rollouts';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
-import { act as decide, type Action } from '../rollout/act.ts';
+import { act as decide, actsOn, type Action } from '../rollout/act.ts';
 import type { ServiceContext } from './context.ts';
 import { listed, type Listed } from './paging.ts';
 import type { Actor } from './records.ts';
@@ -193,13 +193,16 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
     if (record === null)
       throw new BerthError('not_found', `There is no rollout ${rollout}; see "berth rollout list".`);
     const open = await loadOpen(tx, record);
-    const acted = decide(open.rollout, action, at);
+    const readFacts = async (names: readonly string[]): Promise<void> => {
+      for (let from = 0; from < names.length; from += NAMES_PER_READ) {
+        const chunk = names.slice(from, from + NAMES_PER_READ);
+        open.book.put(chunk, await tx.tenantFacts(chunk));
+      }
+    };
+    await readFacts(actsOn(open.rollout));
+    const acted = decide(open.rollout, action, (tenant) => open.book.tenant(tenant), at);
     if (acted.kind === 'refused') throw new BerthError('conflict', acted.why);
-    const names = acted.decisions.flatMap((each) => ('tenant' in each ? [each.tenant] : []));
-    for (let from = 0; from < names.length; from += NAMES_PER_READ) {
-      const chunk = names.slice(from, from + NAMES_PER_READ);
-      open.book.put(chunk, await tx.tenantFacts(chunk));
-    }
+    await readFacts(acted.decisions.flatMap((each) => ('tenant' in each ? [each.tenant] : [])));
     const result = await carryOut({
       tx,
       cache,

@@ -79,8 +79,8 @@ const order = (kind: Action['kind'], past: Action['past'] = 'nothing'): Action =
   past,
 });
 
-function decisionsOf(rollout: Rollout, action: Action) {
-  const acted = act(rollout, action, NOW);
+function decisionsOf(rollout: Rollout, action: Action, facts: Facts = factsOf()) {
+  const acted = act(rollout, action, facts.tenant, NOW);
   if (acted.kind === 'refused') throw new Error(acted.why);
   return acted;
 }
@@ -123,18 +123,53 @@ describe('an operator', () => {
     expect(advance(after, factsOf(), NOW)).toEqual([{ kind: 'begin', tenant: 't0' }]);
   });
 
-  test('has a tenant of unknown outcome watched again, which is desired to be there already', () => {
+  test('has a tenant of unknown outcome watched again, also one that serves by now', () => {
     const stays: TenantProgress = { ...failed, stays: 'somebody has to say' };
     const before = rolloutOf({
       state: halted,
       waves: [{ kind: 'failed', at: 0, why: 'x' }],
       progress: [stays],
     });
-    const acted = decisionsOf(before, order('retry'));
+    const reported = { generation: 2, live: 2, phase: 'settled', problem: null } as const;
+    const facts = factsOf({ release: 13, generation: 2, reported });
+    const acted = decisionsOf(before, order('retry'), facts);
     const after = fold(before, acted.decisions, { progress: () => null, before: () => null });
-    const reported = { generation: 2, live: 1, phase: 'moving', problem: null } as const;
-    expect(advance(after, factsOf({ release: 13, generation: 2, reported }), NOW)).toMatchObject([
-      { kind: 'progress', tenant: 't0', progress: { kind: 'moving', generation: 2 } },
+    expect(after.tenants[0]?.progress).toMatchObject({ kind: 'moving', generation: 2 });
+    expect(advance(after, facts, NOW)).toMatchObject([
+      { kind: 'progress', tenant: 't0', progress: { kind: 'live', generation: 2 } },
+    ]);
+  });
+
+  test('takes back also who had been begun when his host went away, and who failed and stays', () => {
+    const stays: TenantProgress = { ...failed, stays: 'somebody has to say' };
+    const away: TenantProgress = { kind: 'skipped', reason: 'offline' };
+    const before = rolloutOf({
+      state: { kind: 'rolling-back', scope: 'all', reason: 'not today' },
+      progress: [away, stays, failed],
+    });
+    const left = factsOf({ release: 13, generation: 2, connection: 'offline' });
+    const decisions = advance(before, left, NOW);
+    expect(decisions.flatMap((each) => (each.kind === 'return' ? [each.tenant] : []))).toEqual(['t1', 't0']);
+    // From which generation it goes back has to be known.
+    expect(decisions).toContainEqual({
+      kind: 'progress',
+      tenant: 't0',
+      progress: { kind: 'moving', generation: 2, since: NOW },
+    });
+    // Who had not been begun has nothing to go back from.
+    const old = advance(before, factsOf({ connection: 'offline' }), NOW);
+    expect(old.filter((each) => each.kind === 'return')).toEqual([]);
+  });
+
+  test('takes back at an abort who had been begun when his host went away', () => {
+    const away: TenantProgress = { kind: 'skipped', reason: 'offline' };
+    const before = rolloutOf({ progress: [away] });
+    const left = factsOf({ release: 13, generation: 2, connection: 'offline' });
+    expect(decisionsOf(before, order('abort'), left).decisions).toContainEqual(
+      expect.objectContaining({ kind: 'return', tenant: 't0' }),
+    );
+    expect(decisionsOf(before, order('abort')).decisions).toMatchObject([
+      { kind: 'state', state: { kind: 'aborted' } },
     ]);
   });
 
@@ -155,18 +190,20 @@ describe('an operator', () => {
 
   test('cannot roll back what is rolled back, or over', () => {
     const back = rolloutOf({ state: { kind: 'rolled-back', reason: 'x' }, progress: [] });
-    expect(act(back, order('rollback'), NOW)).toMatchObject({ kind: 'refused' });
+    expect(act(back, order('rollback'), factsOf().tenant, NOW)).toMatchObject({ kind: 'refused' });
     const under = rolloutOf({ state: { kind: 'rolling-back', scope: 'all', reason: 'x' }, progress: [] });
-    expect(act(under, order('rollback'), NOW)).toMatchObject({ kind: 'refused' });
+    expect(act(under, order('rollback'), factsOf().tenant, NOW)).toMatchObject({ kind: 'refused' });
   });
 
   test('goes back past an irreversible release command only when told so', () => {
     const before = rolloutOf({ progress: [live], reversal: 'irreversible' });
-    expect(act(before, order('rollback'), NOW)).toMatchObject({
+    expect(act(before, order('rollback'), factsOf().tenant, NOW)).toMatchObject({
       kind: 'refused',
       why: expect.stringContaining('irreversible'),
     });
-    expect(act(before, order('rollback', 'irreversible'), NOW)).toMatchObject({ kind: 'decided' });
+    expect(act(before, order('rollback', 'irreversible'), factsOf().tenant, NOW)).toMatchObject({
+      kind: 'decided',
+    });
   });
 
   test('lets a wave go in which nobody can be moved', () => {

@@ -260,7 +260,7 @@ class FleetRun {
   #operate(kind: Action['kind'], now: number): void {
     const past = kind === 'rollback' ? this.#dice.pick(['nothing', 'irreversible'] as const) : 'nothing';
     const before = this.#rollout;
-    const acted = act(before, { kind, by: 'ada', reason: null, past }, now);
+    const acted = act(before, { kind, by: 'ada', reason: null, past }, this.#world.facts().tenant, now);
     if (isOver(before.state) && acted.kind === 'decided')
       throw new Error('a rollout that is over was changed');
     if (acted.kind === 'refused') return;

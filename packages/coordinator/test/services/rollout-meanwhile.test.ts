@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { RolloutTenant } from '@berth/shared/api/rollouts';
 import { TenantRolloutSettings } from '@berth/shared/api/schemas';
 import { rolloutWorld, type World } from '../support/rollout-world.ts';
 import { BY } from '../support/samples.ts';
@@ -24,6 +25,18 @@ describe('while a rollout runs', () => {
     expect(await w.progress(1)).toEqual({ a: 'skipped: pinned', b: 'moved', c: 'moved', d: 'moved' });
     expect(await state()).toBe('completed');
     expect(await w.desired('a')).toMatchObject({ release: 1 });
+  });
+
+  test('a wave whose tenants are all pinned lets the next one begin only when somebody says so', async () => {
+    await settings('a', { pinned: 'until the audit', addTags: ['canary'] });
+    await w.start(2, 'canary,100%');
+    await w.rounds(15);
+    expect(await w.progress(1)).toEqual({ a: 'skipped: pinned', b: 'pending', c: 'pending', d: 'pending' });
+    expect((await w.t.services.rollouts.show(1)).held).toContain('1 pinned');
+    await w.t.services.rollouts.act(BY, 1, 'approve', {});
+    await w.rounds(15);
+    expect(await w.progress(1)).toEqual({ a: 'skipped: pinned', b: 'moved', c: 'moved', d: 'moved' });
+    expect(await state()).toBe('completed');
   });
 
   test('a tenant outside its window waits for it, and another rollout takes it over', async () => {
@@ -96,6 +109,49 @@ describe('while a rollout runs', () => {
     await w.rounds(3);
     expect(await w.progress(1)).toEqual({ a: 'skipped: changed' });
     expect((await w.desired('a')).spec.services[0]?.environment['GREETING']).toBe('mine');
+  });
+
+  test('a tenant that is deleted is still named, without a host', async () => {
+    w.manners.set('a', 'silent');
+    await w.start(2, '@a');
+    await w.rounds(2);
+    await w.t.services.tenants.remove(BY, 'a');
+    await w.rounds(2);
+    const { generation } = await w.t.services.tenants.show('a');
+    const host = w.hosts[0] ?? '';
+    await w.t.store.fleet.confirmTombstone(host, 'a', generation, [], w.t.clock.now());
+    await w.t.store.fleet.finishRemoval(host, 'a', generation, w.t.clock.now());
+    await w.rounds(2);
+    const { items } = await w.t.services.rollouts.tenants(1, {}, { limit: 10 });
+    expect(items).toMatchObject([{ tenant: 'a', progress: { kind: 'skipped', reason: 'removed' } }]);
+    expect(items.map((each) => RolloutTenant.safeParse(each).success)).toEqual([true]);
+  });
+
+  test('a tenant that had been begun when its host went away goes back with the others', async () => {
+    const before = await w.desired('a');
+    w.manners.set('a', 'silent');
+    await w.start(2, '@a', { moveTimeoutMs: 10_000 });
+    await w.rounds(2);
+    await w.offline(w.hosts[0] ?? '');
+    await w.rounds(12);
+    expect(await w.progress(1)).toEqual({ a: 'skipped: offline' });
+    await w.t.services.rollouts.act(BY, 1, 'rollback', {});
+    await w.rounds(2);
+    expect(await state()).toBe('rolled-back');
+    // What was desired before is what its agent said last that it serves.
+    expect(await w.progress(1)).toEqual({ a: 'returned' });
+    expect(await w.desired('a')).toEqual(before);
+  });
+
+  test('a tenant of unknown outcome that serves by now goes back with the others', async () => {
+    w.manners.set('a', { fails: 'release_outcome_unknown' });
+    await w.start(2, '@a');
+    await w.rounds(2);
+    expect(await w.progress(1)).toEqual({ a: 'failed' });
+    await w.t.services.rollouts.act(BY, 1, 'rollback', {});
+    await w.rounds(3);
+    expect(await w.progress(1)).toEqual({ a: 'returned' });
+    expect(await w.desired('a')).toMatchObject({ release: 1 });
   });
 
   test('a coordinator that only observes decides nothing', async () => {
