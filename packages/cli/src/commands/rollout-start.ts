@@ -56,7 +56,7 @@ export function registerRolloutStart(rollout: Command, contextOf: ContextOf): vo
     const app = argument(args, 0);
     const { to, policy } = policyOf(given);
     const api = context.api();
-    const planned = await api.planRollout({ body: { app, to, policy, changesOf: 0 } }, signal);
+    const planned = await api.planRollout({ body: { app, to, policy, changesOf: 1 } }, signal);
     output.print(rolloutPlanView(planned, output.style, 5));
     output.print(output.style.dim(policyText(policy)));
     if ((await confirm(context, `Start this rollout of ${app}?`, given.yes)) === 'no') {

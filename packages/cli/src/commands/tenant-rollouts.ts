@@ -26,7 +26,9 @@ export function registerTenantRollouts(tenant: Command, contextOf: ContextOf): v
   const unpin = tenant.command('unpin').description('let rollouts move it again').argument('<tenant>');
   does(unpin, contextOf, NoOptions, async (context, args) => {
     const one = await change(context, argument(args, 0), { pinned: null });
-    context.output.print(`${one.tenant} is not pinned; a rollout that skipped it picks it up`);
+    context.output.print(
+      `${one.tenant} is not pinned; a rollout that skipped it and still goes on picks it up`,
+    );
   });
 
   const tag = tenant
