@@ -1,6 +1,7 @@
 import type { TrafficSample } from '@berth/shared/domain/traffic';
 import { PART_BYTES } from '@berth/shared/protocol/messages';
 import type { AgentEvent, HostReport, RemovalRequest, TenantReport } from '@berth/shared/protocol/report';
+import { mergeSteps } from './merge-steps.ts';
 import { clampEvent, clampHost, clampRemoval, clampTenant } from './clamp.ts';
 
 /** What waits to be told to the coordinator, at least once. Memory stays bounded however long nobody listens. */
@@ -158,6 +159,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
         batch.tenants.push(report);
         tenants.delete(name);
       }
+      events = mergeSteps(events);
       let taken = 0;
       for (const event of events) {
         if (taken >= eventsPerMessage || !fits(event)) break;

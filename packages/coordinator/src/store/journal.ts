@@ -1,8 +1,8 @@
 import { sql, type Kysely } from 'kysely';
 import type { AuditEntry, Actor, EventRecord, NewEvent } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
-import { listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
+import { createDropRepeated, pruneMarks, type DropRepeated } from './event-marks.ts';
 import { createInsertEvents } from './insert-events.ts';
 import { anyJson, details } from './json.ts';
 import type { EventTable, Tables } from './tables.ts';
@@ -83,12 +83,8 @@ export type AppendEvents = (db: Db, events: readonly SourcedEvent[]) => Promise<
 /** Made once a store: its statements are prepared once. */
 export function createAppendEvents(dialect: Dialect): AppendEvents {
   const insert = createInsertEvents(dialect);
-  const known = listStatement<{ host: string; source: string }>(
-    dialect,
-    ['text', 'text'],
-    (list) => `select e.host, e.source from ${list} join events e on e.host = list.c0 and e.source = list.c1`,
-  );
-  return (db, events) => appendEvents(db, events, insert, known);
+  const dropRepeated = createDropRepeated(dialect);
+  return (db, events) => appendEvents(db, events, insert, dropRepeated);
 }
 
 /**
@@ -99,7 +95,7 @@ async function appendEvents(
   db: Db,
   events: readonly SourcedEvent[],
   insert: (db: Db, rows: readonly EventTable[]) => Promise<void>,
-  known: Known,
+  dropRepeated: DropRepeated,
 ): Promise<void> {
   if (events.length === 0) return;
   const held = await db
@@ -107,7 +103,7 @@ async function appendEvents(
     .set({ last_event: sql`last_event + 0` })
     .returning('last_event')
     .executeTakeFirstOrThrow();
-  const fresh = await dropRepeated(db, events, known);
+  const fresh = await dropRepeated(db, events);
   if (fresh.length === 0) return;
   const rows: EventTable[] = fresh.map((event, index) => ({
     id: held.last_event + 1 + index,
@@ -124,33 +120,12 @@ async function appendEvents(
   await insert(db, rows);
   const last = held.last_event + rows.length;
   await db.updateTable('meta').set({ last_event: last }).execute();
-  if (Math.floor(last / PRUNE_EVERY) !== Math.floor(held.last_event / PRUNE_EVERY))
-    await db
-      .deleteFrom('events')
-      .where('id', '<=', last - EVENTS_KEPT)
-      .execute();
-}
-
-type Known = (
-  db: Db,
-  sources: readonly (readonly [string, string])[],
-) => Promise<readonly { host: string; source: string }[]>;
-
-async function dropRepeated(db: Db, events: readonly SourcedEvent[], known: Known): Promise<SourcedEvent[]> {
-  const bySource = new Map<string, SourcedEvent>();
-  const sources: [string, string][] = [];
-  for (const event of events) {
-    if (event.source === null || event.host === null) continue;
-    const key = `${event.host} ${event.source}`;
-    if (bySource.has(key)) continue;
-    bySource.set(key, event);
-    sources.push([event.host, event.source]);
-  }
-  for (const row of await known(db, sources)) bySource.delete(`${row.host} ${row.source}`);
-  return events.filter(
-    (event) =>
-      event.source === null || event.host === null || bySource.get(`${event.host} ${event.source}`) === event,
-  );
+  if (Math.floor(last / PRUNE_EVERY) === Math.floor(held.last_event / PRUNE_EVERY)) return;
+  await db
+    .deleteFrom('events')
+    .where('id', '<=', last - EVENTS_KEPT)
+    .execute();
+  await pruneMarks(db, rows.at(-1)?.at ?? 0);
 }
 
 /** One audit record. Its number, too, is gapless. */

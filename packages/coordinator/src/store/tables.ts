@@ -29,6 +29,8 @@ export interface Tables {
   traffic: TrafficTable;
   tenant_history: HistoryTable;
   events: EventTable;
+  /** The last event on record of each start of an agent. */
+  event_marks: { host: string; start: string; last: number; at: number };
   audit: AuditTable;
   tokens: TokenTable;
   join_tokens: {
@@ -195,7 +197,7 @@ export interface EventTable {
   generation: number | null;
   message: string;
   details: string;
-  /** The agent's own id of it, unique per host; null for the coordinator's. */
+  /** The agent's own id, unique per host, where it is not one that `event_marks` counts; else null. */
   source: string | null;
 }
 

@@ -214,6 +214,41 @@ export function fleetContract(open: OpenEmpty): void {
     expect(await store.tenantCounts()).toMatchObject({ total: 301, settled: 301 });
   });
 
+  on('events that an agent numbers are kept once, from each of its starts', async (store) => {
+    const host = await addHost(store, 1);
+    const other = await addHost(store, 2);
+    const tell = (from: string, start: string, ...numbers: number[]) =>
+      store.fleet.ingest([
+        {
+          host: from,
+          at: 1,
+          tenants: [],
+          events: numbers.map((number) =>
+            agentEvent(`${start}-${number}`, { message: `${start} ${number}` }),
+          ),
+          report: null,
+          traffic: [],
+        },
+      ]);
+    const [one, two] = ['0123456789abcdef', 'fedcba9876543210'];
+    await tell(host, one, 1, 2);
+    await tell(host, one, 1, 2, 3);
+    await tell(other, one, 1);
+    await tell(host, two, 1);
+    await tell(host, one, 3, 4);
+    const events = await store.events({}, 0, 20);
+    expect(
+      events.map((event) => `${event.id} ${event.host === host ? 'host' : 'other'} ${event.message}`),
+    ).toEqual([
+      `1 host ${one} 1`,
+      `2 host ${one} 2`,
+      `3 host ${one} 3`,
+      `4 other ${one} 1`,
+      `5 host ${two} 1`,
+      `6 host ${one} 4`,
+    ]);
+  });
+
   on('an event that is told twice is kept once, and numbers have no gap', async (store) => {
     await addApp(store);
     const host = await addHost(store, 1);

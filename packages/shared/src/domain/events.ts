@@ -5,7 +5,7 @@
 export const TENANT_EVENTS = [
   'tenant.created',
   'tenant.changed',
-  'tenant.step', // details: { step: StepKind, state: 'started' | 'done' | 'failed', ms }
+  'tenant.step', // details: { step: StepKind, state: 'started' | 'done' | 'failed', ms, title? }; a short step has no 'started'
   'tenant.live',
   'tenant.settled',
   'tenant.blocked', // cannot go on now, tried again by itself; details.problem

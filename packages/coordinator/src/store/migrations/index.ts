@@ -2,6 +2,7 @@ import type { Migration } from '../migrate.ts';
 import { foundation } from './0001-foundation.ts';
 import { releases } from './0002-releases.ts';
 import { rollouts } from './0003-rollouts.ts';
+import { eventMarks } from './0004-event-marks.ts';
 
 /** In order. A migration that was released is never edited; a new one is added. */
-export const migrations: readonly Migration[] = [foundation, releases, rollouts];
+export const migrations: readonly Migration[] = [foundation, releases, rollouts, eventMarks];
