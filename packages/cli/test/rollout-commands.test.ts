@@ -320,6 +320,31 @@ describe('rollout pause, resume, approve, retry, abort, rollback', () => {
     expect(fake.askedOf('abortRollout')[0]?.body).toEqual({});
   });
 
+  test('rollback names also who failed and stayed, and whose host is away', async () => {
+    const problem = { code: 'health_failed', message: 'no' } as const;
+    const failed = { kind: 'failed', generation: 2, at: 1, problem } as const;
+    await serve({
+      showRollout: () => rolloutShown(),
+      rolloutTenants: () => ({
+        items: [
+          ...tenants,
+          rolloutTenant('hooli', { progress: { ...failed, stays: 'it is irreversible' } }),
+          rolloutTenant('stark', { progress: { ...failed, stays: null } }),
+          rolloutTenant('wayne', { progress: { kind: 'skipped', reason: 'offline' } }),
+        ],
+        next: null,
+      }),
+    });
+    expect((await berth('rollout rollback 7')).out.split('\n')).toEqual([
+      'Rollout 7 of shop to release 13:',
+      '  3 tenants taken back to the release before: acme, globex, hooli',
+      '  1 tenant on hosts that are offline, taken back where they had been begun: wayne',
+      '  1 tenant not begun, left alone: initech',
+      '',
+    ]);
+    expect((await berth('rollout abort 7')).out).toContain('1 tenant failed, left on release 13: hooli');
+  });
+
   test('of a rollout that is over nothing is shown or asked: the coordinator says that it is over', async () => {
     await serve({
       showRollout: () => completed(),

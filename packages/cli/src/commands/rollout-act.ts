@@ -110,22 +110,40 @@ function actedLine(rollout: Rollout, style: Style): string {
 
 /** What would become of whom, by name. */
 function effectOf(verb: 'abort' | 'rollback', rollout: Rollout, tenants: readonly RolloutTenant[]): string[] {
+  const who = (fits: (progress: RolloutTenant['progress']) => boolean): string[] =>
+    tenants.filter((one) => fits(one.progress)).map((one) => one.tenant);
   const are = (...kinds: readonly RolloutTenant['progress']['kind'][]): string[] =>
-    tenants.filter((one) => kinds.includes(one.progress.kind)).map((one) => one.tenant);
+    who(({ kind }) => kinds.includes(kind));
+  const stays = (progress: RolloutTenant['progress']): boolean =>
+    progress.kind === 'failed' && progress.stays !== null;
+  const away = (progress: RolloutTenant['progress']): boolean =>
+    progress.kind === 'skipped' && progress.reason === 'offline';
   const line = (who: readonly string[], what: string): string[] =>
     who.length === 0 ? [] : [`  ${count(who.length, 'tenant')} ${what}: ${names(who)}`];
   const head = `Rollout ${rollout.rollout} of ${rollout.app} to release ${rollout.to}:`;
-  const notBegun = line(are('pending', 'skipped'), 'not begun, left alone');
+  const notBegun = [
+    ...line(who(away), 'on hosts that are offline, taken back where they had been begun'),
+    ...line(
+      who((progress) => progress.kind === 'pending' || (progress.kind === 'skipped' && !away(progress))),
+      'not begun, left alone',
+    ),
+  ];
   return verb === 'abort'
     ? [
         head,
         ...line(are('moving', 'returning'), 'under way, taken back to the release before'),
         ...line(are('live', 'moved'), `moved, left on release ${rollout.to}`),
+        ...line(who(stays), `failed, left on release ${rollout.to}`),
         ...notBegun,
       ]
     : [
         head,
-        ...line(are('moving', 'live', 'moved', 'returning'), 'taken back to the release before'),
+        ...line(
+          who(
+            (progress) => ['moving', 'live', 'moved', 'returning'].includes(progress.kind) || stays(progress),
+          ),
+          'taken back to the release before',
+        ),
         ...notBegun,
       ];
 }
