@@ -81,6 +81,17 @@ describe('rollout watch', () => {
     expect(out).toContain('✓ rollout 7 of shop to release 13: completed');
   });
 
+  test('says of a rollout that has ended which waves nobody could judge', async () => {
+    const passed = (judged: string) => ({ kind: 'passed' as const, at: 1, judged });
+    const waves = [
+      waveView(1, 50, { state: passed('not judged: 0 requests since the move; 50 are needed') }),
+      waveView(2, 100, { state: passed('good') }),
+    ];
+    await serve({ showRollout: () => completed({ waves }) });
+    const { out } = await berth('rollout watch 7');
+    expect(out).toContain('\n  not judged by requests: wave 1; why: berth rollout status 7\n');
+  });
+
   test('ends when a failure halts it, with what one can do then', async () => {
     await serve({
       showRollout: () => rolloutShown({ state: { kind: 'paused', by: 'failure', reason: 'acme failed' } }),

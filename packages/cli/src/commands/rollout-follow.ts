@@ -85,6 +85,15 @@ async function sayEnd(context: Context, rollout: Rollout): Promise<void> {
     `${sign} rollout ${id} of ${rollout.app} to release ${rollout.to}: ${stateText(state, style)}${why === null ? '' : `: ${why}`} (${took})`,
   );
   output.print(`  ${countsText(rollout)}`);
+  const unjudged = rollout.waves.filter(
+    (each) => each.state.kind === 'passed' && each.state.judged.startsWith('not judged'),
+  );
+  if (unjudged.length > 0)
+    output.print(
+      style.yellow(
+        `  not judged by requests: wave ${unjudged.map((each) => each.wave).join(', ')}; why: berth rollout status ${id}`,
+      ),
+    );
   if (state.kind === 'running' && wave !== undefined)
     output.print(
       `  wave ${wave.wave} asks for approval${whyOfWave(wave.state) === null ? '' : `: ${whyOfWave(wave.state)}`}\n  Let it begin: berth rollout approve ${id}`,
