@@ -52,7 +52,14 @@ export function heldBy(rollout: Rollout, facts: Facts, now: number): string | nu
     const these = skipped.filter((each) => reasonOf(each) === reason);
     return `${these.length} ${WORDS[reason]}${reason === 'window' ? opening(these, facts, now) : ''}`;
   });
-  return parts.length === 0 ? null : `It waits for tenants: ${parts.join(', ')}.`;
+  if (parts.length === 0) return null;
+  const own = rollout.tenants.filter((each) => each.wave === wave);
+  const stands =
+    on?.kind === 'moving' && own.length > 0 && own.every((each) => each.progress.kind === 'skipped');
+  const go = stands
+    ? ` Nobody of wave ${wave + 1} can be moved now; to go on without them: berth rollout approve ${rollout.rollout}`
+    : '';
+  return `It waits for tenants: ${parts.join(', ')}.${go}`;
 }
 
 type Reason = Extract<RolloutTenant['progress'], { kind: 'skipped' }>['reason'];

@@ -209,7 +209,7 @@ describe('an operator', () => {
   test('lets a wave go in which nobody can be moved', () => {
     const stuck = rolloutOf({ progress: [{ kind: 'skipped', reason: 'offline' }] });
     expect(heldBy(stuck, factsOf({ connection: 'offline' }), NOW)).toBe(
-      'It waits for tenants: 1 on hosts that are offline.',
+      'It waits for tenants: 1 on hosts that are offline. Nobody of wave 1 can be moved now; to go on without them: berth rollout approve 5',
     );
     expect(decisionsOf(stuck, order('approve')).decisions).toMatchObject([
       { kind: 'wave', state: { kind: 'passed', judged: expect.stringContaining('not judged') } },

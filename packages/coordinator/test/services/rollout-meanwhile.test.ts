@@ -32,7 +32,7 @@ describe('while a rollout runs', () => {
     await w.start(2, 'canary,100%');
     await w.rounds(15);
     expect(await w.progress(1)).toEqual({ a: 'skipped: pinned', b: 'pending', c: 'pending', d: 'pending' });
-    expect((await w.t.services.rollouts.show(1)).held).toContain('1 pinned');
+    expect((await w.t.services.rollouts.show(1)).held).toMatch(/1 pinned\. .*berth rollout approve 1$/);
     await w.t.services.rollouts.act(BY, 1, 'approve', {});
     await w.rounds(15);
     expect(await w.progress(1)).toEqual({ a: 'skipped: pinned', b: 'moved', c: 'moved', d: 'moved' });
