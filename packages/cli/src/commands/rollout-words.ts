@@ -23,7 +23,7 @@ export function stateText(state: RolloutState, style: Style): string {
     case 'paused':
       return state.by === 'failure' ? style.red('halted') : style.yellow('paused');
     case 'rolling-back':
-      return style.red(state.scope === 'wave' ? 'rolling back its wave' : 'rolling back');
+      return style.red(SCOPES[state.scope]);
     case 'rolled-back':
       return style.red('rolled back');
     case 'aborted':
@@ -203,3 +203,9 @@ export function totalOf(counts: Counts): number {
 export function asksFor(rollout: Rollout): RolloutWave | undefined {
   return rollout.waves.find((wave) => wave.state.kind === 'awaiting-approval');
 }
+
+const SCOPES = {
+  wave: 'rolling back its wave',
+  all: 'rolling back',
+  'under-way': 'being aborted',
+} as const;

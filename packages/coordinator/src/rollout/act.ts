@@ -47,16 +47,7 @@ export function act(rollout: Rollout, action: Action, tenant: Facts['tenant'], n
     case 'retry':
       return retry(rollout, tenant, now);
     case 'abort':
-      return decided(rollout, [
-        ...rollout.tenants.flatMap((row): Decision[] => {
-          const fact = tenant(row.tenant);
-          const begun =
-            row.progress.kind === 'moving' ||
-            (row.progress.kind === 'skipped' && fact !== null && isLeftOn(rollout, row, fact));
-          return begun ? wayBack(row, fact, `The rollout was aborted by ${why}`, now) : [];
-        }),
-        { kind: 'state', state: { kind: 'aborted', reason: `by ${why}` } },
-      ]);
+      return abort(rollout, tenant, `by ${why}`, now);
     case 'rollback':
       if (state.kind === 'rolling-back' && state.scope === 'all')
         return refused(`Rollout ${rollout.rollout} is being rolled back already.`);
@@ -71,6 +62,34 @@ export function act(rollout: Rollout, action: Action, tenant: Facts['tenant'], n
         },
       ]);
   }
+}
+
+/** Who serves stays; who does not yet goes back, and the rollout is over when all of those are. */
+function abort(rollout: Rollout, tenant: Facts['tenant'], by: string, now: number): Acted {
+  const { state, wave } = rollout;
+  if (state.kind === 'rolling-back' && state.scope === 'under-way')
+    return refused(`Rollout ${rollout.rollout} is being aborted already.`);
+  const returns = rollout.tenants.flatMap((row): Decision[] => {
+    const fact = tenant(row.tenant);
+    const begun =
+      row.progress.kind === 'moving' ||
+      (row.progress.kind === 'skipped' && fact !== null && isLeftOn(rollout, row, fact));
+    return begun ? wayBack(row, fact, `The rollout was aborted ${by}`, now) : [];
+  });
+  const awaited = returns.length > 0 || rollout.tenants.some((row) => row.progress.kind === 'returning');
+  const on = rollout.waves[wave]?.kind;
+  const ends: Decision[] =
+    on === 'moving' || on === 'baking' || on === 'awaiting-approval'
+      ? [{ kind: 'wave', wave, state: { kind: 'failed', at: now, why: `aborted ${by}`.slice(0, 1800) } }]
+      : [];
+  const reason = by.slice(0, 1800);
+  return decided(rollout, [
+    ...returns,
+    ...ends,
+    awaited
+      ? { kind: 'state', state: { kind: 'rolling-back', scope: 'under-way', reason } }
+      : { kind: 'state', state: { kind: 'aborted', reason } },
+  ]);
 }
 
 function resume(rollout: Rollout, now: number): Acted {

@@ -154,9 +154,16 @@ function beginWave(rollout: Rollout, rows: readonly RolloutTenant[], now: number
   const { wave } = rollout;
   if (rows.length === 0)
     return [{ kind: 'wave', wave, state: { kind: 'passed', at: now, judged: 'it has no tenants' } }];
-  if (rollout.policy.waves[wave]?.approval === 'ask')
+  if (isAsked(rollout, wave))
     return [{ kind: 'wave', wave, state: { kind: 'awaiting-approval', why: 'it was asked for' } }];
   return [{ kind: 'wave', wave, state: { kind: 'moving', since: now } }];
+}
+
+/** Whether this wave is to be approved, or one just before it that has no tenants: its word is not lost with it. */
+function isAsked(rollout: Rollout, wave: number): boolean {
+  if (rollout.policy.waves[wave]?.approval === 'ask') return true;
+  const before = wave - 1;
+  return before >= 0 && !rollout.tenants.some((each) => each.wave === before) && isAsked(rollout, before);
 }
 
 /** Who is on its way and can be heard; an offline host holds up nobody. */

@@ -9,15 +9,14 @@ type RollingBack = Extract<RolloutState, { kind: 'rolling-back' }>;
  * hosts that are offline are told when they return. A way back that failed is not gone again.
  */
 export function takeBack(rollout: Rollout, state: RollingBack, facts: Facts, now: number): Decision[] {
+  if (state.scope === 'under-way') {
+    const awaited = rollout.tenants.some((row) => isReturning(row, facts));
+    return awaited ? [] : [{ kind: 'state', state: { kind: 'aborted', reason: state.reason } }];
+  }
   const rows = rollout.tenants.filter((each) => state.scope === 'all' || each.wave === rollout.wave);
   const returns = returnsOf(rollout, rows, state, facts, now);
   if (returns.length > 0) return returns;
-  const open = rows.some(
-    (row) =>
-      isAhead(row) ||
-      (row.progress.kind === 'returning' && facts.tenant(row.tenant)?.connection === 'online'),
-  );
-  if (open) return [];
+  if (rows.some((row) => isAhead(row) || isReturning(row, facts))) return [];
   if (state.scope === 'wave')
     return [
       { kind: 'wave', wave: rollout.wave, state: { kind: 'rolled-back', at: now } },
@@ -32,6 +31,11 @@ export function takeBack(rollout: Rollout, state: RollingBack, facts: Facts, now
     ),
     { kind: 'state', state: { kind: 'rolled-back', reason: state.reason } },
   ];
+}
+
+/** On its way back, and its host can be heard. */
+function isReturning({ progress, tenant }: RolloutTenant, facts: Facts): boolean {
+  return progress.kind === 'returning' && facts.tenant(tenant)?.connection === 'online';
 }
 
 function isAhead({ progress }: RolloutTenant): boolean {

@@ -60,7 +60,10 @@ describe('rollouts over HTTP', () => {
     const events = await client.listEvents({ query: { app: 'shop', kind: 'rollout.state' } });
     expect(events.items[0]?.message).toMatch(/is paused: by .*: lunch$/);
     expect((await client.listEvents({ query: { app: 'other' } })).items).toEqual([]);
-    expect((await client.abortRollout({ params, body: {} })).state.kind).toBe('aborted');
+    expect((await client.abortRollout({ params, body: {} })).state).toMatchObject({
+      kind: 'rolling-back',
+      scope: 'under-way',
+    });
     expect((await client.listRollouts({ query: { app: 'shop' } })).items).toHaveLength(1);
     await expect(client.showRollout({ params: { rollout: 7 } })).rejects.toMatchObject({ code: 'not_found' });
 

@@ -168,9 +168,10 @@ describe('an operator', () => {
     expect(decisionsOf(before, order('abort'), left).decisions).toContainEqual(
       expect.objectContaining({ kind: 'return', tenant: 't0' }),
     );
-    expect(decisionsOf(before, order('abort')).decisions).toMatchObject([
-      { kind: 'state', state: { kind: 'aborted' } },
-    ]);
+    expect(decisionsOf(before, order('abort')).decisions.at(-1)).toMatchObject({
+      kind: 'state',
+      state: { kind: 'aborted' },
+    });
   });
 
   test('who changed a tenant keeps it, also when it has its old release again', () => {
@@ -180,11 +181,39 @@ describe('an operator', () => {
     ]);
   });
 
-  test('aborts: who does not serve yet goes back, who serves stays', () => {
-    const { decisions } = decisionsOf(rolloutOf({ progress: [live, moving] }), order('abort'));
+  test('aborts: who does not serve yet goes back, who serves stays, and it is over when all are back', () => {
+    const before = rolloutOf({ progress: [live, moving] });
+    const { decisions } = decisionsOf(before, order('abort'));
     expect(decisions).toMatchObject([
       { kind: 'return', tenant: 't1' },
-      { kind: 'state', state: { kind: 'aborted' } },
+      { kind: 'wave', state: { kind: 'failed' } },
+      { kind: 'state', state: { kind: 'rolling-back', scope: 'under-way' } },
+    ]);
+    const back = { kind: 'returning', generation: 1, since: NOW, why: 'x', cause: 'rollback' } as const;
+    const after = rolloutOf({
+      progress: [back],
+      state: { kind: 'rolling-back', scope: 'under-way', reason: 'by ada' },
+    });
+    expect(advance(after, factsOf(), NOW)).toEqual([]);
+    const said = { generation: 1, live: 1, phase: 'settled', problem: null } as const;
+    const seen = advance(after, factsOf({ reported: said }), NOW);
+    const returned = fold(after, seen, { progress: () => null, before: () => null });
+    expect(returned.tenants[0]?.progress.kind).toBe('returned');
+    expect(advance(returned, factsOf(), NOW)).toMatchObject([{ kind: 'state', state: { kind: 'aborted' } }]);
+  });
+
+  test('is asked before the wave behind one that was to be approved and has no tenants', () => {
+    const asked = { target: { kind: 'count', count: 1 }, approval: 'ask' } as const;
+    const rollout = rolloutOf({
+      progress: [{ kind: 'pending' }],
+      wave: 1,
+      waves: [{ kind: 'passed', at: 0, judged: 'x' }, { kind: 'pending' }],
+      policy: { waves: [asked, { target: { kind: 'share', percent: 100 }, approval: 'none' }] },
+    });
+    const [row] = rollout.tenants;
+    if (row === undefined) throw new Error('no tenant');
+    expect(advance({ ...rollout, tenants: [{ ...row, wave: 1 }] }, factsOf(), NOW)).toMatchObject([
+      { kind: 'wave', wave: 1, state: { kind: 'awaiting-approval' } },
     ]);
   });
 

@@ -185,12 +185,17 @@ describe('an operator', () => {
     await w.rounds(2);
     expect(await w.progress(1)).toMatchObject({ a: 'live', b: 'moving' });
     expect(await w.desired('b')).toMatchObject({ release: 2 });
-    expect(await act('abort')).toMatchObject({ state: { kind: 'aborted', reason: 'by test: so it is' } });
+    expect(await act('abort')).toMatchObject({ state: { kind: 'rolling-back', scope: 'under-way' } });
     expect(await w.desired('b')).toMatchObject({ release: 1, generation: 1 });
     expect(await w.desired('a')).toMatchObject({ release: 2 });
     expect((await w.t.store.audit(undefined, 1))[0]).toMatchObject({
       action: 'rollout.aborted',
       after: { tenants: { return: ['b'] } },
+    });
+    await w.rounds(3);
+    expect(await w.progress(1)).toMatchObject({ a: 'live', b: 'returned' });
+    expect(await w.t.store.rollout(1)).toMatchObject({
+      state: { kind: 'aborted', reason: 'by test: so it is' },
     });
   });
 

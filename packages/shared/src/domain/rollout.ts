@@ -83,7 +83,8 @@ export const RolloutState = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('rolling-back'),
-    scope: z.enum(['wave', 'all']),
+    /** `under-way`: it is being aborted, and who did not serve yet goes back. */
+    scope: z.enum(['wave', 'all', 'under-way']),
     reason: z.string().max(2000),
   }),
   z.strictObject({ kind: z.literal('waiting') }),
