@@ -60,7 +60,7 @@ interface Batch {
 
 /** An empty outbox. */
 export function createOutbox(options: OutboxOptions = {}): Outbox {
-  const flushMs = options.flushMs ?? 20;
+  const flushMs = options.flushMs ?? 50;
   const maxEvents = options.maxEvents ?? 2000;
   const maxTenants = options.maxTenants ?? 20_000;
   const maxTraffic = options.maxTraffic ?? 20_000;

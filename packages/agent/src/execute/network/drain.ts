@@ -3,15 +3,17 @@ import type { ExecuteDeps, Note } from '../context.ts';
 
 /**
  * Nginx lets go of its pooled connections a second after a switch; looking much more often finds nothing new. All drains
- * look at the same moments, so that one listing serves them.
+ * look at the same moments, the first time too, so that one listing serves a wave of them.
  */
-const POLL_MS = 250;
+const POLL_MS = 400;
 
 /** Waits until no open connection ends at one of the addresses, or until the time is up; neither is a failure. */
 export async function drain(deps: ExecuteDeps, step: StepOf<'drain'>, signal: AbortSignal): Promise<Note> {
   const { clock, sleep, system } = deps;
   const began = clock.now();
   for (;;) {
+    const left = Math.max(1, step.timeoutMs - (clock.now() - began));
+    await sleep(Math.min(POLL_MS - (clock.now() % POLL_MS), left), signal);
     const counts = await system.connections.open();
     signal.throwIfAborted();
     const open = step.addresses.reduce((sum, address) => sum + (counts.get(address) ?? 0), 0);
@@ -19,6 +21,5 @@ export async function drain(deps: ExecuteDeps, step: StepOf<'drain'>, signal: Ab
     if (open === 0) return `no open connection after ${waited} ms`;
     if (waited >= step.timeoutMs)
       return `${open} connection${open === 1 ? ' was' : 's were'} still open after ${waited} ms`;
-    await sleep(Math.min(POLL_MS - (clock.now() % POLL_MS), Math.max(1, step.timeoutMs - waited)), signal);
   }
 }
