@@ -10,17 +10,31 @@ import { inForeground } from './bootstrap/process.mjs';
 import { runAttached } from './bootstrap/run.mjs';
 import { postgresBinaries, staticBusybox } from './bootstrap/system.mjs';
 import { ensureToolchain, nodeBin, toolEnvironment } from './bootstrap/toolchain.mjs';
+import { readRecord, testKey, writeRecord } from './test/record.mjs';
 
-const args = process.argv.slice(2);
+const given = process.argv.slice(2);
+const args = given.filter((word) => word !== '--all');
 // Units need neither root nor Docker nor anything of the system: asked for alone, they get nothing of it.
 const unitsOnly =
   args.length > 0 && args.every((word) => /^(\.\/)?packages(\/|$)|^--project=unit$/.test(word));
 
 main(async () => {
   if (args.some((word) => word === '--help' || word === '-h')) {
-    say('usage: npm test -- [files or folders] [options of vitest, such as -t PART_OF_A_NAME]');
+    say('usage: npm test -- [--all] [files or folders] [options of vitest, such as -t PART_OF_A_NAME]');
     return 0;
   }
+  // A whole run that passed is not repeated while nothing that it depends on has changed; CI always runs all.
+  const key = args.length === 0 ? testKey(root) : undefined;
+  const record = readRecord(home);
+  if (given.length === 0 && !process.env.CI && key !== undefined && record?.key === key) {
+    say(
+      `nothing that the tests depend on has changed since all of them passed on ${record.at}, in ${record.seconds} s`,
+    );
+    say('run them all the same: npm test -- --all');
+    process.stdout.write(`${record.line}\n`);
+    return 0;
+  }
+  const began = Date.now();
   const parts = unitsOnly ? await forUnits() : await forAll();
   if (typeof parts === 'number') return parts;
   const scratch = mkdtempSync(join(tmpdir(), 'berth-test-'));
@@ -57,8 +71,18 @@ main(async () => {
   }
   const { passed, failed, skipped, errors } = result;
   if (passed + failed === 0) process.stdout.write('no test ran\n');
-  process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
-  return code !== 0 || failed > 0 || errors > 0 || passed === 0 ? code || 1 : 0;
+  const line = `${passed} passed, ${failed} failed, ${skipped} skipped`;
+  process.stdout.write(`${line}\n`);
+  if (code !== 0 || failed > 0 || errors > 0 || passed === 0) return code || 1;
+  // A file that was changed meanwhile was perhaps tested as it was before.
+  if (key !== undefined && skipped === 0 && testKey(root) === key)
+    writeRecord(home, {
+      key,
+      line,
+      at: new Date().toISOString(),
+      seconds: Math.round((Date.now() - began) / 1000),
+    });
+  return 0;
 });
 
 async function forUnits() {
