@@ -51,7 +51,7 @@ function stateOnDisk(): DesiredState {
 }
 
 describe('an agent that is told what is long past', () => {
-  test('refuses an older revision, an older epoch and an older generation, and nothing on its host changes', async () => {
+  test('refuses an older revision and an older epoch, and nothing on its host changes', async () => {
     const now = stateOnDisk();
     const acme = now.tenants['acme'];
     if (acme === undefined) throw new Error('the agent does not know acme');
@@ -83,7 +83,6 @@ describe('an agent that is told what is long past', () => {
       expect(await tell(now.epoch, now.revision - 1, past)).toBe('stale_revision');
       expect(await tell(now.epoch, now.revision, past)).toBe('stale_revision');
       expect(await tell(now.epoch - 1, now.revision + 5, past)).toBe('stale_epoch');
-      expect(await tell(now.epoch, now.revision + 1, past)).toBe('stale_revision');
       expect(await tell(now.epoch - 1, now.revision + 5, {})).toBe('stale_epoch');
     } finally {
       await impostor.close();
