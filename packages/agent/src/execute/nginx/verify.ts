@@ -14,7 +14,7 @@ export async function verifyRoute(
   signal: AbortSignal,
 ): Promise<Note> {
   // What is remembered is what the kernel said or acknowledged, and `nft monitor` tells when that ends; the requests
-  // below are the proof. Listing the table again for each tenant of a wave was a fifth of the agent's work.
+  // below are the proof. Listing the table again would start a program for each tenant of a wave.
   const targets: ReadonlyMap<string, RouteTarget> = await deps.system.routes.targets(signal);
   for (const check of step.checks) {
     if (targets.get(check.virtual)?.kind === 'containers') continue;

@@ -2,8 +2,8 @@ import { sql } from 'kysely';
 import type { Migration } from '../migrate.ts';
 
 /**
- * Which events of an agent are on record is known by the number of the last one, not by an index over all of them: four
- * of five pages that a rollout wrote were of these indexes.
+ * Which events of an agent are on record is known by the number of the last one, not by an index over all of them, which
+ * every event of a rollout had to be entered into.
  */
 export const eventMarks: Migration = {
   number: 4,
