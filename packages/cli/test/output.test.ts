@@ -48,6 +48,56 @@ test('columns line up whatever the colours', () => {
   ).toBe('a   1\n    2\nbc  3');
 });
 
+const WIDE = {
+  head: ['ID', 'WHEN', 'WHO', 'WHAT'],
+  rows: [
+    [
+      '17',
+      '2026-11-20 06:49:27',
+      'ci',
+      'a sentence that goes on for much longer than a terminal is wide, so it is cut',
+    ],
+    ['18', '2026-11-20 06:50:00', 'somebody', 'short'],
+  ],
+};
+
+test('a table that is wider than the terminal has its longest text cut, never its times and numbers', () => {
+  for (const columns of [60, 80, 100]) {
+    const { output, written } = keptOutput('human', 'terminal', columns);
+    output.print(stripVTControlCharacters(table(WIDE.head, WIDE.rows, output.style)));
+    const lines = written.out.trimEnd().split('\n');
+    expect(Math.max(...lines.map((line) => line.length))).toBe(columns - 1);
+    expect(lines[1]).toMatch(/^17  2026-11-20 06:49:27  ci        a sentence .*…$/);
+    expect(lines[2]).toBe('18  2026-11-20 06:50:00  somebody  short');
+  }
+});
+
+test('a terminal that does not know its width counts as 80 columns wide', () => {
+  for (const columns of ['unknown', 0] as const) {
+    const { output } = keptOutput('human', 'terminal', columns);
+    const lines = stripVTControlCharacters(table(WIDE.head, WIDE.rows, output.style)).split('\n');
+    expect(Math.max(...lines.map((line) => line.length))).toBe(79);
+  }
+});
+
+test('a table that goes to a file or a pipe is never cut', () => {
+  const { output } = keptOutput('human', 'pipe', 40);
+  expect(table(WIDE.head, WIDE.rows, output.style)).toContain('wide, so it is cut');
+});
+
+test('a cell that is cut keeps its colour, and the name of a row is cut last', () => {
+  const style = styleOf('on', () => 40);
+  const text = table(
+    ['TENANT', 'WHY'],
+    [['a-tenant-with-a-longish-name', style.red('a reason in red that is long')]],
+    style,
+  );
+  expect(text.split('\n')[1]).toBe(`a-tenant-with-a-longish-name  ${style.red('a reason …')}`);
+  const narrow = styleOf('off', () => 24);
+  const lines = table(['TENANT', 'WHY'], [['a-tenant-with-a-longish-name', 'a long reason']], narrow);
+  expect(lines.split('\n')[1]).toBe('a-tenant-wi…  a long re…');
+});
+
 test('text from containers cannot move the cursor or colour the screen', () => {
   expect(clean('a\u001b[2J\u001b]0;title\u0007b\rc\u0000\u009bd')).not.toMatch(
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/,

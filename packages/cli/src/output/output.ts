@@ -1,4 +1,4 @@
-import { clean, styleOf, wantsColour, type Style } from './style.ts';
+import { clean, columnsOf, styleOf, wantsColour, type Style } from './style.ts';
 import type { Environment } from '../config.ts';
 
 export type Format = 'human' | 'json';
@@ -36,12 +36,14 @@ export function createOutput(options: {
 }): Output {
   const { format, stdout, stderr, env } = options;
   const colours = (sink: Sink): 'on' | 'off' => (wantsColour(env, sink.isTTY === true) ? 'on' : 'off');
+  // One less than the terminal has, since some break the line after its last column.
+  const room = (sink: Sink) => (): number => (sink.isTTY === true ? columnsOf(sink) - 1 : Infinity);
   return {
     format,
     stdout,
     stderr,
-    style: styleOf(format === 'json' ? 'off' : colours(stdout)),
-    errorStyle: styleOf(colours(stderr)),
+    style: styleOf(format === 'json' ? 'off' : colours(stdout), room(stdout)),
+    errorStyle: styleOf(colours(stderr), room(stderr)),
     print: (text) => {
       if (format === 'human') stdout.write(`${text}\n`);
     },

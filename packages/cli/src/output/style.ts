@@ -10,7 +10,11 @@ const CODES = {
   cyan: [36, 39],
 } as const;
 export type Colour = keyof typeof CODES;
-export type Style = Readonly<Record<Colour, (text: string) => string>>;
+/** How an answer looks on the stream it goes to. */
+export interface Style extends Readonly<Record<Colour, (text: string) => string>> {
+  /** Columns that a line may take; Infinity where nothing is cut, such as in a file or a pipe. */
+  readonly room: () => number;
+}
 
 /** Colours when the stream is a terminal, or as NO_COLOR and FORCE_COLOR say. */
 export function wantsColour(env: Environment, isTty: boolean): boolean {
@@ -19,7 +23,7 @@ export function wantsColour(env: Environment, isTty: boolean): boolean {
   return isTty && env['TERM'] !== 'dumb';
 }
 
-export function styleOf(colours: 'on' | 'off'): Style {
+export function styleOf(colours: 'on' | 'off', room: () => number = () => Infinity): Style {
   const paint =
     (name: Colour) =>
     (text: string): string =>
@@ -31,6 +35,7 @@ export function styleOf(colours: 'on' | 'off'): Style {
     green: paint('green'),
     yellow: paint('yellow'),
     cyan: paint('cyan'),
+    room,
   };
 }
 
@@ -49,6 +54,27 @@ export function clean(text: string): string {
 export function cut(text: string, columns: number): string {
   const letters = [...text];
   return letters.length <= columns ? text : `${letters.slice(0, Math.max(0, columns - 1)).join('')}…`;
+}
+
+/** The same for text that may carry colours: they are kept, and end where they ended. */
+export function cutStyled(text: string, columns: number): string {
+  if (widthOf(text) <= columns) return text;
+  let left = Math.max(0, columns - 1);
+  let mark = '…';
+  // Every second part is an escape sequence.
+  // oxlint-disable-next-line no-control-regex
+  const parts = text.split(/(\u001b\[[0-9;]*m)/);
+  return parts
+    .map((part, index) => {
+      if (index % 2 === 1) return part;
+      const letters = [...part];
+      const kept = letters.slice(0, left).join('');
+      const end = letters.length > left ? mark : '';
+      left = Math.max(0, left - letters.length);
+      if (end !== '') mark = '';
+      return `${kept}${end}`;
+    })
+    .join('');
 }
 
 /** A terminal's width; some say 0 when they do not know. */

@@ -1,13 +1,17 @@
 import { createOutput, type Format, type Output, type Sink } from '../../src/output/output.ts';
 
 /** An output that keeps what was written. */
-export function keptOutput(format: Format, tty: 'terminal' | 'pipe' = 'pipe') {
+export function keptOutput(
+  format: Format,
+  tty: 'terminal' | 'pipe' = 'pipe',
+  columns: number | 'unknown' = 60,
+) {
   const written = { out: '', err: '' };
   const sink = (key: 'out' | 'err'): Sink => ({
     write: (text) => {
       written[key] += text;
     },
-    ...(tty === 'terminal' ? { isTTY: true, columns: 60 } : {}),
+    ...(tty === 'terminal' ? { isTTY: true, ...(columns === 'unknown' ? {} : { columns }) } : {}),
   });
   const output: Output = createOutput({
     format,
