@@ -1,5 +1,6 @@
 import type { Event } from '@berth/shared/api/schemas';
 import { BerthError } from '@berth/shared/domain/errors';
+import { stripVTControlCharacters } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { fakeApi, type Answers } from './support/fake-api.ts';
 import { tenantEvent } from './support/fake-coordinator.ts';
@@ -132,7 +133,7 @@ describe('rollout watch', () => {
     // The terminal of this test is 60 columns wide, so that each line is cut there.
     const frame = out.split('\u001b[J')[0] ?? '';
     expect(frame).toMatch(/rollout 7.*shop to release 13.*running/);
-    expect(frame).toMatch(/acme +1 +box +moving +3\.\d s +wait unt[a-z ]*…/);
+    expect(stripVTControlCharacters(frame)).toMatch(/acme +1 +box +moving +3\.\d s +wait unt[a-z ]*…/);
     expect(frame).toContain('skipped: globex (outside of its window)');
     expect(out).toContain('\u001b[J');
     expect(out.trimEnd().split('\n').slice(-2).join('\n')).toMatch(/completed.*\n {2}2 of 2 serve it/);
