@@ -10,8 +10,8 @@ export interface Chronicle {
   readonly events: readonly Event[];
   /** Resolves with the first event, also a past one, for which it holds. Rejects when a tenant fails meanwhile. */
   until(what: string, holds: (event: Event) => boolean, timeoutMs?: number): Promise<Event>;
-  /** Median milliseconds of each kind of step since an event, in the order of their first start. */
-  steps(afterEvent: number): Record<string, number>;
+  /** Median milliseconds of each kind of step, of those events for which it holds, in the order of their first start. */
+  steps(holds: (event: Event) => boolean): Record<string, number>;
 }
 
 export async function openChronicle(bench: Bench, api: ApiClient): Promise<Chronicle> {
@@ -77,10 +77,10 @@ export async function openChronicle(bench: Bench, api: ApiClient): Promise<Chron
         signal.addEventListener('abort', stop, { once: true });
       });
     },
-    steps(afterEvent) {
+    steps(holds) {
       const times = new Map<string, number[]>();
       for (const event of events) {
-        if (event.id <= afterEvent || event.kind !== 'tenant.step') continue;
+        if (event.kind !== 'tenant.step' || !holds(event)) continue;
         const { step, state, ms } = Step.parse(event.details);
         if (state === 'done') times.set(step, [...(times.get(step) ?? []), ms ?? 0]);
       }

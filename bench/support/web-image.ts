@@ -63,7 +63,7 @@ services:
   web:
     image: ${image.name}
     command: ['/bin/nginx', '-e', 'stderr', '-p', '/tmp/', '-c', '/etc/web.conf']
-    environment: { BUILD: "\${BUILD:-0}" }
+    environment: { BUILD: "\${BUILD:-0}", VERSION: "\${VERSION:-0}" }
     tmpfs: [/tmp]
     stop_signal: SIGTERM
     pull_policy: missing
