@@ -93,14 +93,41 @@ describe('release.create and release.run', () => {
     await expect(host.docker.getContainer(one.name).inspect()).rejects.toThrow();
   });
 
-  test('has failed when it was killed with its container, for its end was seen', async () => {
-    const one = plan({ command: ['sleep', '1000'] }, { role: 'release' });
+  test('is unknown when somebody removed its container by force, and is not made anew', async () => {
+    const one = plan({ command: ['sleep', '1000'] }, { role: 'release', release: 7 });
     const ending = release(one);
     await until(async () => (await host.docker.getContainer(one.name).inspect()).State.Running);
     await host.docker.getContainer(one.name).remove({ force: true });
     const problem = problemOf(await ending);
+    expect(problem.code).toBe('release_outcome_unknown');
+    expect(problem.message).toContain('berth tenant release-outcome acme --succeeded');
+    await expect(host.docker.getContainer(one.name).inspect()).rejects.toThrow();
+  });
+
+  test('has failed when it was killed and its container is there to tell', async () => {
+    const one = plan({ command: ['sleep', '1000'] }, { role: 'release' });
+    const ending = release(one);
+    await until(async () => (await host.docker.getContainer(one.name).inspect()).State.Running);
+    await host.docker.getContainer(one.name).kill();
+    const problem = problemOf(await ending);
     expect(problem.code).toBe('release_command_failed');
     expect(problem.message).toContain('exit code 137');
+  });
+
+  test('has its time from when it was started, also when somebody else waits for it', async () => {
+    const one = plan({ command: ['sleep', '1000'] }, { role: 'release' });
+    await create(one);
+    const gone = new AbortController();
+    const step = { kind: 'release.run' as const, ...of, container: one, timeoutMs: 20_000 };
+    const first = host.executor.execute(step, gone.signal);
+    await until(async () => (await host.docker.getContainer(one.name).inspect()).State.Running);
+    await realSleep(2_000, new AbortController().signal);
+    gone.abort(new Error('crash'));
+    await expect(first).rejects.toThrow('crash');
+    const began = Date.now();
+    expect(problemOf(await run(one, 2_500)).message).toContain('did not end within 3 s');
+    // Half a second is left of its time; stopping it takes its grace.
+    expect(Date.now() - began).toBeLessThan(2_500 + one.spec.stopGraceMs);
   });
 
   test('a migration that fails and prints its secrets tells of them nothing but their names', async () => {

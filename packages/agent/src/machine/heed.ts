@@ -32,10 +32,11 @@ function withdraw(
   if (move.generation === desired.generation || move.from !== desired.generation) return status;
   if (kept() === 'gone') return status;
   const back = status.known.find((each) => each.generation === move.generation);
-  const what = back === undefined ? `generation ${move.generation}` : `release ${back.release}`;
+  const what = back === undefined ? `Generation ${move.generation}` : `Release ${back.release}`;
   const why: Problem = {
     code: 'withdrawn',
-    message: `The rollout took ${what} back.`,
+    // A rollout, or a person: the same entry says both, so the words say neither.
+    message: `${what} was taken back.`,
     step: 'withdraw',
     service: null,
     logTail: [],

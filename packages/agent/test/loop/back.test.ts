@@ -135,7 +135,7 @@ describe('a generation that is taken back', () => {
     await waitFor(() => expect([...one.world.containers.keys()]).toEqual(ids));
     expect(one.world.routedGenerations('acme')).toEqual([1]);
     const told = one.heard.events.find((event) => event.kind === 'tenant.returned');
-    expect(told?.message).toBe('The rollout took release 2 back. Now generation 1 serves again.');
+    expect(told?.message).toBe('Release 2 was taken back. Now generation 1 serves again.');
     expect(told?.details).toMatchObject({ problem: { code: 'withdrawn' } });
   });
 });

@@ -25,7 +25,7 @@ export async function runRelease(
   step: StepOf<'release.run'>,
   signal: AbortSignal,
 ): Promise<Note> {
-  const { container: plan, timeoutMs } = step;
+  const { container: plan } = step;
   const { service } = plan;
   const there = await inspectOurs(deps, step.tenant, { ref: plan.name, service }, signal);
   if (there === null) throw new StepFailure('release_outcome_unknown', unknownSentence(plan), { service });
@@ -36,11 +36,17 @@ export async function runRelease(
   if (there.everStarted && (there.state === 'exited' || there.state === 'dead')) {
     exitCode = there.exitCode;
   } else {
+    // Its time began when it was started, whoever waited for it until now.
+    let timeoutMs = step.timeoutMs;
     if (there.state !== 'running') await startOne(deps, id, service, signal);
-    exitCode = await waitFor(deps, { id, plan, timeoutMs }, signal);
+    else timeoutMs -= Math.max(0, deps.clock.now() - Date.parse(there.startedAt));
+    exitCode = await waitFor(deps, { id, plan, timeoutMs, limitMs: step.timeoutMs }, signal);
   }
   if (exitCode === 0) return there.everStarted ? 'it had run already' : undefined;
   const found = await inspectOurs(deps, step.tenant, { ref: id, service }, signal);
+  // Whoever removes a container by force kills it first: that end says nothing of what the command had done.
+  if (exitCode === KILLED && (found === null || found.state === 'removing' || found.state === 'dead'))
+    throw new StepFailure('release_outcome_unknown', unknownSentence(plan), { service });
   const why = found?.oomKilled === true ? ' because it ran out of memory' : '';
   throw new StepFailure(
     'release_command_failed',
@@ -49,16 +55,19 @@ export async function runRelease(
   );
 }
 
+/** Exit code of a process that was ended by SIGKILL. */
+const KILLED = 137;
+
 async function waitFor(
   deps: ExecuteDeps,
-  about: { id: string; plan: ContainerPlan; timeoutMs: number },
+  about: { id: string; plan: ContainerPlan; timeoutMs: number; limitMs: number },
   signal: AbortSignal,
 ): Promise<number> {
   const { docker } = deps.system;
-  const { id, plan, timeoutMs } = about;
+  const { id, plan, timeoutMs, limitMs } = about;
   const { service } = plan;
   try {
-    return await docker.waitContainer(id, { signal, timeoutMs });
+    return await docker.waitContainer(id, { signal, timeoutMs: Math.max(1, timeoutMs) });
   } catch (error) {
     if (signal.aborted || !(error instanceof BerthError)) throw error;
     if (error.code === 'not_found')
@@ -68,7 +77,7 @@ async function waitFor(
     await docker.stopContainer(id, plan.spec.stopGraceMs, { signal });
     throw new StepFailure(
       'release_command_failed',
-      `The release command of ${service} did not end within ${Math.round(timeoutMs / 1000)} s and was stopped.`,
+      `The release command of ${service} did not end within ${Math.round(limitMs / 1000)} s and was stopped.`,
       { service, logTail, cause: error },
     );
   }
