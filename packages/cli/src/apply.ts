@@ -4,6 +4,7 @@ import { BerthError } from '@berth/shared/domain/errors';
 import { readFileSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { composeNameOf } from './compose-name.ts';
+import { parseVariable } from './commands/parse.ts';
 import { isMissing } from './config.ts';
 import { UsageError } from './exit-codes.ts';
 import { readText, whyUnreadable } from './read-text.ts';
@@ -12,6 +13,8 @@ import { readText, whyUnreadable } from './read-text.ts';
 export interface ReleaseFiles {
   file: string;
   label: readonly string[];
+  /** Variables of the release, each `NAME=VALUE`. */
+  set: readonly string[];
   text?: string;
 }
 
@@ -37,11 +40,17 @@ export async function applyApp(
   return await namingFile(given.file, () => api.applyApp({ params: { app: name }, body }, signal));
 }
 
-/** The Compose file, the env files that it names, and the labels. Errors: UsageError. */
+/** The Compose file, the env files that it names, the labels and the release's variables. Errors: UsageError. */
 export function readRelease(
   cwd: string,
   given: ReleaseFiles,
-): { compose: string; envFiles: Record<string, string>; labels: Record<string, string> } {
+): {
+  compose: string;
+  envFiles: Record<string, string>;
+  labels: Record<string, string>;
+  set: Record<string, string>;
+} {
+  const set = Object.fromEntries(given.set.map((text) => parseVariable(text, '--set')));
   const path = resolve(cwd, given.file);
   const compose = given.text ?? readText(path, given.file);
   const envFiles: Record<string, string> = {};
@@ -56,7 +65,7 @@ export function readRelease(
       );
     }
   }
-  return { compose, envFiles, labels: Object.fromEntries(given.label.map(parseLabel)) };
+  return { compose, envFiles, labels: Object.fromEntries(given.label.map(parseLabel)), set };
 }
 
 /** The coordinator does not know what the file is called: its refusals get the name here. */

@@ -18,14 +18,17 @@ export const registerApp: Register = (program, contextOf) => {
     .description('create an app, or its next release, from a Compose file')
     .requiredOption('-f, --file <compose.yaml>', 'the Compose file; - reads it from stdin')
     .option('--name <app>', "the app's name; without it the file's own `name:`")
+    .option('--set <k=v>', 'a variable of the release, such as VERSION=2; may be said again', collect)
     .option('--label <k=v>', 'a label of the release, such as commit=abc123', collect);
   examples(apply, [
     ['berth app apply -f compose.yaml', ''],
+    ['berth app apply -f compose.yaml --set VERSION=2', ''],
     ['berth app apply -f compose.yaml --name shop --label commit=abc123', ''],
   ]);
   const applyOptions = z.object({
     file: z.string(),
     name: z.string().optional(),
+    set: z.array(z.string()).default([]),
     label: z.array(z.string()).default([]),
   });
   does(apply, contextOf, applyOptions, async (context, _args, options) => {

@@ -6,7 +6,7 @@ import { clean } from '../output/style.ts';
 import { fields, table } from '../output/table.ts';
 import { argument, collect, does, examples, NoOptions, type Register } from './define.ts';
 import { allPages } from './pages.ts';
-import { parseCount, parseVariable } from './parse.ts';
+import { parseCount } from './parse.ts';
 import { diffView, labelText, noteWarnings, releaseTable, shortDigests } from './release-text.ts';
 
 export const registerRelease: Register = (program, contextOf) => {
@@ -32,10 +32,9 @@ export const registerRelease: Register = (program, contextOf) => {
     const { output } = context;
     const app = argument(args, 0);
     const stdin = options.file === '-';
-    const set = Object.fromEntries(options.set.map((text) => parseVariable(text, '--set')));
     const source = stdin ? { file: 'stdin', text: await readStdin(context, 'a Compose file', 262_144) } : {};
     const files = { ...options, ...source };
-    const body = { ...readRelease(context.cwd, files), set };
+    const body = readRelease(context.cwd, files);
     const made = await namingFile(files.file, () =>
       context.api().createRelease({ params: { app }, body }, context.signal),
     );

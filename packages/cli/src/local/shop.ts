@@ -89,7 +89,7 @@ async function openApp({ local, cwd, signal, say }: ShopOptions): Promise<string
     return APP;
   }
   const file = join(rootDir(), 'examples', 'shop', 'compose.yaml');
-  const applied = await applyApp(local.api, cwd, signal, { file, name: APP, label: [] });
+  const applied = await applyApp(local.api, cwd, signal, { file, name: APP, label: [], set: [] });
   say(`app ${applied.app}, release ${applied.release}`);
   return applied.app;
 }

@@ -5,10 +5,13 @@ import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import { listed, type Listed } from './paging.ts';
-import type { Actor, ReleaseRecord } from './records.ts';
+import type { Actor } from './records.ts';
+import { recordRelease } from './release-record.ts';
 import type { RolloutPort } from './rollout-driver.ts';
 import type { Page } from './store.ts';
 import { parseCompose } from './templates.ts';
+import { unusedWarnings } from './unused.ts';
+import { checkNames } from './variables.ts';
 
 export interface Apps {
   list(page: Page): Promise<Listed<App>>;
@@ -30,54 +33,28 @@ export function createApps({ store, clock }: ServiceContext, driver: Pick<Rollou
     async show(app) {
       return foundApp(await store.app(app), app);
     },
-    async apply(by, app, { compose, envFiles, labels }) {
+    async apply(by, app, { compose, envFiles, labels, set }) {
+      checkNames(Object.keys(set));
       const { template, warnings } = parseCompose(compose, envFiles);
-      const digest = digestOf({ compose, envFiles });
+      // Without variables the digest is that of releases from before there were any.
+      const variables = Object.keys(set).length === 0 ? {} : { set };
+      const digest = digestOf({ compose, envFiles, ...variables });
       const at = clock.now();
-      return await store.mutate<z.infer<typeof AppliedApp>>(by, at, async (tx) => {
-        const present = await tx.app(app);
-        const newest = present === null ? null : await tx.release(app, present.release);
-        const all = [...nameWarning(app, template.name), ...warnings];
-        if (newest !== null && newest.digest === digest)
-          return {
-            result: { app, release: newest.release, result: 'unchanged', warnings: all },
-            audit: null,
-          };
-        if (present === null) await tx.insertApp(app, at);
-        const release = (present?.release ?? 0) + 1;
-        const record: ReleaseRecord = {
+      const numbered = await store.mutate(by, at, (tx) =>
+        recordRelease(tx, by, at, {
           app,
-          release,
           digest,
           services: template.services,
           labels,
           images: 'as-named',
-          createdAt: at,
-          createdBy: by.actor,
-        };
-        await tx.insertRelease({ ...record, compose, envFiles, pins: {}, variables: {} });
-        await tx.addEvents([
-          {
-            kind: 'app.applied',
-            at,
-            tenant: null,
-            app,
-            host: null,
-            generation: null,
-            message: `App ${app} has release ${release}.`,
-            details: { release, digest },
-          },
-        ]);
-        return {
-          result: { app, release, result: 'created', warnings: all },
-          audit: {
-            action: present === null ? 'app.created' : 'release.created',
-            subject: app,
-            before: newest === null ? null : { release: newest.release, digest: newest.digest },
-            after: record,
-          },
-        };
-      });
+          compose,
+          envFiles,
+          pins: {},
+          variables: set,
+        }),
+      );
+      const unused = unusedWarnings(Object.keys(set), template.variables);
+      return { app, ...numbered, warnings: [...nameWarning(app, template.name), ...unused, ...warnings] };
     },
     async remove(by, app) {
       await store.mutate(by, clock.now(), async (tx) => {

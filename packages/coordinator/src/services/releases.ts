@@ -10,8 +10,9 @@ import { BerthError } from '@berth/shared/domain/errors';
 import { foundApp, nameWarning } from './apps.ts';
 import type { ServiceContext } from './context.ts';
 import { pinImages } from './pinning.ts';
-import type { Actor, ReleaseRecord, ReleaseSource } from './records.ts';
+import type { Actor, ReleaseSource } from './records.ts';
 import { diffOf } from './release-diff.ts';
+import { recordRelease } from './release-record.ts';
 import type { StoreReads } from './store.ts';
 import { parseCompose, type TemplateCache } from './templates.ts';
 import { unusedWarnings } from './unused.ts';
@@ -38,7 +39,11 @@ export function createReleases(context: ServiceContext, cache: TemplateCache): R
       const { template, warnings } = parseCompose(compose, envFiles);
       const known = { ...(await appVariables(store, app)), ...set, BERTH_APP: app };
       // Registries are asked before the transaction begins: they may take their time.
-      const pins = await pinImages(registry, template, known, AbortSignal.timeout(RESOLVE_MS));
+      const pins = await pinImages(registry, template, known, AbortSignal.timeout(RESOLVE_MS)).catch(
+        (thrown: unknown) => {
+          throw tellingOfApply(thrown);
+        },
+      );
       const digest = digestOf({ compose, envFiles, set, pins });
       const all = [
         ...nameWarning(app, template.name),
@@ -46,49 +51,20 @@ export function createReleases(context: ServiceContext, cache: TemplateCache): R
         ...warnings,
       ];
       const at = clock.now();
-      return await store.mutate<CreatedRelease>(by, at, async (tx) => {
-        const present = await tx.app(app);
-        const newest = present === null ? null : await tx.release(app, present.release);
-        if (newest !== null && newest.digest === digest)
-          return {
-            result: { app, release: newest.release, result: 'unchanged', pins, warnings: all },
-            audit: null,
-          };
-        if (present === null) await tx.insertApp(app, at);
-        const release = (present?.release ?? 0) + 1;
-        const record: ReleaseRecord = {
+      const numbered = await store.mutate(by, at, (tx) =>
+        recordRelease(tx, by, at, {
           app,
-          release,
           digest,
           services: template.services,
           labels,
           images: 'pinned',
-          createdAt: at,
-          createdBy: by.actor,
-        };
-        await tx.insertRelease({ ...record, compose, envFiles, pins, variables: set });
-        await tx.addEvents([
-          {
-            kind: 'app.applied',
-            at,
-            tenant: null,
-            app,
-            host: null,
-            generation: null,
-            message: `App ${app} has release ${release}; its images are pinned.`,
-            details: { release, digest },
-          },
-        ]);
-        return {
-          result: { app, release, result: 'created', pins, warnings: all },
-          audit: {
-            action: present === null ? 'app.created' : 'release.created',
-            subject: app,
-            before: newest === null ? null : { release: newest.release, digest: newest.digest },
-            after: { ...record, pins, variables: Object.keys(set).sort() },
-          },
-        };
-      });
+          compose,
+          envFiles,
+          pins,
+          variables: set,
+        }),
+      );
+      return { app, ...numbered, pins, warnings: all };
     },
 
     async diff(app, from, to) {
@@ -131,6 +107,22 @@ export function createReleases(context: ServiceContext, cache: TemplateCache): R
 
 /** All registries together; each has shorter limits of its own. */
 const RESOLVE_MS = 120_000;
+
+/** No registry has an image that was built on the host itself, and nobody can guess that another command takes it. */
+function tellingOfApply(thrown: unknown): unknown {
+  if (!(thrown instanceof BerthError) || !OF_REGISTRIES.has(thrown.code)) return thrown;
+  return new BerthError(
+    thrown.code,
+    `${thrown.message} If the image is in no registry because it was built on the hosts, make the release with "berth app apply": it takes images as they are named.`,
+    { cause: thrown, details: thrown.details },
+  );
+}
+
+const OF_REGISTRIES: ReadonlySet<string> = new Set([
+  'image_not_found',
+  'image_pull_failed',
+  'registry_unreachable',
+]);
 
 async function appVariables(reads: StoreReads, app: string): Promise<Record<string, string>> {
   const rows = await reads.variables({ app, pool: '', tenant: '' });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CreateRelease } from '@berth/shared/api/releases';
-import { CreateTenant } from '@berth/shared/api/schemas';
+import { ApplyApp, CreateTenant } from '@berth/shared/api/schemas';
+import { BerthError } from '@berth/shared/domain/errors';
 import { DesiredTenant } from '@berth/shared/domain/desired';
 import { testServices, type TestServices } from '../support/coordinator.ts';
 import { BY } from '../support/samples.ts';
@@ -121,6 +122,19 @@ describe('a release that is created', () => {
     await expect(create({ set: { BERTH_APP: 'x' } })).rejects.toMatchObject({ code: 'invalid_request' });
   });
 
+  test('with an image that no registry has says that "app apply" takes images as they are named', async () => {
+    await expect(create({ set: { VERSION: '9' } })).rejects.toMatchObject({
+      code: 'image_not_found',
+      message: expect.stringMatching(/r\.test\/web:9\..*built on the hosts.*"berth app apply"/),
+    });
+    t.registry.resolve = () =>
+      Promise.reject(new BerthError('registry_unreachable', 'The registry r.test does not answer.'));
+    await expect(create()).rejects.toMatchObject({
+      code: 'registry_unreachable',
+      message: expect.stringMatching(/^The registry r\.test does not answer\. .*"berth app apply"/),
+    });
+  });
+
   test('warns of a variable that nobody reads', async () => {
     const { warnings } = await create({ set: { VERSION: '1', VERSOIN: '2' } });
     expect(warnings).toMatchObject([
@@ -132,6 +146,41 @@ describe('a release that is created', () => {
     await create({ set: { VERSION: '1', GREETING: 'private' } });
     const audit = JSON.stringify(await t.store.audit(undefined, 10));
     expect(audit).toContain('"variables":["GREETING","VERSION"]');
+    expect(audit).not.toContain('private');
+  });
+});
+
+describe('a release that is applied', () => {
+  const apply = (set: Record<string, string>) =>
+    t.services.apps.apply(BY, 'shop', ApplyApp.parse({ compose: COMPOSE, envFiles: ENV, set }));
+
+  test('may have variables of its own, as one that is created; other values are another release', async () => {
+    await t.host();
+    expect(await apply({ VERSION: '1' })).toMatchObject({ release: 1, result: 'created', warnings: [] });
+    expect(await apply({ VERSION: '1' })).toMatchObject({ release: 1, result: 'unchanged' });
+    expect(await apply({ VERSION: '2' })).toMatchObject({ release: 2, result: 'created' });
+    expect(await t.services.apps.release('shop', 2)).toMatchObject({
+      images: 'as-named',
+      variables: { VERSION: '2' },
+    });
+    expect(t.registry.asked).toEqual([]);
+    await tenant({ COLOUR: 'red' });
+    expect((await desiredOf('acme')).spec.services.find(({ name }) => name === 'web')?.image).toBe(
+      'r.test/web:2',
+    );
+  });
+
+  test('warns of a variable that nobody reads, and refuses names that are Berth’s own', async () => {
+    expect((await apply({ VERSION: '1', VERSOIN: '2' })).warnings).toMatchObject([
+      { path: 'variables.VERSOIN', message: expect.stringContaining('did you mean VERSION?') },
+    ]);
+    await expect(apply({ BERTH_APP: 'x' })).rejects.toMatchObject({ code: 'invalid_request' });
+  });
+
+  test('says in the audit which variables it has, not their values', async () => {
+    await apply({ VERSION: 'private' });
+    const audit = JSON.stringify(await t.store.audit(undefined, 10));
+    expect(audit).toContain('"variables":["VERSION"]');
     expect(audit).not.toContain('private');
   });
 });
@@ -174,7 +223,7 @@ describe('a tenant of a pinned release', () => {
 
   test('runs what its name means again once it moves to a release that was applied', async () => {
     await tenant({ COLOUR: 'red', VERSION: '2' });
-    await t.services.apps.apply(BY, 'shop', { compose: COMPOSE, envFiles: ENV, labels: {} });
+    await t.services.apps.apply(BY, 'shop', { compose: COMPOSE, envFiles: ENV, labels: {}, set: {} });
     expect(await t.services.apps.release('shop', 2)).toMatchObject({ images: 'as-named', pins: {} });
     await t.services.tenants.change(BY, 'acme', { release: 2 });
     expect((await desiredOf('acme')).spec.services.map(({ image }) => image).sort()).toEqual([

@@ -41,7 +41,7 @@ export async function rolloutWorld(tenants = 4): Promise<World> {
   async function release(change: (compose: string) => string = (text) => text): Promise<number> {
     releases += 1;
     const compose = change(COMPOSE.replace('GREETING:-hello', `GREETING:-hello${releases}`));
-    const applied = await t.services.apps.apply(BY, 'shop', { compose, envFiles: {}, labels: {} });
+    const applied = await t.services.apps.apply(BY, 'shop', { compose, envFiles: {}, labels: {}, set: {} });
     return applied.release;
   }
 

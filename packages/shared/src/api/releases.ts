@@ -1,12 +1,9 @@
 import { z } from 'zod';
 import { AppName, VariableName } from '../domain/ids.ts';
-import { ApplyApp, Finding, Pin, Variables } from './schemas.ts';
+import { ApplyApp, Finding, Pin } from './schemas.ts';
 
 /** A release whose images are resolved and pinned when it is made. */
-export const CreateRelease = ApplyApp.extend({
-  /** Variables of the release, such as the version that its images carry. */
-  set: Variables.default({}),
-});
+export const CreateRelease = ApplyApp;
 export type CreateRelease = z.output<typeof CreateRelease>;
 
 export const CreatedRelease = z.object({

@@ -71,11 +71,15 @@ export const ReleaseDetail = Release.extend({
   variables: z.record(z.string(), z.string()),
 });
 
+export const Variables = z.record(VariableName, z.string().max(65_536));
+
 /** An env file's content may hold values nobody should read back, so answers carry names and sizes only. */
 export const ApplyApp = z.strictObject({
   compose: z.string().max(262_144),
   envFiles: z.record(z.string().max(400), z.string().max(262_144)).default({}),
   labels: z.record(z.string().max(60), z.string().max(200)).default({}),
+  /** Variables of the release, such as the version that its images carry. */
+  set: Variables.default({}),
 });
 export const AppliedApp = z.object({
   app: AppName,
@@ -84,8 +88,6 @@ export const AppliedApp = z.object({
   result: z.enum(['created', 'unchanged']),
   warnings: z.array(Finding),
 });
-
-export const Variables = z.record(VariableName, z.string().max(65_536));
 
 export const TenantState = z.enum(['running', 'paused', 'removing']);
 
