@@ -1,12 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
 const run = promisify(execFile);
@@ -19,20 +19,41 @@ const Daemon = z.object({
   bridge: z.object({ name: z.string(), address: z.string() }),
 });
 
-const homes: string[] = [];
+const LONG = 'a-long-directory-name-'.repeat(5);
+const scratch: string[] = [];
+beforeAll(async () => {
+  for (const left of await leftOver()) await remove(left);
+});
 afterEach(async () => {
-  for (const home of homes.splice(0)) {
-    await call(home, 'stopDocker({ purge: true })');
-    await rm(home, { recursive: true, force: true });
-  }
+  const done = await Promise.allSettled(scratch.splice(0).map(remove));
+  for (const each of done) if (each.status === 'rejected') throw each.reason;
 });
 
 /** A BERTH_HOME whose path is longer than a unix socket's name may be. */
 async function makeHome() {
-  const home = join(await mkdtemp(join(tmpdir(), 'berth-docker-')), 'a-long-directory-name-'.repeat(5));
-  await mkdir(home, { recursive: true });
-  homes.push(home);
+  const outer = await mkdtemp(join(tmpdir(), `berth-docker-${process.pid}-`));
+  scratch.push(outer);
+  const home = join(outer, LONG);
+  await mkdir(home);
   return home;
+}
+
+/** The daemon of that home, if it runs, and all of the directory, also when the daemon would not go. */
+async function remove(outer: string): Promise<void> {
+  const home = join(outer, LONG);
+  try {
+    if (existsSync(home)) await call(home, 'stopDocker({ purge: true })');
+  } finally {
+    await rm(outer, { recursive: true, force: true });
+  }
+}
+
+/** What runs that were killed have left. */
+async function leftOver(): Promise<string[]> {
+  return (await readdir(tmpdir())).flatMap((name) => {
+    const pid = /^berth-docker-(\d+)-/.exec(name)?.[1];
+    return pid === undefined || existsSync(`/proc/${pid}`) ? [] : [join(tmpdir(), name)];
+  });
 }
 
 /** Calls a function of the bootstrap as a process of its own, as npm start does, and resolves to its JSON. */
@@ -116,4 +137,10 @@ describe('a Docker daemon of our own', () => {
       await once(stranger, 'exit');
     }
   });
+});
+
+afterAll(async () => {
+  expect((await readdir(tmpdir())).filter((name) => name.startsWith(`berth-docker-${process.pid}-`))).toEqual(
+    [],
+  );
 });

@@ -16,7 +16,7 @@ let asked: string[];
 let connections: number;
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'berth-docker-'));
+  folder = await mkdtemp(join(tmpdir(), 'berth-socket-'));
   asked = [];
   connections = 0;
   server = createServer((request, response) => {
