@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -39,14 +40,11 @@ async function startRegistry(bench: Bench): Promise<string> {
     }),
   );
   const child = spawn('docker-registry', ['serve', join(dir, 'config.yml')], { stdio: 'ignore' });
-  let failure: Error | null = null;
-  child.once('error', (thrown) => (failure = thrown));
-  bench.defer('registry', async () => {
-    if (failure === null) await endChild(child);
-  });
+  const started = once(child, 'spawn');
+  bench.defer('registry', () => endChild(child));
+  await started;
   for (let tries = 0; tries < 200; tries += 1) {
     bench.signal.throwIfAborted();
-    if (failure !== null) throw failure;
     if (child.exitCode !== null) throw new Error(`docker-registry ended with ${child.exitCode}`);
     if (await answers(`http://${address}/v2/`)) return address;
     await wait(25);

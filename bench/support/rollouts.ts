@@ -80,6 +80,14 @@ export function begunTenants(
   });
 }
 
+/** Waits until it has begun so many of its tenants. */
+export async function untilBegun(chronicle: Chronicle, begun: Begun, tenants: number): Promise<void> {
+  await chronicle.until(
+    `rollout ${begun.rollout} began ${tenants} tenants`,
+    () => begunTenants(chronicle, begun).length >= tenants,
+  );
+}
+
 /** Waits until it is completed, and until each tenant's old containers are stopped: then nothing is under way. */
 export async function untilCompleted(chronicle: Chronicle, begun: Begun): Promise<void> {
   const ended = await chronicle.until(`rollout ${begun.rollout} ended`, (event) => {
