@@ -136,7 +136,7 @@ function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<
       tenants.push({
         tenant: tombstone.tenant,
         goal: { kind: 'remove' },
-        steps: removeSteps(tombstone, view, observed.routes),
+        steps: removeSteps(settings, tombstone, view, observed.routes),
         nextAt: null,
         obstacle: null,
       });

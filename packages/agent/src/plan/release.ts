@@ -1,6 +1,6 @@
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { ObservedContainer } from '@berth/shared/domain/observed';
-import type { Step } from '@berth/shared/domain/step';
+import type { Step, StepOf } from '@berth/shared/domain/step';
 import { isUp, refsOf } from './containers.ts';
 import type { Generation } from './generation.ts';
 import type { TenantView } from './view.ts';
@@ -37,6 +37,24 @@ export function untoldSteps(view: TenantView, { desired, release }: Generation):
   return untold ? [runStep(desired, release)] : null;
 }
 
+/**
+ * What a pause and a removal wait for: release commands that run. They work on the customer's data, so only their own
+ * time ends them. One of a generation that nobody remembers cannot be waited for, as nobody knows its time.
+ */
+export function awaitSteps(
+  view: TenantView,
+  remembered: (generation: number) => Generation | null,
+  before: 'pause' | 'removal',
+): Step[] {
+  return view.containers
+    .filter((each) => each.role === 'release' && isUp(each))
+    .flatMap((each) => {
+      const made = remembered(each.generation);
+      if (made === null || made.release?.plan.name !== each.name) return [];
+      return [{ ...runStep(made.desired, made.release), before }];
+    });
+}
+
 /** Runs the release command where it has not succeeded yet. */
 export function releaseSteps(view: TenantView, generation: Generation): Step[] {
   const { release, desired } = generation;
@@ -49,7 +67,7 @@ export function releaseSteps(view: TenantView, generation: Generation): Step[] {
   return [{ kind: 'release.create', ...of, container: release.plan }, run];
 }
 
-function runStep(desired: DesiredTenant, release: NonNullable<Generation['release']>): Step {
+function runStep(desired: DesiredTenant, release: NonNullable<Generation['release']>): StepOf<'release.run'> {
   const { key, plan: container, timeoutMs } = release;
   const { tenant, generation } = desired;
   return { kind: 'release.run', tenant, generation, key, container, timeoutMs };

@@ -9,6 +9,7 @@ import type { PlanSettings, TenantPlan } from './input.ts';
 import { entriesOfExisting, keepSteps, SETTLE_MS } from './keep.ts';
 import { abandoned, checksOf, finishSteps, moveSteps, stopSteps } from './move.ts';
 import type { TenantView } from './view.ts';
+import { awaitSteps } from './release.ts';
 import { changedEntries } from './routes.ts';
 import { servicesOf } from './services.ts';
 import { isWhole } from './whole.ts';
@@ -74,7 +75,9 @@ export function planTenant(
     };
   }
   if (desired.state === 'paused') {
-    return { tenant, goal: { kind: 'pause' }, steps: pauseSteps(view, routes), nextAt: null, obstacle };
+    const awaited = awaitSteps(view, remembered, 'pause');
+    const steps = awaited.length > 0 ? awaited : pauseSteps(view, routes);
+    return { tenant, goal: { kind: 'pause' }, steps, nextAt: null, obstacle };
   }
 
   const { failure } = status;
@@ -234,8 +237,21 @@ function pauseSteps(view: TenantView, routes: ObservedHost['routes']): Step[] {
 }
 
 /** What a confirmed tombstone asks for; nothing is left to do once containers and network are gone. */
-export function removeSteps(tombstone: Tombstone, view: TenantView, routes: ObservedHost['routes']): Step[] {
+export function removeSteps(
+  settings: PlanSettings,
+  tombstone: Tombstone,
+  view: TenantView,
+  routes: ObservedHost['routes'],
+): Step[] {
   const { tenant } = tombstone;
+  const remembered = (generation: number): Generation | null => {
+    const known = view.status.known.find((each) => each.generation === generation);
+    if (known === undefined) return null;
+    const result = makeGeneration(settings, known, view.network, view.virtuals, view.containers);
+    return result.kind === 'made' ? result.generation : null;
+  };
+  const awaited = awaitSteps(view, remembered, 'removal');
+  if (awaited.length > 0) return awaited;
   const steps: Step[] = [];
   const virtuals = new Set(view.containers.flatMap((each) => (each.virtual === null ? [] : [each.virtual])));
   const entries = [...virtuals].map((virtual): RouteEntry => ({ virtual, target: { kind: 'none' } }));

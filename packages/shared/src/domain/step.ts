@@ -66,6 +66,8 @@ export const Step = z.discriminatedUnion('kind', [
     /** Names what the command is for, so that it runs once for each. */ key: z.string(),
     container: ContainerPlan,
     timeoutMs: z.int(),
+    /** It runs already, and this waits for its end. */
+    before: z.enum(['pause', 'removal']).optional(),
   }),
   /** Creates what is missing and starts what does not run. */
   z.strictObject({
@@ -156,7 +158,9 @@ export function titleOf(step: Step): string {
     case 'release.create':
       return `make the container of ${step.container.service}'s release command`;
     case 'release.run':
-      return `release command of ${step.container.service}`;
+      return step.before === undefined
+        ? `release command of ${step.container.service}`
+        : `the ${step.before} waits for the release command of release ${step.container.release}`;
     case 'containers.start':
       return `start ${names(step.containers)} of generation ${step.generation}`;
     case 'containers.resume':

@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { webImage } from '../integration/support/images.ts';
+import type { AgentProcess } from '../support/agent.ts';
+import { dockerAt, recordContainers, sharedSocket, type ContainerEvent } from '../support/docker.ts';
+import { startFleet, type Changed, type Fleet } from '../support/fleet.ts';
+import { webApp } from '../support/templates.ts';
+
+let fleet: Fleet;
+let agent: AgentProcess;
+let image: string;
+let record: { events: ContainerEvent[]; close(): void };
+
+beforeAll(async () => {
+  const docker = dockerAt(sharedSocket());
+  image = await webImage(docker);
+  fleet = await startFleet();
+  agent = await fleet.addAgent();
+  record = await recordContainers(docker, agent.name);
+});
+afterAll(async () => {
+  record?.close();
+  await fleet?.close();
+});
+
+/** The next release of the app, whose command takes so long. */
+const nextRelease = (version: number, command: string, timeout = '60s'): Promise<number> =>
+  fleet.apply(
+    'shop',
+    webApp({ image, version: `${version}`, bake: '500ms' }).replace(
+      'command: ["true"]',
+      `command: ["sh", "-c", "${command}"], timeout: ${timeout}`,
+    ),
+  );
+
+const commands = (tenant: string, action: string): ContainerEvent[] =>
+  record.events.filter((each) => each.tenant === tenant && each.role === 'release' && each.action === action);
+const runsNow = async (tenant: string): Promise<string[]> =>
+  (await fleet.containers(tenant))
+    .filter((each) => each.state === 'running')
+    .map((each) => `${each.role} ${each.generation}`)
+    .sort();
+
+/** A tenant that serves release 1 while the command of release 2 runs. */
+async function migrating(tenant: string, command: string, timeout?: string): Promise<Changed> {
+  await nextRelease(1, 'true');
+  await fleet.create(tenant, 'shop');
+  const changed = await fleet.release(tenant, await nextRelease(2, command, timeout));
+  await expect.poll(() => commands(tenant, 'start').length, { timeout: 20_000 }).toBe(2);
+  return changed;
+}
+
+const told = (what: string, tenant: string, words: string, after: number) =>
+  fleet.journal.until(what, (event) => event.tenant === tenant && event.message.includes(words), { after });
+
+describe('while a release command runs', () => {
+  test('a pause waits for it, over the death of the agent, and the old colour serves until then', async () => {
+    await migrating('acme', 'sleep 8; echo done');
+    const { afterEvent } = await fleet.api().pauseTenant({ params: { tenant: 'acme' } });
+    await told(
+      'that the pause waits',
+      'acme',
+      'the pause waits for the release command of release 2',
+      afterEvent,
+    );
+    const shown = await fleet.api().explainTenant({ params: { tenant: 'acme' } });
+    expect(JSON.stringify(shown)).toContain('the pause waits for the release command of release 2');
+    expect(await runsNow('acme')).toEqual(['colour 1', 'release 2']);
+    await fleet.restart(agent);
+    expect(await runsNow('acme')).toEqual(['colour 1', 'release 2']);
+    await fleet.untilAnswers('acme', '1');
+
+    await fleet.untilTenant('is paused', 'acme', (now) => now.phase === 'paused');
+    expect(await runsNow('acme')).toEqual([]);
+    const resumed = await fleet.api().resumeTenant({ params: { tenant: 'acme' } });
+    await fleet.untilLive({ ...resumed, tenant: 'acme' });
+    await fleet.untilAnswers('acme', '2');
+    expect(commands('acme', 'start')).toHaveLength(2);
+  }, 90_000);
+
+  test('a removal waits for it', async () => {
+    await migrating('globex', 'sleep 6; echo done');
+    const began = commands('globex', 'start').at(-1)?.at ?? 0;
+    const { afterEvent } = await fleet.api().deleteTenant({ params: { tenant: 'globex' } });
+    await told('that it waits', 'globex', 'the removal waits for the release command of release', afterEvent);
+    expect(await runsNow('globex')).toEqual(['colour 1', 'release 2']);
+    await fleet.journal.until('that it is removed', (event) => event.kind === 'tenant.removed', {
+      after: afterEvent,
+    });
+    expect(await fleet.containers('globex')).toEqual([]);
+    expect((commands('globex', 'die').at(-1)?.at ?? 0) - began).toBeGreaterThan(5_900);
+  }, 60_000);
+
+  test('only its own time ends it: then the pause takes hold', async () => {
+    const changed = await migrating('initech', 'sleep 1000', '4s');
+    await fleet.api().pauseTenant({ params: { tenant: 'initech' } });
+    const problem = await fleet.untilTrouble('tenant.failed', changed);
+    expect(problem).toMatchObject({ code: 'release_command_failed' });
+    expect(problem.message).toContain('did not end within 4 s');
+    await fleet.untilTenant('is paused', 'initech', (now) => now.phase === 'paused');
+    expect(await runsNow('initech')).toEqual([]);
+  }, 60_000);
+});
