@@ -8,6 +8,7 @@ import { registerDown } from './commands/down.ts';
 import { registerEvents } from './commands/events.ts';
 import { registerHost } from './commands/host.ts';
 import { registerLogin } from './commands/login.ts';
+import { registerPool } from './commands/pool.ts';
 import { registerRollout } from './commands/rollout.ts';
 import { registerRelease } from './commands/release.ts';
 import { registerStatus } from './commands/status.ts';
@@ -27,6 +28,7 @@ const REGISTER: readonly Register[] = [
   registerTenant,
   registerRollout,
   registerHost,
+  registerPool,
   registerEvents,
   registerAudit,
   registerToken,

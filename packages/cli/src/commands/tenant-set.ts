@@ -1,18 +1,15 @@
 import type { ChangeTenant } from '@berth/shared/api/schemas';
-import { VariableName } from '@berth/shared/domain/ids';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { UsageError } from '../exit-codes.ts';
 import { argument, collect, does, examples, type ContextOf } from './define.ts';
 import { followChange } from './deploy.ts';
-import { parseCount, readVariables } from './parse.ts';
+import { parseCount } from './parse.ts';
 import { planView } from './plan-view.ts';
+import { addVariableOptions, variableChanges, VariableFlags } from './variable-flags.ts';
 import { addWaitOptions, WaitFlags } from './wait-options.ts';
 
-const ChangeFlags = z.object({
-  var: z.array(z.string()).optional(),
-  varFile: z.array(z.string()).optional(),
-  unset: z.array(z.string()).optional(),
+const ChangeFlags = VariableFlags.extend({
   domain: z.array(z.string()).optional(),
   release: z.string().optional(),
 });
@@ -65,10 +62,7 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
 }
 
 function withChangeFlags(command: Command): Command {
-  return command
-    .option('--var <k=v>', 'a variable; may be said again', collect)
-    .option('--var-file <file>', 'variables as NAME=value lines', collect)
-    .option('--unset <name>', 'take a variable away; may be said again', collect)
+  return addVariableOptions(command)
     .option('--domain <domain>', 'all its domains from now on; may be said again', collect)
     .option('--release <n>', 'move to this release');
 }
@@ -82,12 +76,7 @@ function changeOf(given: z.infer<typeof ChangeFlags>, cwd: string): ChangeTenant
 }
 
 function changesOrNothing(given: z.infer<typeof ChangeFlags>, cwd: string): ChangeTenant {
-  const variables: Record<string, string | null> = readVariables(given, cwd);
-  for (const name of given.unset ?? []) {
-    if (!VariableName.safeParse(name).success)
-      throw new UsageError(`--unset ${name} is not a variable name.`);
-    variables[name] = null;
-  }
+  const variables = variableChanges(given, cwd);
   return {
     ...(Object.keys(variables).length === 0 ? {} : { variables }),
     ...(given.domain === undefined ? {} : { domains: given.domain }),

@@ -16,6 +16,7 @@ import { hostHandlers } from './hosts.ts';
 import { journalHandlers } from './journal.ts';
 import { createMetrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
+import { poolHandlers } from './pools.ts';
 import { rolloutHandlers } from './rollouts.ts';
 import { statusHandlers } from './status.ts';
 import { createStreams } from './stream.ts';
@@ -79,6 +80,7 @@ export function createApi(options: ApiOptions): Api {
     ...tenantHandlers(services),
     ...rolloutHandlers(services),
     ...hostHandlers(services),
+    ...poolHandlers(services),
     ...journalHandlers(store),
     ...tokenHandlers(services),
   };

@@ -2,6 +2,7 @@ import { createAccess, type Access } from './access.ts';
 import { createApps, type Apps } from './apps.ts';
 import type { ServiceContext } from './context.ts';
 import { createHosts, type Hosts } from './hosts.ts';
+import { createPools, type Pools } from './pools.ts';
 import { createReleases, type Releases } from './releases.ts';
 import type { RolloutPort } from './rollout-driver.ts';
 import { createRollouts, type Rollouts } from './rollouts.ts';
@@ -19,6 +20,7 @@ export interface Services {
   tenantReleases: TenantReleases;
   rollouts: Rollouts;
   hosts: Hosts;
+  pools: Pools;
   access: Access;
   status: Status;
 }
@@ -37,6 +39,7 @@ export function createServices(
     tenantReleases: createTenantReleases(context, templates),
     rollouts: createRollouts(context, templates, driver),
     hosts: createHosts(context),
+    pools: createPools(context),
     access: createAccess(context),
     status: createStatus(context, about),
   };

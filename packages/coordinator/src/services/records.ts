@@ -118,6 +118,12 @@ export interface HostView extends HostRecord {
   largestSurge: number;
 }
 
+export interface PoolRecord {
+  pool: string;
+  hosts: number;
+  tenants: number;
+}
+
 export type Scope = 'app' | 'pool' | 'tenant';
 
 /** Where a variable's value can come from, besides Berth itself and the file: the later one wins. */

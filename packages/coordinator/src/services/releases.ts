@@ -3,7 +3,7 @@ import type {
   CreatedRelease,
   CreateRelease,
   ReleaseDiff,
-  SetApp,
+  SetVariables,
 } from '@berth/shared/api/releases';
 import { digestOf } from '@berth/shared/domain/digest';
 import { BerthError } from '@berth/shared/domain/errors';
@@ -13,7 +13,7 @@ import { pinImages } from './pinning.ts';
 import type { Actor, ReleaseSource } from './records.ts';
 import { diffOf } from './release-diff.ts';
 import { recordRelease } from './release-record.ts';
-import type { StoreReads } from './store.ts';
+import { changeShared, sharedBy } from './shared-variables.ts';
 import { parseCompose, type TemplateCache } from './templates.ts';
 import { unusedWarnings } from './unused.ts';
 import { checkNames } from './variables.ts';
@@ -27,7 +27,7 @@ export interface Releases {
   create(by: Actor, app: string, given: CreateRelease): Promise<CreatedRelease>;
   diff(app: string, from: number, to: number): Promise<ReleaseDiff>;
   /** Changes the app's own variables. Nothing is rendered anew: each tenant takes them up with its next change. */
-  setVariables(by: Actor, app: string, change: SetApp['variables']): Promise<AppVariables>;
+  setVariables(by: Actor, app: string, change: SetVariables['variables']): Promise<AppVariables>;
 }
 
 export function createReleases(context: ServiceContext, cache: TemplateCache): Releases {
@@ -37,7 +37,7 @@ export function createReleases(context: ServiceContext, cache: TemplateCache): R
     async create(by, app, { compose, envFiles, labels, set }) {
       checkNames(Object.keys(set));
       const { template, warnings } = parseCompose(compose, envFiles);
-      const known = { ...(await appVariables(store, app)), ...set, BERTH_APP: app };
+      const known = { ...(await sharedBy(store, 'app', app)), ...set, BERTH_APP: app };
       // Registries are asked before the transaction begins: they may take their time.
       const pins = await pinImages(registry, template, known, AbortSignal.timeout(RESOLVE_MS)).catch(
         (thrown: unknown) => {
@@ -72,25 +72,16 @@ export function createReleases(context: ServiceContext, cache: TemplateCache): R
       return diffOf(
         { source: before, template: cache.of(before) },
         { source: after, template: cache.of(after) },
-        await appVariables(store, app),
+        await sharedBy(store, 'app', app),
       );
     },
 
     async setVariables(by, app, change) {
-      checkNames(Object.keys(change));
       const at = clock.now();
       return await store.mutate<AppVariables>(by, at, async (tx) => {
         foundApp(await tx.app(app), app);
-        const set: string[] = [];
-        for (const [name, value] of Object.entries(change))
-          if (await tx.setVariable('app', app, name, value, at)) set.push(name);
-        const variables = await appVariables(tx, app);
-        if (set.length === 0) return { result: { app, result: 'unchanged', variables }, audit: null };
-        return {
-          result: { app, result: 'changed', variables },
-          // Values may be private; the audit names what was set, not to what.
-          audit: { action: 'app.variables', subject: app, before: null, after: { variables: set.sort() } },
-        };
+        const { result, audit } = await changeShared(tx, { scope: 'app', owner: app, change, at });
+        return { result: { app, ...result }, audit };
       });
     },
   };
@@ -123,10 +114,3 @@ const OF_REGISTRIES: ReadonlySet<string> = new Set([
   'image_pull_failed',
   'registry_unreachable',
 ]);
-
-async function appVariables(reads: StoreReads, app: string): Promise<Record<string, string>> {
-  const rows = await reads.variables({ app, pool: '', tenant: '' });
-  return Object.fromEntries(
-    rows.flatMap(({ scope, name, value }) => (scope === 'app' ? [[name, value]] : [])),
-  );
-}

@@ -12,6 +12,7 @@ import type {
   HostView,
   JoinTokenRecord,
   NewEvent,
+  PoolRecord,
   ReleaseRecord,
   ReleaseSource,
   Scope,
@@ -87,6 +88,15 @@ export interface StoreReads extends RolloutReads, BulkReads {
   desiredTenant(host: string, tenant: string): Promise<DesiredTenant | null>;
   /** The rows of all scopes that reach one tenant. */
   variables(of: { app: string; pool: string; tenant: string }): Promise<VariableRecord[]>;
+
+  /** Pools that a host or a tenant is in, or that have variables; by name. */
+  pools(page: Page): Promise<PoolRecord[]>;
+  pool(pool: string): Promise<PoolRecord | null>;
+  /** What the tenants of an app or of a pool share, by the owner's name. */
+  sharedVariables(
+    scope: 'app' | 'pool',
+    owners: readonly string[],
+  ): Promise<ReadonlyMap<string, Record<string, string>>>;
 
   host(host: string): Promise<HostView | null>;
   hosts(page: Page): Promise<HostView[]>;

@@ -13,6 +13,7 @@ import { createRolloutRecords, type RolloutRecords } from './rollouts.ts';
 import { createTenantFacts, type TenantFacts } from './tenant-facts.ts';
 import { createTrafficRecords, type TrafficRecords } from './traffic.ts';
 import { hostReads, hostWrites } from './hosts.ts';
+import { poolReads } from './pools.ts';
 import {
   appendAudit,
   journalReads,
@@ -127,6 +128,7 @@ function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
     ...catalogReads(db),
     ...tenantReads(db),
     ...hostReads(db),
+    ...poolReads(db),
     ...journalReads(db),
     ...accessReads(db, dialect),
     ...kept.rollouts.reads(db),

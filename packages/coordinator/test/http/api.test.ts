@@ -24,6 +24,7 @@ async function send(
     app: 'shop',
     tenant: 'acme',
     host: hostId(1),
+    pool: 'default',
     release: '1',
     rollout: '1',
     id: 't_x',

@@ -6,6 +6,32 @@ import { addApp, addHost, addTenant, contractContext, write, type OpenEmpty } fr
 export function recordsContract(open: OpenEmpty): void {
   const { on } = contractContext(open);
 
+  on(
+    'pools are counted by their hosts and tenants, and are there while they have variables',
+    async (store) => {
+      await addHost(store, 1);
+      await addHost(store, 2, 'eu-1');
+      await addApp(store);
+      await addTenant(store, 'acme');
+      await addTenant(store, 'globex');
+      await write(store, (tx) => tx.setVariable('pool', 'gone-1', 'A', '1', 1));
+      await write(store, (tx) => tx.setVariable('pool', 'eu-1', 'B', '2', 1));
+      await write(store, (tx) => tx.setVariable('app', 'eu-1', 'C', '3', 1));
+      expect(await store.pools({ limit: 10 })).toEqual([
+        { pool: 'default', hosts: 1, tenants: 2 },
+        { pool: 'eu-1', hosts: 1, tenants: 0 },
+        { pool: 'gone-1', hosts: 0, tenants: 0 },
+      ]);
+      expect(await store.pools({ limit: 1, after: 'default' })).toEqual([
+        { pool: 'eu-1', hosts: 1, tenants: 0 },
+      ]);
+      expect(await store.pool('default')).toEqual({ pool: 'default', hosts: 1, tenants: 2 });
+      expect(await store.pool('nowhere')).toBeNull();
+      const shared = await store.sharedVariables('pool', ['eu-1', 'gone-1', 'default']);
+      expect(Object.fromEntries(shared)).toEqual({ 'eu-1': { B: '2' }, 'gone-1': { A: '1' } });
+    },
+  );
+
   on('a mutation and its audit record are written together or not at all', async (store) => {
     await expect(
       store.mutate(BY, 5, async (tx) => {

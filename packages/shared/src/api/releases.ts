@@ -38,11 +38,11 @@ export const ReleaseDiff = z.object({
 });
 export type ReleaseDiff = z.infer<typeof ReleaseDiff>;
 
-/** `null` takes a variable away. */
-export const SetApp = z.strictObject({
+/** Changes what the tenants of an app or of a pool share. `null` takes a variable away. */
+export const SetVariables = z.strictObject({
   variables: z.record(VariableName, z.string().max(65_536).nullable()),
 });
-export type SetApp = z.infer<typeof SetApp>;
+export type SetVariables = z.infer<typeof SetVariables>;
 
 export const AppVariables = z.object({
   app: AppName,

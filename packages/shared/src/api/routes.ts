@@ -2,6 +2,7 @@ import { appsRoutes } from './routes/apps.ts';
 import { coordinatorRoutes } from './routes/coordinator.ts';
 import { hostsRoutes } from './routes/hosts.ts';
 import { journalRoutes } from './routes/journal.ts';
+import { poolsRoutes } from './routes/pools.ts';
 import { releasesRoutes } from './routes/releases.ts';
 import { rolloutsRoutes } from './routes/rollouts.ts';
 import { tenantsRoutes } from './routes/tenants.ts';
@@ -14,6 +15,7 @@ export const routes = {
   ...releasesRoutes,
   ...tenantsRoutes,
   ...hostsRoutes,
+  ...poolsRoutes,
   ...journalRoutes,
   ...tokensRoutes,
   ...rolloutsRoutes,

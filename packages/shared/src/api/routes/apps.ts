@@ -40,7 +40,7 @@ export const appsRoutes = {
     access: 'operator',
     status: 200,
     params: app,
-    body: rel.SetApp,
+    body: rel.SetVariables,
     response: rel.AppVariables,
   }),
   deleteApp: defineRoute({

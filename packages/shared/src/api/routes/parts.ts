@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { AppName, HostId, TenantName } from '../../domain/ids.ts';
+import { AppName, HostId, PoolName, TenantName } from '../../domain/ids.ts';
 
 /** What the paths, queries and answers of several routes are made of. */
 export const app = z.object({ app: AppName });
 export const tenant = z.object({ tenant: TenantName });
 export const host = z.object({ host: HostId });
+export const pool = z.object({ pool: PoolName });
 export const rollout = z.object({ rollout: z.coerce.number().int().min(1) });
 export const page = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(200),

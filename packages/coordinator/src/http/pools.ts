@@ -1,0 +1,10 @@
+import type { Services } from '../services/index.ts';
+import type { Handlers } from './call.ts';
+
+export function poolHandlers({ pools }: Services): Pick<Handlers, 'listPools' | 'showPool' | 'setPool'> {
+  return {
+    listPools: ({ query }) => pools.list(query),
+    showPool: ({ params }) => pools.show(params.pool),
+    setPool: ({ params, body, by }) => pools.setVariables(by, params.pool, body.variables),
+  };
+}

@@ -1,0 +1,36 @@
+import { defineRoute } from '../route.ts';
+import * as p from '../pools.ts';
+import { SetVariables } from '../releases.ts';
+import { list, page, pool } from './parts.ts';
+
+/** Pools: there is one as long as a host or a tenant is in it, or it has variables. */
+export const poolsRoutes = {
+  listPools: defineRoute({
+    method: 'GET',
+    path: '/pools',
+    summary: 'All pools',
+    access: 'viewer',
+    status: 200,
+    query: page,
+    response: list(p.Pool),
+  }),
+  showPool: defineRoute({
+    method: 'GET',
+    path: '/pools/{pool}',
+    summary: 'One pool and its variables',
+    access: 'viewer',
+    status: 200,
+    params: pool,
+    response: p.PoolDetail,
+  }),
+  setPool: defineRoute({
+    method: 'PATCH',
+    path: '/pools/{pool}',
+    summary: "Change a pool's variables; each tenant takes them up with its next change",
+    access: 'operator',
+    status: 200,
+    params: pool,
+    body: SetVariables,
+    response: p.PoolVariables,
+  }),
+} as const;
