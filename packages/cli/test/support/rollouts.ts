@@ -46,6 +46,7 @@ export function rolloutShown(change: Partial<Rollout> = {}): Rollout {
     }),
     state: { kind: 'running' },
     held: null,
+    awaits: null,
     wave: 1,
     waves: [
       waveView(1, 50, { state: { kind: 'moving', since: 1000 }, counts: counts({ moving: 1 }) }),
@@ -82,6 +83,7 @@ export function rolloutTenant(tenant: string, change: Partial<RolloutTenant> = {
     position: 0,
     host: 'h_0123456789abcdef',
     hostName: 'box',
+    connection: 'online',
     fromRelease: 12,
     progress: { kind: 'pending' },
     step: null,

@@ -1,4 +1,4 @@
-import { isOver } from '@berth/shared/domain/rollout';
+import { isOver, isQueued } from '@berth/shared/domain/rollout';
 import { failuresOf } from './counts.ts';
 import { isLeftOn } from './eligible.ts';
 import { wayBack } from './take-back.ts';
@@ -35,11 +35,7 @@ export function act(rollout: Rollout, action: Action, tenant: Facts['tenant'], n
   const why = `${action.by}${action.reason === null ? '' : `: ${action.reason}`}`;
   switch (action.kind) {
     case 'pause':
-      if (state.kind !== 'running' && state.kind !== 'waiting')
-        return refused(`Rollout ${rollout.rollout} is ${state.kind} and cannot be paused.`);
-      return decided(rollout, [
-        { kind: 'state', state: { kind: 'paused', by: 'operator', reason: `by ${why}` } },
-      ]);
+      return pause(rollout, `by ${why}`);
     case 'resume':
       return resume(rollout, now);
     case 'approve':
@@ -47,14 +43,17 @@ export function act(rollout: Rollout, action: Action, tenant: Facts['tenant'], n
     case 'retry':
       return retry(rollout, tenant, now);
     case 'abort':
-      return abort(rollout, tenant, `by ${why}`, now);
+      return abort(rollout, tenant, action.past, `by ${why}`, now);
     case 'rollback':
       if (state.kind === 'rolling-back' && state.scope === 'all')
         return refused(`Rollout ${rollout.rollout} is being rolled back already.`);
+      // It has moved nobody, and those it names may be on their way in the rollout before it.
+      if (isQueued(state))
+        return decided(rollout, [
+          { kind: 'state', state: { kind: 'rolled-back', reason: `Rolled back by ${why}`.slice(0, 1800) } },
+        ]);
       if (rollout.reversal === 'irreversible' && action.past !== 'irreversible')
-        return refused(
-          `The release command of release ${rollout.to} is marked irreversible: release data may be of a shape that the old release cannot read. Add --past-irreversible if you are sure.`,
-        );
+        return refused(`${irreversible(rollout)} Add --past-irreversible if you are sure.`);
       return decided(rollout, [
         {
           kind: 'state',
@@ -64,8 +63,27 @@ export function act(rollout: Rollout, action: Action, tenant: Facts['tenant'], n
   }
 }
 
+function irreversible({ to }: Rollout): string {
+  return `The release command of release ${to} is marked irreversible: data may be of a shape that the old release cannot read.`;
+}
+
+function pause(rollout: Rollout, reason: string): Acted {
+  const { rollout: number, state } = rollout;
+  if (state.kind === 'paused') return refused(`Rollout ${number} is paused already.`);
+  if (state.kind !== 'running' && state.kind !== 'waiting' && state.kind !== 'queued')
+    return refused(`Rollout ${number} is ${state.kind} and cannot be paused.`);
+  const from = state.kind === 'queued' ? { from: 'queued' as const } : {};
+  return decided(rollout, [{ kind: 'state', state: { kind: 'paused', by: 'operator', reason, ...from } }]);
+}
+
 /** Who serves stays; who does not yet goes back, and the rollout is over when all of those are. */
-function abort(rollout: Rollout, tenant: Facts['tenant'], by: string, now: number): Acted {
+function abort(
+  rollout: Rollout,
+  tenant: Facts['tenant'],
+  past: Action['past'],
+  by: string,
+  now: number,
+): Acted {
   const { state, wave } = rollout;
   if (state.kind === 'rolling-back' && state.scope === 'under-way')
     return refused(`Rollout ${rollout.rollout} is being aborted already.`);
@@ -76,6 +94,10 @@ function abort(rollout: Rollout, tenant: Facts['tenant'], by: string, now: numbe
       (row.progress.kind === 'skipped' && fact !== null && isLeftOn(rollout, row, fact));
     return begun ? wayBack(row, fact, `The rollout was aborted ${by}`, now) : [];
   });
+  if (returns.length > 0 && rollout.reversal === 'irreversible' && past !== 'irreversible')
+    return refused(
+      `${irreversible(rollout)} Those under way would go back past it. Add --past-irreversible if you are sure, or let them finish: "berth rollout pause ${rollout.rollout}", and abort when nobody is under way.`,
+    );
   const awaited = returns.length > 0 || rollout.tenants.some((row) => row.progress.kind === 'returning');
   const on = rollout.waves[wave]?.kind;
   const ends: Decision[] =
@@ -95,6 +117,7 @@ function abort(rollout: Rollout, tenant: Facts['tenant'], by: string, now: numbe
 function resume(rollout: Rollout, now: number): Acted {
   const { state, wave } = rollout;
   if (state.kind !== 'paused') return refused(`Rollout ${rollout.rollout} is ${state.kind}, not paused.`);
+  if (state.from === 'queued') return decided(rollout, [{ kind: 'state', state: { kind: 'queued' } }]);
   const on = rollout.waves[wave];
   if (on?.kind === 'rolled-back')
     return refused(
@@ -111,8 +134,20 @@ function resume(rollout: Rollout, now: number): Acted {
 
 function approve(rollout: Rollout, by: string, now: number): Acted {
   const { state, wave } = rollout;
-  if (state.kind !== 'running') return refused(`Rollout ${rollout.rollout} is ${state.kind}, not running.`);
   const on = rollout.waves[wave];
+  if (state.kind === 'paused') {
+    const then =
+      on?.kind === 'awaiting-approval' ? `, then approve wave ${wave + 1} with this command again` : '';
+    const how = on?.kind === 'rolled-back' ? 'retry' : 'resume';
+    return refused(
+      `Rollout ${rollout.rollout} is paused, and nothing of it begins before it goes on. First: "berth rollout ${how} ${rollout.rollout}"${then}.`,
+    );
+  }
+  if (state.kind === 'queued')
+    return refused(
+      `Rollout ${rollout.rollout} waits for the rollout of ${rollout.app} before it; there is nothing to approve yet. See "berth rollout status ${rollout.app}".`,
+    );
+  if (state.kind !== 'running') return refused(`Rollout ${rollout.rollout} is ${state.kind}, not running.`);
   if (on?.kind === 'awaiting-approval')
     return decided(rollout, [{ kind: 'wave', wave, state: { kind: 'moving', since: now } }]);
   const rows = rollout.tenants.filter((each) => each.wave === wave);

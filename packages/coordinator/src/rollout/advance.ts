@@ -1,8 +1,9 @@
+import type { Judged } from '@berth/shared/domain/rollout';
 import { IRREVERSIBLE, observe } from './observe.ts';
 import { failuresOf, hasFailed } from './counts.ts';
 import { begins, comeBack, isOpen } from './eligible.ts';
 import { takeBack } from './take-back.ts';
-import { judgeTraffic, sumTraffic } from './traffic.ts';
+import { lookAt, verdictOn } from './traffic.ts';
 import type { Decision, Facts, Rollout, RolloutTenant } from './types.ts';
 
 /**
@@ -29,7 +30,7 @@ export function advance(rollout: Rollout, facts: Facts, now: number): Decision[]
     case 'waiting':
       return firstOf(
         () => observeAll(rollout, facts, now),
-        () => haltByFailures(rollout, now),
+        () => haltByFailures(rollout, facts, now),
         () => haltByTraffic(rollout, facts, now),
         () => closeLate(rollout, now),
         () => comeBack(rollout, facts, now),
@@ -61,7 +62,7 @@ function observeAll(rollout: Rollout, facts: Facts, now: number): Decision[] {
   );
 }
 
-function haltByFailures(rollout: Rollout, now: number): Decision[] {
+function haltByFailures(rollout: Rollout, facts: Facts, now: number): Decision[] {
   const failures = failuresOf(rollout) - rollout.forgiven;
   const { maxFailures } = rollout.policy;
   if (failures <= maxFailures) return [];
@@ -69,6 +70,7 @@ function haltByFailures(rollout: Rollout, now: number): Decision[] {
   const tenants = failures === 1 ? '1 tenant' : `${failures} tenants`;
   return halt(
     rollout,
+    facts,
     `${tenants} failed and ${maxFailures === 0 ? 'none' : maxFailures} may${last === undefined ? '' : `; ${last.tenant}: ${wordsOf(last)}`}`,
     now,
   );
@@ -83,27 +85,41 @@ function haltByTraffic(rollout: Rollout, facts: Facts, now: number): Decision[] 
   if (rollout.waves[rollout.wave]?.kind !== 'moving' && rollout.waves[rollout.wave]?.kind !== 'baking')
     return [];
   const verdict = verdictOf(rollout, rollout.wave, facts);
-  return verdict.kind === 'bad' ? halt(rollout, `its requests fare worse: ${verdict.why}`, now) : [];
+  return verdict.kind === 'bad' ? halt(rollout, facts, `its requests fare worse: ${verdict.why}`, now) : [];
 }
 
 /** The tenants of a wave together, against their own past. */
 export function verdictOf(rollout: Rollout, wave: number, facts: Facts) {
-  const judged = rollout.tenants.filter(
-    ({ progress, wave: own, before }) => own === wave && before !== null && progress.kind === 'live',
-  );
-  return judgeTraffic(
-    sumTraffic(judged.map((each) => each.before)),
-    sumTraffic(judged.map((each) => facts.tenant(each.tenant)?.after ?? null)),
-    rollout.policy.traffic,
-  );
+  return verdictOn(rowsOf(rollout, wave), facts, rollout.policy.traffic);
 }
 
-function halt(rollout: Rollout, why: string, now: number): Decision[] {
+function rowsOf(rollout: Rollout, wave: number): RolloutTenant[] {
+  return rollout.tenants.filter((each) => each.wave === wave);
+}
+
+/** The figures of a wave that is judged now: they are kept with it, since its tenants move on. */
+function figuresOf(rollout: Rollout, wave: number, facts: Facts): { traffic?: Judged } {
+  const traffic = lookAt(rowsOf(rollout, wave), facts, rollout.policy.traffic);
+  return traffic === null ? {} : { traffic };
+}
+
+function halt(rollout: Rollout, facts: Facts, why: string, now: number): Decision[] {
   const at = Math.min(rollout.wave, rollout.waves.length - 1);
   const reason = `Wave ${at + 1}: ${why}`.slice(0, 1800);
   const failed: Decision[] =
     rollout.wave < rollout.waves.length
-      ? [{ kind: 'wave', wave: at, state: { kind: 'failed', at: now, why: why.slice(0, 1800) } }]
+      ? [
+          {
+            kind: 'wave',
+            wave: at,
+            state: {
+              kind: 'failed',
+              at: now,
+              why: why.slice(0, 1800),
+              ...figuresOf(rollout, at, facts),
+            },
+          },
+        ]
       : [];
   if (rollout.policy.onFailure === 'rollback' && rollout.reversal === 'free' && failed.length > 0)
     return [...failed, { kind: 'state', state: { kind: 'rolling-back', scope: 'wave', reason } }];
@@ -133,7 +149,7 @@ function moveWave(rollout: Rollout, facts: Facts, now: number): Decision[] {
   const { wave } = rollout;
   const state = rollout.waves[wave];
   if (state === undefined) return [];
-  const rows = rollout.tenants.filter((each) => each.wave === wave);
+  const rows = rowsOf(rollout, wave);
   switch (state.kind) {
     case 'pending':
       return beginWave(rollout, rows, now);
@@ -183,7 +199,7 @@ function bake(rollout: Rollout, rows: readonly RolloutTenant[], facts: Facts, no
   // A wave in which nobody could be moved says nothing about the release: it waits for them, or for a person.
   if (rows.some((row) => isOpen(row))) return [];
   const failed = rows.filter(hasFailed).length;
-  if (failed > 0) return halt(rollout, `all ${failed} of its tenants that could be moved failed`, now);
+  if (failed > 0) return halt(rollout, facts, `all ${failed} of its tenants that could be moved failed`, now);
   if (rows.some(isAwaitedByWave) && rollout.tenants.some((each) => each.wave > wave)) return [];
   return [
     { kind: 'wave', wave, state: { kind: 'passed', at: now, judged: 'not judged: it moved no tenant' } },
@@ -218,7 +234,8 @@ function pass(
   if (now < until) return [];
   if (!rows.some(({ progress }) => progress.kind === 'live')) {
     const failed = rows.filter(hasFailed).length;
-    if (failed > 0) return halt(rollout, `all ${failed} of its tenants that could be moved failed`, now);
+    if (failed > 0)
+      return halt(rollout, facts, `all ${failed} of its tenants that could be moved failed`, now);
   }
   const verdict = verdictOf(rollout, wave, facts);
   const judged = verdict.kind === 'good' ? 'good' : `not judged: ${verdict.why}`;
@@ -226,7 +243,7 @@ function pass(
     ...rows.flatMap((row) =>
       row.progress.kind === 'live' ? [moved(row, row.progress.generation, now)] : [],
     ),
-    { kind: 'wave', wave, state: { kind: 'passed', at: now, judged } },
+    { kind: 'wave', wave, state: { kind: 'passed', at: now, judged, ...figuresOf(rollout, wave, facts) } },
     { kind: 'advance', wave: wave + 1 },
   ];
 }

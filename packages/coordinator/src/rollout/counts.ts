@@ -1,6 +1,6 @@
-import type { Counts } from '@berth/shared/api/rollouts';
-import { opensAt } from '@berth/shared/domain/window';
+import type { Awaited, Counts } from '@berth/shared/api/rollouts';
 import type { Facts, Rollout, RolloutTenant } from './types.ts';
+import { createOpenings } from './openings.ts';
 
 export function countsOf(tenants: readonly RolloutTenant[]): Counts {
   const counts: Counts = {
@@ -79,14 +79,65 @@ function reasonOf({ progress }: RolloutTenant): Reason {
 }
 
 function opening(tenants: readonly RolloutTenant[], facts: Facts, now: number): string {
-  const times = tenants.flatMap(({ tenant }) => {
-    const window = facts.tenant(tenant)?.window ?? null;
-    const at = window === null ? null : opensAt(window, now);
-    return at === null ? [] : [at];
-  });
+  const opens = createOpenings(now);
+  const times = tenants.flatMap(({ tenant }) => opens(facts.tenant(tenant)?.window ?? null)?.opensAt ?? []);
   if (times.length === 0) return '';
   const minutes = Math.max(1, Math.round((Math.min(...times) - now) / 60_000));
   return minutes < 120
     ? ` (the next opens in ${minutes} min)`
     : ` (the next opens in ${Math.round(minutes / 60)} h)`;
 }
+
+const LATE = Number.MAX_SAFE_INTEGER;
+/** Of whom the reader is told by name. */
+const FIRST = 5;
+/** Those who come first in what is told: whose time is known, then who needs a person, then who may be back at any moment. */
+const RANK: Readonly<Record<Reason, number | null>> = {
+  window: 0,
+  pinned: 1,
+  paused: 1,
+  offline: 2,
+  removed: null,
+  changed: null,
+  current: null,
+};
+
+/**
+ * Who is waited for when nothing goes on before they can be moved: nobody of the wave can be now, or every wave has passed.
+ * Null when something else holds the rollout, or nothing does.
+ */
+export function awaitedBy(
+  rollout: Rollout,
+  facts: Facts,
+  now: number,
+): { tenants: number; first: Awaited[] } | null {
+  const { state, wave } = rollout;
+  if ((state.kind !== 'running' && state.kind !== 'waiting') || facts.frozen !== null) return null;
+  if (state.kind === 'running' && rollout.waves[wave]?.kind !== 'moving') return null;
+  const rows = rollout.tenants.filter((each) => each.wave <= wave);
+  if (rows.some(({ progress }) => GOES_ON.has(progress.kind))) return null;
+  const own = rows.filter((each) => each.wave === wave);
+  if (state.kind === 'running' && own.some(({ progress }) => progress.kind !== 'skipped')) return null;
+  const opens = createOpenings(now);
+  const among = state.kind === 'running' ? own : rows;
+  const awaited = among.flatMap(({ tenant, progress }) => {
+    const rank = progress.kind === 'skipped' ? RANK[progress.reason] : null;
+    if (progress.kind !== 'skipped' || rank === null) return [];
+    const window = progress.reason === 'window' ? opens(facts.tenant(tenant)?.window ?? null) : null;
+    const at = window?.opensAt ?? null;
+    return [{ rank, one: { tenant, reason: progress.reason, window: window?.words ?? null, opensAt: at } }];
+  });
+  if (awaited.length === 0) return null;
+  const first = awaited
+    .toSorted((a, b) => a.rank - b.rank || (a.one.opensAt ?? LATE) - (b.one.opensAt ?? LATE))
+    .slice(0, FIRST)
+    .map(({ one }) => one);
+  return { tenants: awaited.length, first };
+}
+
+const GOES_ON: ReadonlySet<RolloutTenant['progress']['kind']> = new Set([
+  'pending',
+  'moving',
+  'live',
+  'returning',
+]);

@@ -86,10 +86,12 @@ function returning(
   now: number,
 ): Decision[] {
   const { generation, why, cause } = progress;
+  // Its last word may be from before it was begun: it is back when its agent says so, not when it was last heard.
+  if (fact.connection === 'offline') return [];
   const said = saidOf(fact, generation);
   if (said !== null && said.phase !== 'failed' && serves(said, generation))
     return [set(row, { kind: 'returned', generation, at: now, why, cause })];
-  const late = fact.connection === 'online' && now - progress.since >= rollout.policy.moveTimeoutMs;
+  const late = now - progress.since >= rollout.policy.moveTimeoutMs;
   if (said?.phase !== 'failed' && !late) return [];
   const problem = said?.problem ?? {
     code: 'timeout' as const,

@@ -1,4 +1,4 @@
-import type { RolloutState } from '@berth/shared/domain/rollout';
+import type { RolloutState, WaveState } from '@berth/shared/domain/rollout';
 import { isLeftOn } from './eligible.ts';
 import type { Decision, Facts, Rollout, RolloutTenant, TenantFact } from './types.ts';
 
@@ -19,7 +19,7 @@ export function takeBack(rollout: Rollout, state: RollingBack, facts: Facts, now
   if (rows.some((row) => isAhead(row) || isReturning(row, facts))) return [];
   if (state.scope === 'wave')
     return [
-      { kind: 'wave', wave: rollout.wave, state: { kind: 'rolled-back', at: now } },
+      { kind: 'wave', wave: rollout.wave, state: rolledBack(rollout.waves[rollout.wave], now) },
       {
         kind: 'state',
         state: { kind: 'paused', by: 'failure', reason: `${state.reason} The wave was rolled back.` },
@@ -27,10 +27,16 @@ export function takeBack(rollout: Rollout, state: RollingBack, facts: Facts, now
     ];
   return [
     ...rollout.waves.flatMap((wave, index): Decision[] =>
-      wave.kind === 'pending' ? [] : [{ kind: 'wave', wave: index, state: { kind: 'rolled-back', at: now } }],
+      wave.kind === 'pending' ? [] : [{ kind: 'wave', wave: index, state: rolledBack(wave, now) }],
     ),
     { kind: 'state', state: { kind: 'rolled-back', reason: state.reason } },
   ];
+}
+
+/** The figures on which the wave was judged stay with it. */
+function rolledBack(was: WaveState | undefined, now: number): WaveState {
+  const traffic = was !== undefined && 'traffic' in was ? was.traffic : undefined;
+  return { kind: 'rolled-back', at: now, ...(traffic === undefined ? {} : { traffic }) };
 }
 
 /** On its way back, and its host can be heard. */

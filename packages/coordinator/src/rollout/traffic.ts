@@ -1,5 +1,6 @@
-import type { TrafficBudget, Verdict } from '@berth/shared/domain/rollout';
+import type { Judged, TrafficBudget, Verdict } from '@berth/shared/domain/rollout';
 import { addTraffic, LATENCY_BOUNDS_MS, quantileMs, type Traffic } from '@berth/shared/domain/traffic';
+import type { Facts, RolloutTenant } from './types.ts';
 
 /** Null when there is none at all. */
 export function sumTraffic(all: readonly (Traffic | null)[]): Traffic | null {
@@ -7,6 +8,38 @@ export function sumTraffic(all: readonly (Traffic | null)[]): Traffic | null {
     (sum, each) => (each === null ? sum : sum === null ? each : addTraffic(sum, each)),
     null,
   );
+}
+
+/** Tenants that serve the new release together, against their own past; null where either is not known. */
+export function lookAt(
+  rows: readonly RolloutTenant[],
+  facts: Pick<Facts, 'tenant'>,
+  budget: TrafficBudget,
+): Judged | null {
+  const { before, after } = sumsOf(rows, facts);
+  if (before === null || after === null) return null;
+  return { before, after, verdict: judgeTraffic(before, after, budget) };
+}
+
+/** What these say; also where nothing is known of them. */
+export function verdictOn(
+  rows: readonly RolloutTenant[],
+  facts: Pick<Facts, 'tenant'>,
+  budget: TrafficBudget,
+): Verdict {
+  const { before, after } = sumsOf(rows, facts);
+  return judgeTraffic(before, after, budget);
+}
+
+function sumsOf(
+  rows: readonly RolloutTenant[],
+  facts: Pick<Facts, 'tenant'>,
+): { before: Traffic | null; after: Traffic | null } {
+  const live = rows.filter((row) => row.progress.kind === 'live' && row.before !== null);
+  return {
+    before: sumTraffic(live.map((row) => row.before)),
+    after: sumTraffic(live.map((row) => facts.tenant(row.tenant)?.after ?? null)),
+  };
 }
 
 /** How many standard deviations beyond the budget it takes: one or two unlucky requests of fifty say nothing. */

@@ -36,24 +36,29 @@ export function computeWaves(given: WavesGiven): Waves {
   const taken = new Set<string>();
   const warnings: string[] = [];
   const errors: string[] = [];
+  const empty: string[] = [];
   const waves = given.waves.map((spec, index) => {
     const chosen = choose(spec, queue, taken, given.tenants, errors);
     for (const name of chosen) taken.add(name);
     if (chosen.length === 0 && errors.length === 0 && behind.length > 0)
-      warnings.push(`Wave ${index + 1} (${waveText(spec)}) has no tenant: those before it have them all.`);
+      empty.push(`Wave ${index + 1} (${waveText(spec)}) has no tenant: those before it have them all.`);
     return chosen;
   });
-  if (behind.length === 0)
-    warnings.push(
-      given.tenants.length === 0
-        ? 'The app has no tenants yet: there is nobody to move.'
-        : `Every tenant has release ${given.to} already: there is nobody to move.`,
-    );
+  // Nobody is in any wave: that is one thing to say, and not one for each wave.
+  if (taken.size > 0) warnings.push(...empty);
+  else if (errors.length === 0) warnings.push(nobody(given, behind.length));
   const untouched = given.tenants
     .filter((each) => !taken.has(each.tenant))
     .map((each) => each.tenant)
     .sort();
   return { waves, untouched, warnings, errors };
+}
+
+function nobody({ tenants, to }: WavesGiven, behind: number): string {
+  if (tenants.length === 0) return 'The app has no tenants yet: nobody has to move.';
+  return behind === 0
+    ? `Every tenant has release ${to} already: nobody has to move.`
+    : `Every tenant that these waves name has release ${to} already: nobody has to move.`;
 }
 
 function rankOf(given: WavesGiven, { tenant, tags }: { tenant: string; tags: readonly Tag[] }): string {

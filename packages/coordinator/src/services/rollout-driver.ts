@@ -1,5 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import { BerthError } from '@berth/shared/domain/errors';
+import { isQueued } from '@berth/shared/domain/rollout';
 import type { Traffic } from '@berth/shared/domain/traffic';
 import { advance } from '../rollout/advance.ts';
 import type { Decision } from '../rollout/types.ts';
@@ -9,7 +10,8 @@ import { createTick } from './fleet-tick.ts';
 import type { Log } from './fleet-types.ts';
 import type { EventRecord } from './records.ts';
 import { carryOut, type Carried } from './rollout-carry.ts';
-import { chunksOf, summaryOf } from './rollout-chunks.ts';
+import { auditOf } from './rollout-audit.ts';
+import { chunksOf } from './rollout-chunks.ts';
 import {
   isBusy,
   loadOpen,
@@ -156,8 +158,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
     if (before !== undefined) forget(before);
     const open = await loadOpen(store, record);
     opens.set(record.rollout, open);
-    if (record.state.kind !== 'queued')
-      for (const { tenant } of open.rollout.tenants) ofTenant.set(tenant, open);
+    if (!isQueued(record.state)) for (const { tenant } of open.rollout.tenants) ofTenant.set(tenant, open);
     // From here on events say what has changed; what changed while it was read is read again.
     for (const { tenant } of open.rollout.tenants) open.dirty.add(tenant);
   }
@@ -218,12 +219,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
       });
       return {
         result,
-        audit: {
-          action: 'rollout.advanced',
-          subject: String(rollout),
-          before: null,
-          after: summaryOf(decisions),
-        },
+        audit: auditOf(open.rollout, decisions),
       };
     });
     open.record = carried.record;

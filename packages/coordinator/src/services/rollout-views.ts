@@ -4,12 +4,12 @@ import type {
   RolloutTenant as TenantShown,
   RolloutWave,
 } from '@berth/shared/api/rollouts';
-import type { RolloutPolicy } from '@berth/shared/domain/rollout';
-import type { Traffic } from '@berth/shared/domain/traffic';
+import { isOver, type Judged, type RolloutPolicy, type WaveState } from '@berth/shared/domain/rollout';
 import type { z } from 'zod';
-import { countsOf, failuresOf, heldBy } from '../rollout/counts.ts';
-import { judgeTraffic, sumTraffic } from '../rollout/traffic.ts';
-import type { Facts, RolloutTenant } from '../rollout/types.ts';
+import { awaitedBy, countsOf, failuresOf, heldBy } from '../rollout/counts.ts';
+import { observe } from '../rollout/observe.ts';
+import { judgeTraffic, lookAt } from '../rollout/traffic.ts';
+import type { RolloutTenant } from '../rollout/types.ts';
 import type { WaveCounts } from './bulk-store.ts';
 import type { Open } from './rollout-open.ts';
 import type { RolloutRecord } from './rollout-store.ts';
@@ -18,10 +18,12 @@ import type { RolloutRecord } from './rollout-store.ts';
 export function rolloutShown(open: Open, now: number): RolloutShown {
   const { record, rollout, book } = open;
   const byWave = record.waves.map((): RolloutTenant[] => []);
-  for (const row of rollout.tenants) byWave[row.wave]?.push(row);
+  const tenants = rollout.tenants.map((row) => asSeen(open, row));
+  for (const row of tenants) byWave[row.wave]?.push(row);
   return {
     ...headOf(record),
     held: heldBy(rollout, book, now),
+    awaits: awaitedBy(rollout, book, now),
     waves: record.waves.map((state, index): z.infer<typeof RolloutWave> => {
       const rows = byWave[index] ?? [];
       return {
@@ -29,10 +31,10 @@ export function rolloutShown(open: Open, now: number): RolloutShown {
         spec: specOf(record, index),
         state,
         counts: countsOf(rows),
-        traffic: trafficOf(rows, book, record.policy),
+        traffic: judgedOf(state) ?? lookAt(rows, book, record.policy.traffic),
       };
     }),
-    counts: countsOf(rollout.tenants),
+    counts: countsOf(tenants),
     failures: failuresOf(rollout),
   };
 }
@@ -50,12 +52,13 @@ export function rolloutListed(record: RolloutRecord, counted: ReadonlyMap<number
   return {
     ...headOf(record),
     held: null,
+    awaits: null,
     waves: record.waves.map((state, index) => ({
       wave: index + 1,
       spec: specOf(record, index),
       state,
       counts: waves.get(index) ?? countsOf([]),
-      traffic: null,
+      traffic: judgedOf(state),
     })),
     counts: total,
     failures,
@@ -66,7 +69,9 @@ function isCount(key: string, counts: Counts): key is keyof Counts {
   return key in counts;
 }
 
-function headOf(record: RolloutRecord): Omit<RolloutShown, 'held' | 'waves' | 'counts' | 'failures'> {
+function headOf(
+  record: RolloutRecord,
+): Omit<RolloutShown, 'held' | 'awaits' | 'waves' | 'counts' | 'failures'> {
   const { rollout, app, to, policy, state, startedBy, createdAt, updatedAt, endedAt, afterEvent } = record;
   const wave = Math.min(record.wave + 1, record.waves.length);
   return { rollout, app, to, policy, state, wave, startedBy, createdAt, updatedAt, endedAt, afterEvent };
@@ -78,21 +83,25 @@ function specOf(record: RolloutRecord, wave: number): RolloutPolicy['waves'][num
   return spec;
 }
 
-function trafficOf(
-  rows: readonly RolloutTenant[],
-  facts: Facts,
-  policy: RolloutPolicy,
-): { before: Traffic; after: Traffic; verdict: ReturnType<typeof judgeTraffic> } | null {
-  const live = rows.filter((row) => row.progress.kind === 'live' && row.before !== null);
-  const before = sumTraffic(live.map((row) => row.before));
-  const after = sumTraffic(live.map((row) => facts.tenant(row.tenant)?.after ?? null));
-  if (before === null || after === null) return null;
-  return { before, after, verdict: judgeTraffic(before, after, policy.traffic) };
+/** The figures on which a wave was judged, once it was. */
+function judgedOf(state: WaveState): Judged | null {
+  return 'traffic' in state ? (state.traffic ?? null) : null;
+}
+
+/** Once a rollout is over nobody follows those that are still on their way back; what their agents say is shown. */
+function asSeen({ record, rollout, book }: Open, row: RolloutTenant): RolloutTenant {
+  const { progress } = row;
+  if (progress.kind !== 'returning' || !isOver(record.state)) return row;
+  // Without a time limit, since there is nobody who would have looked in time.
+  const seen = observe(rollout, row, book.tenant(row.tenant), progress.since).at(0);
+  if (seen?.kind !== 'progress') return row;
+  const { kind } = seen.progress;
+  return kind === 'returned' || kind === 'stuck' ? { ...row, progress: seen.progress } : row;
 }
 
 /** `step`: the title of what its agent does just now. */
 export function rolloutTenantShown(open: Open, row: RolloutTenant, step: string | null): TenantShown {
-  const { tenant, wave, position, fromRelease, progress, before } = row;
+  const { tenant, wave, position, fromRelease, progress, before } = asSeen(open, row);
   const after = open.book.tenant(tenant)?.after ?? null;
   return {
     tenant,
@@ -100,6 +109,7 @@ export function rolloutTenantShown(open: Open, row: RolloutTenant, step: string 
     position,
     host: open.book.tenant(tenant)?.host ?? null,
     hostName: open.book.hostName(tenant),
+    connection: open.book.tenant(tenant)?.connection ?? null,
     fromRelease,
     progress,
     step,

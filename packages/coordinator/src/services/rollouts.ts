@@ -18,7 +18,7 @@ import type { RolloutPort } from './rollout-driver.ts';
 import { nobody } from './rollout-events.ts';
 import { isBusy, loadOpen, loadWhole, NAMES_PER_READ, rowOf, type Open } from './rollout-open.ts';
 import { draftOf, planOf } from './rollout-plan.ts';
-import { completeWaiting } from './rollout-queue.ts';
+import { completeWaiting, promote } from './rollout-queue.ts';
 import type { RolloutRecord } from './rollout-store.ts';
 import { rolloutListed, rolloutShown, rolloutTenantShown } from './rollout-views.ts';
 import type { Page, StoreWrites } from './store.ts';
@@ -183,10 +183,18 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
         return await carryAction(tx, rollout, action, at);
       });
       for (const host of new Set([...carried.told.values()].map((each) => each.host))) fleet.changed(host);
+      // One that is resumed before its turn goes on at once when its turn has come meanwhile.
+      if (carried.record.state.kind === 'queued' && !(await hasOneAhead(carried.record)))
+        await promote(store, carried.record, clock.now());
       driver.look();
       return rolloutShown(await whole(rollout), clock.now());
     },
   };
+
+  async function hasOneAhead({ app, rollout }: RolloutRecord): Promise<boolean> {
+    const open = await store.openRollouts();
+    return open.some((other) => other.app === app && other.rollout < rollout && isBusy(other));
+  }
 
   async function carryAction(tx: StoreWrites, rollout: number, action: Action, at: number) {
     const record = await tx.rollout(rollout);

@@ -31,8 +31,9 @@ export interface Store extends StoreReads {
   readonly fleet: FleetStore;
   /**
    * One transaction. What `work` answers decides: with an `audit` entry the record is written beside the change and all
-   * of it is durable when the promise resolves; with `audit: null` nothing was changed, and the transaction is rolled
-   * back. `work` may run again when the database asks for it (a deadlock on PostgreSQL), so it must only touch `tx`.
+   * of it is durable when the promise resolves; with `bookkeeping` the change is kept without one, since nobody did it and
+   * it changes nothing that an operator sees as one step; with `audit: null` nothing was changed, and the transaction is
+   * rolled back. `work` may run again when the database asks for it (a deadlock on PostgreSQL), so it must only touch `tx`.
    */
   mutate<T>(by: Actor, at: number, work: (tx: StoreWrites) => Promise<Mutation<T>>): Promise<T>;
   /** Called after each commit that added events. Answers the way to stop it. */
@@ -48,7 +49,7 @@ export interface Store extends StoreReads {
 
 export interface Mutation<T> {
   result: T;
-  audit: AuditEntry | null;
+  audit: AuditEntry | 'bookkeeping' | null;
 }
 
 export interface Page {
@@ -63,6 +64,7 @@ export interface StoreReads extends RolloutReads, BulkReads {
   lag(): Promise<{ hosts: number; revisions: number }>;
   totals(): Promise<{ apps: number; hosts: { total: number; online: number } }>;
 
+  /** Inside a transaction it is held until its end: of two that begin a rollout of it, the second sees the first's. */
   app(app: string): Promise<AppRecord | null>;
   apps(page: Page): Promise<AppRecord[]>;
   release(app: string, release: number): Promise<ReleaseSource | null>;

@@ -73,7 +73,7 @@ function storeOn(dialect: Dialect): Store {
             unchanged = { result: mutation.result };
             throw NOTHING_CHANGED;
           }
-          await appendAudit(tx, by, at, mutation.audit);
+          if (mutation.audit !== 'bookkeeping') await appendAudit(tx, by, at, mutation.audit);
           return mutation.result;
         });
         committed();
@@ -125,7 +125,7 @@ interface Kept {
 function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
   return {
     epoch: () => readEpoch(db),
-    ...catalogReads(db),
+    ...catalogReads(db, dialect),
     ...tenantReads(db),
     ...hostReads(db),
     ...poolReads(db),

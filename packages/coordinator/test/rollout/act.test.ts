@@ -5,9 +5,10 @@ import {
   type TenantProgress,
   type WaveState,
 } from '@berth/shared/domain/rollout';
+import { parseWindow } from '@berth/shared/domain/window';
 import { act, type Action } from '../../src/rollout/act.ts';
 import { advance } from '../../src/rollout/advance.ts';
-import { heldBy } from '../../src/rollout/counts.ts';
+import { awaitedBy, heldBy } from '../../src/rollout/counts.ts';
 import { fold } from '../../src/rollout/fold.ts';
 import type { Facts, Rollout, TenantFact } from '../../src/rollout/types.ts';
 
@@ -235,6 +236,49 @@ describe('an operator', () => {
     });
   });
 
+  test('aborts past an irreversible release command only when told so, and freely when nobody is under way', () => {
+    const before = rolloutOf({ progress: [live, moving], reversal: 'irreversible' });
+    expect(act(before, order('abort'), factsOf().tenant, NOW)).toMatchObject({
+      kind: 'refused',
+      why: expect.stringMatching(/irreversible.*--past-irreversible.*berth rollout pause 5/),
+    });
+    expect(decisionsOf(before, order('abort', 'irreversible')).decisions).toContainEqual(
+      expect.objectContaining({ kind: 'return', tenant: 't1' }),
+    );
+    const quiet = rolloutOf({ progress: [live], reversal: 'irreversible' });
+    expect(decisionsOf(quiet, order('abort')).decisions.at(-1)).toMatchObject({
+      state: { kind: 'aborted' },
+    });
+  });
+
+  test('pauses one that is queued, and it is queued again when it is resumed', () => {
+    const queued = rolloutOf({ state: { kind: 'queued' }, progress: [{ kind: 'pending' }] });
+    const paused = rolloutOf({
+      state: { kind: 'paused', by: 'operator', reason: 'by ada', from: 'queued' },
+      progress: [{ kind: 'pending' }],
+    });
+    expect(decisionsOf(queued, order('pause')).decisions).toEqual([{ kind: 'state', state: paused.state }]);
+    expect(advance(paused, factsOf(), NOW)).toEqual([]);
+    expect(decisionsOf(paused, order('resume')).decisions).toEqual([
+      { kind: 'state', state: { kind: 'queued' } },
+    ]);
+    expect(decisionsOf(paused, order('rollback')).decisions).toMatchObject([
+      { kind: 'state', state: { kind: 'rolled-back' } },
+    ]);
+  });
+
+  test('who approves a wave of a paused rollout hears what comes first', () => {
+    const asks = rolloutOf({
+      state: { kind: 'paused', by: 'operator', reason: 'by ada' },
+      waves: [{ kind: 'awaiting-approval', why: 'it was asked for' }],
+      progress: [{ kind: 'pending' }],
+    });
+    expect(act(asks, order('approve'), factsOf().tenant, NOW)).toEqual({
+      kind: 'refused',
+      why: 'Rollout 5 is paused, and nothing of it begins before it goes on. First: "berth rollout resume 5", then approve wave 1 with this command again.',
+    });
+  });
+
   test('lets a wave go in which nobody can be moved', () => {
     const stuck = rolloutOf({ progress: [{ kind: 'skipped', reason: 'offline' }] });
     expect(heldBy(stuck, factsOf({ connection: 'offline' }), NOW)).toBe(
@@ -247,6 +291,73 @@ describe('an operator', () => {
 });
 
 describe('a rollout', () => {
+  test('keeps the figures on which a wave was judged, also when the wave went back', () => {
+    const look = { requests: 100, errors: 0, latency: [100, ...Array.from({ length: 23 }, () => 0)] };
+    const facts = factsOf({ release: 13, generation: 2, after: look });
+    const baking = rolloutOf({ waves: [{ kind: 'baking', since: 0, until: NOW - 1 }], progress: [live] });
+    const rows = baking.tenants.map((row) => ({ ...row, before: look }));
+    const served: TenantProgress = { kind: 'live', generation: 2, since: 0 };
+    const traffic = { before: look, after: look, verdict: { kind: 'good' } };
+    const passing = {
+      ...baking,
+      policy: { ...baking.policy, bakeMs: 0 },
+      tenants: rows.map((row) => ({ ...row, progress: served })),
+    };
+    expect(advance(passing, facts, NOW)).toContainEqual({
+      kind: 'wave',
+      wave: 0,
+      state: { kind: 'passed', at: NOW, judged: 'good', traffic },
+    });
+    const after = { ...look, errors: 50 };
+    const failing = {
+      ...passing,
+      policy: { ...passing.policy, onFailure: 'rollback' as const, maxFailures: 9 },
+    };
+    const own = factsOf({ release: 13, generation: 2, after, reported: null });
+    // The tenant itself is taken back as well; here the wave is judged before that.
+    const halted = { ...failing, tenants: failing.tenants.map((row) => ({ ...row, progress: failed })) };
+    expect(advance({ ...halted, policy: { ...halted.policy, maxFailures: 0 } }, own, NOW)[0]).toMatchObject({
+      state: { kind: 'failed' },
+    });
+    const bad = { before: look, after, verdict: { kind: 'bad' as const, why: 'x' } };
+    const back = {
+      ...halted,
+      state: { kind: 'rolling-back' as const, scope: 'wave' as const, reason: 'x' },
+      waves: [{ kind: 'failed' as const, at: 0, why: 'x', traffic: bad }],
+    };
+    expect(advance(back, factsOf(), NOW)[0]).toEqual({
+      kind: 'wave',
+      wave: 0,
+      state: { kind: 'rolled-back', at: NOW, traffic: bad },
+    });
+  });
+
+  test('says who is waited for when nobody of its wave can be moved now, whose window opens first at the front', () => {
+    const skips = (...reasons: ('window' | 'offline' | 'pinned')[]): TenantProgress[] =>
+      reasons.map((reason) => ({ kind: 'skipped', reason }));
+    const windows = ['daily 03:00-04:00 UTC', 'daily 02:00-02:30 UTC'];
+    const facts: Facts = {
+      ...factsOf(),
+      tenant: (name) => {
+        const fact = factsOf().tenant(name);
+        const parsed = parseWindow(windows[Number(name.slice(1))] ?? '');
+        return fact === null ? null : { ...fact, window: parsed.ok ? parsed.window : null };
+      },
+    };
+    const outside = rolloutOf({ progress: skips('window', 'window', 'offline') });
+    expect(awaitedBy(outside, facts, NOW)).toEqual({
+      tenants: 3,
+      first: [
+        { tenant: 't1', reason: 'window', window: 'daily 02:00-02:30 UTC', opensAt: 7_200_000 },
+        { tenant: 't0', reason: 'window', window: 'daily 03:00-04:00 UTC', opensAt: 10_800_000 },
+        { tenant: 't2', reason: 'offline', window: null, opensAt: null },
+      ],
+    });
+    expect(awaitedBy(outside, { ...facts, frozen: 'x' }, NOW)).toBeNull();
+    for (const other of [moving, live, { kind: 'pending' } as const])
+      expect(awaitedBy(rolloutOf({ progress: [...skips('window'), other] }), facts, NOW)).toBeNull();
+  });
+
   test('halts when one more has failed than may, and rolls its wave back when it was told to', () => {
     const rollout = rolloutOf({ progress: [failed, live], policy: { onFailure: 'rollback' } });
     const facts = factsOf({ release: 13, generation: 2 });

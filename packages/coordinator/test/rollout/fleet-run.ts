@@ -230,8 +230,7 @@ class FleetRun {
     const kind = row?.progress.kind;
     if (kind !== 'moving' && kind !== 'live' && kind !== 'moved')
       throw new Error(`${decision.tenant} is taken back though it is ${kind}`);
-    const aborted = this.#rollout.state.kind === 'aborted' || kind === 'moving';
-    if (this.#rollout.reversal === 'irreversible' && this.#past !== 'irreversible' && !aborted)
+    if (this.#rollout.reversal === 'irreversible' && this.#past !== 'irreversible')
       throw new Error(`${decision.tenant} goes back past an irreversible release command`);
   }
 
@@ -258,14 +257,18 @@ class FleetRun {
   }
 
   #operate(kind: Action['kind'], now: number): void {
-    const past = kind === 'rollback' ? this.#dice.pick(['nothing', 'irreversible'] as const) : 'nothing';
+    const ends = kind === 'rollback' || kind === 'abort';
+    const past = ends ? this.#dice.pick(['nothing', 'irreversible'] as const) : 'nothing';
     const before = this.#rollout;
     const acted = act(before, { kind, by: 'ada', reason: null, past }, this.#world.facts().tenant, now);
     if (isOver(before.state) && acted.kind === 'decided')
       throw new Error('a rollout that is over was changed');
     if (acted.kind === 'refused') return;
+    const was = this.#past;
     if (past === 'irreversible') this.#past = past;
     this.#carryOut(acted.decisions, now);
+    // Who agrees to an abort agrees to nothing that comes after it.
+    if (kind === 'abort') this.#past = was;
     this.#rollout = { ...this.#rollout, forgiven: acted.forgiven };
   }
 

@@ -33,6 +33,10 @@ describe('while a rollout runs', () => {
     await w.rounds(15);
     expect(await w.progress(1)).toEqual({ a: 'skipped: pinned', b: 'pending', c: 'pending', d: 'pending' });
     expect((await w.t.services.rollouts.show(1)).held).toMatch(/1 pinned\. .*berth rollout approve 1$/);
+    expect((await w.t.services.rollouts.show(1)).awaits).toEqual({
+      tenants: 1,
+      first: [{ tenant: 'a', reason: 'pinned', window: null, opensAt: null }],
+    });
     await w.t.services.rollouts.act(BY, 1, 'approve', {});
     await w.rounds(15);
     expect(await w.progress(1)).toEqual({ a: 'skipped: pinned', b: 'moved', c: 'moved', d: 'moved' });
@@ -45,8 +49,17 @@ describe('while a rollout runs', () => {
     await w.start(2, '100%');
     await w.rounds(15);
     expect(await w.progress(1)).toMatchObject({ a: 'skipped: window', b: 'moved' });
-    expect(await state()).toBe('waiting');
-    expect((await w.t.services.rollouts.show(1)).held).toContain('1 outside their window');
+    const waiting = await w.t.services.rollouts.show(1);
+    expect(waiting).toMatchObject({ state: { kind: 'waiting' } });
+    expect(waiting.held).toContain('1 outside their window');
+    expect(waiting.awaits?.first).toEqual([
+      {
+        tenant: 'a',
+        reason: 'window',
+        window: 'daily 00:20-00:30 UTC',
+        opensAt: Date.parse('1970-01-01T00:20:00Z'),
+      },
+    ]);
     const third = await w.release();
     await w.start(third, '@a');
     expect(await state(1)).toBe('completed');
@@ -138,9 +151,16 @@ describe('while a rollout runs', () => {
     await w.t.services.rollouts.act(BY, 1, 'rollback', {});
     await w.rounds(2);
     expect(await state()).toBe('rolled-back');
-    // What was desired before is what its agent said last that it serves.
-    expect(await w.progress(1)).toEqual({ a: 'returned' });
     expect(await w.desired('a')).toEqual(before);
+    // What was desired before is what its agent said last that it serves; but that was before it was begun.
+    const seen = async () => {
+      const { items } = await w.t.services.rollouts.tenants(1, {}, { limit: 10 });
+      const shown = await w.t.services.rollouts.show(1);
+      return { kind: items[0]?.progress.kind, on: items[0]?.connection, counts: shown.counts };
+    };
+    expect(await seen()).toMatchObject({ kind: 'returning', on: 'offline', counts: { returning: 1 } });
+    await w.online(w.hosts[0] ?? '');
+    expect(await seen()).toMatchObject({ kind: 'returned', on: 'online', counts: { returned: 1 } });
   });
 
   test('a tenant of unknown outcome that serves by now goes back with the others', async () => {

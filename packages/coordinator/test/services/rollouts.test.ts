@@ -41,10 +41,10 @@ describe('a rollout', () => {
     expect(await eventsOf('rollout.tenant')).toContain('Rollout 1: a moves to release 2 as generation 2.');
     const audit = await w.t.store.audit(undefined, 100);
     expect(audit.filter((each) => each.action === 'rollout.created')).toMatchObject([{ actor: 'test' }]);
-    expect(audit.filter((each) => each.action === 'rollout.advanced')[0]).toMatchObject({
-      actor: 'rollout:1',
-      subject: '1',
-    });
+    // One at each change of the rollout or of a wave, and none for each look at its tenants.
+    const advanced = audit.filter((each) => each.action === 'rollout.advanced');
+    expect(advanced[0]).toMatchObject({ actor: 'rollout:1', subject: '1' });
+    expect(advanced).toHaveLength(7);
     const history = await w.t.services.tenantReleases.history('a', 10);
     expect(history).toMatchObject([
       { what: 'moved', release: 2, generation: 2, rollout: 1, by: 'test' },
@@ -144,11 +144,48 @@ describe('a rollout', () => {
     expect(await state(1)).toBe('completed');
     expect(await state(2)).toBe('completed');
     expect(await w.progress(2)).toEqual({ ...all('moved'), e: 'moved' });
+    expect((await w.t.services.rollouts.show(2)).awaits).toBeNull();
     const list = await w.t.services.rollouts.list({ app: 'shop' }, { limit: 10 });
     expect(list.items.map((each) => [each.rollout, each.counts.moved])).toEqual([
       [2, 5],
       [1, 4],
     ]);
+  });
+});
+
+describe('a queued rollout', () => {
+  const act = (kind: Parameters<typeof w.t.services.rollouts.act>[2]) =>
+    w.t.services.rollouts.act(BY, 2, kind, {});
+
+  test('that is paused has not its turn before it is resumed, also when the one before it is over', async () => {
+    const third = await w.release();
+    await w.start(2, '100%');
+    await w.start(third, '100%', {}, 'queue');
+    expect(await act('pause')).toMatchObject({ state: { kind: 'paused', from: 'queued' } });
+    await expect(act('pause')).rejects.toThrow('Rollout 2 is paused already.');
+    await expect(act('approve')).rejects.toThrow(/First: "berth rollout resume 2"\./);
+    await w.rounds(30);
+    expect(await state(1)).toBe('completed');
+    expect(await state(2)).toBe('paused');
+    await w.tenant('e', { release: 1 });
+    expect(await act('resume')).toMatchObject({ state: { kind: 'running' } });
+    await w.rounds(20);
+    // Its waves are those of the moment at which its turn came.
+    expect(await w.progress(2)).toEqual({ ...all('moved'), e: 'moved' });
+  });
+
+  test('that is resumed while the one before it goes on waits again, and is taken back without touching anybody', async () => {
+    const third = await w.release();
+    await w.start(2, '1,100%', { bakeMs: 3_600_000 });
+    await w.start(third, '100%', {}, 'queue');
+    await w.rounds(2);
+    await act('pause');
+    await w.rounds(2);
+    expect(await act('resume')).toMatchObject({ state: { kind: 'queued' } });
+    await expect(act('approve')).rejects.toThrow(/waits for the rollout of shop before it/);
+    expect(await act('rollback')).toMatchObject({ state: { kind: 'rolled-back' } });
+    await w.rounds(2);
+    expect(Object.values(await w.progress(1)).sort()).toEqual(['live', 'pending', 'pending', 'pending']);
   });
 });
 

@@ -74,6 +74,15 @@ export function recordsContract(open: OpenEmpty): void {
     expect(await store.audit(undefined, 10)).toEqual([]);
   });
 
+  on('a mutation that is mere bookkeeping is kept, and has no audit record', async (store) => {
+    await store.mutate(BY, 5, async (tx) => {
+      await tx.insertApp('shop', 5);
+      return { result: null, audit: 'bookkeeping' };
+    });
+    expect(await store.app('shop')).not.toBeNull();
+    expect(await store.audit(undefined, 10)).toEqual([]);
+  });
+
   on('mutations at the same moment get audit and event numbers without a gap', async (store) => {
     await Promise.all(
       Array.from({ length: 20 }, (_, n) =>

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { AppName, HostId, TenantName } from '../domain/ids.ts';
 import {
+  Judged,
   RolloutPolicy,
   RolloutState,
+  SkipReason,
   TenantProgress,
-  Verdict,
   WaveSpec,
   WaveState,
 } from '../domain/rollout.ts';
-import { Traffic } from '../domain/traffic.ts';
 import { Change } from './schemas.ts';
 
 /** Times are milliseconds since 1970. */
@@ -72,10 +72,22 @@ export const RolloutWave = z.object({
   spec: WaveSpec,
   state: WaveState,
   counts: Counts,
-  /** Requests of its tenants since they moved, and in the day before, where both are known. */
-  traffic: z.object({ before: Traffic, after: Traffic, verdict: Verdict }).nullable(),
+  /**
+   * Requests of its tenants since they moved, and in the day before, where both are known. Once the wave was judged these
+   * are the figures on which it was.
+   */
+  traffic: Judged.nullable(),
 });
 export type RolloutWave = z.infer<typeof RolloutWave>;
+
+/** A tenant that is waited for. `opensAt`: when its window opens, where that is what it waits for. */
+export const Awaited = z.object({
+  tenant: TenantName,
+  reason: SkipReason,
+  window: z.string().nullable(),
+  opensAt: z.number().nullable(),
+});
+export type Awaited = z.infer<typeof Awaited>;
 
 export const Rollout = z.object({
   rollout: z.number(),
@@ -85,6 +97,11 @@ export const Rollout = z.object({
   state: RolloutState,
   /** What keeps it from going on just now, in a sentence: a freeze, a window, an approval. */
   held: z.string().nullable(),
+  /**
+   * Set when nothing goes on before tenants that were skipped can be moved: nobody of its wave can be now, or every wave
+   * has passed. With the first of them, by when their windows open. Null in lists.
+   */
+  awaits: z.object({ tenants: z.number(), first: z.array(Awaited) }).nullable(),
   wave: z.number(),
   waves: z.array(RolloutWave),
   counts: Counts,
@@ -105,11 +122,13 @@ export const RolloutTenant = z.object({
   /** Null: the tenant is no more. */
   host: HostId.nullable(),
   hostName: z.string(),
+  /** Whether its host's agent is heard; null: the tenant is no more. */
+  connection: z.enum(['online', 'offline']).nullable(),
   fromRelease: z.number(),
   progress: TenantProgress,
   /** The agent's step under way, when there is one. */
   step: z.string().nullable(),
-  traffic: z.object({ before: Traffic, after: Traffic, verdict: Verdict }).nullable(),
+  traffic: Judged.nullable(),
 });
 export type RolloutTenant = z.infer<typeof RolloutTenant>;
 

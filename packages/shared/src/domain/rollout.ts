@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ERROR_CODES } from './errors.ts';
 import { TenantName } from './ids.ts';
+import { Traffic } from './traffic.ts';
 
 /**
  * `canary` or `tier=free`. The tag `canary` goes first in every rollout. A number and `all` are no tags: written as a
@@ -80,6 +81,8 @@ export const RolloutState = z.discriminatedUnion('kind', [
     kind: z.literal('paused'),
     by: z.enum(['operator', 'failure']),
     reason: z.string().max(2000),
+    /** Its turn had not come yet: resumed, it is queued again. */
+    from: z.literal('queued').optional(),
   }),
   z.strictObject({
     kind: z.literal('rolling-back'),
@@ -98,15 +101,43 @@ export function isOver(state: RolloutState): boolean {
   return state.kind === 'completed' || state.kind === 'rolled-back' || state.kind === 'aborted';
 }
 
+/** Whether its turn has not come yet, be it paused or not: nothing of it has begun. */
+export function isQueued(state: RolloutState): boolean {
+  return state.kind === 'queued' || (state.kind === 'paused' && state.from === 'queued');
+}
+
+/** What a look at the requests says of a tenant or a wave. Too little to tell is never good. */
+export const Verdict = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('good') }),
+  z.strictObject({ kind: z.literal('bad'), why: z.string().max(500) }),
+  z.strictObject({ kind: z.literal('not-judged'), why: z.string().max(500) }),
+]);
+export type Verdict = z.infer<typeof Verdict>;
+
+/** Requests in the day before the move and since, and what they say. */
+export const Judged = z.strictObject({ before: Traffic, after: Traffic, verdict: Verdict });
+export type Judged = z.infer<typeof Judged>;
+
+/** `traffic`: the figures on which a wave was judged, where there were any. */
 export const WaveState = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('pending') }),
   /** Somebody has to approve it: as asked for, or because nobody of the wave before could be moved. */
   z.strictObject({ kind: z.literal('awaiting-approval'), why: z.string().max(500) }),
   z.strictObject({ kind: z.literal('moving'), since: z.number() }),
   z.strictObject({ kind: z.literal('baking'), since: z.number(), until: z.number() }),
-  z.strictObject({ kind: z.literal('passed'), at: z.number(), judged: z.string().max(500) }),
-  z.strictObject({ kind: z.literal('failed'), at: z.number(), why: z.string().max(2000) }),
-  z.strictObject({ kind: z.literal('rolled-back'), at: z.number() }),
+  z.strictObject({
+    kind: z.literal('passed'),
+    at: z.number(),
+    judged: z.string().max(500),
+    traffic: Judged.optional(),
+  }),
+  z.strictObject({
+    kind: z.literal('failed'),
+    at: z.number(),
+    why: z.string().max(2000),
+    traffic: Judged.optional(),
+  }),
+  z.strictObject({ kind: z.literal('rolled-back'), at: z.number(), traffic: Judged.optional() }),
 ]);
 export type WaveState = z.infer<typeof WaveState>;
 
@@ -168,11 +199,3 @@ export const TenantProgress = z.discriminatedUnion('kind', [
   }),
 ]);
 export type TenantProgress = z.infer<typeof TenantProgress>;
-
-/** What a look at the requests says of a tenant or a wave. Too little to tell is never good. */
-export const Verdict = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('good') }),
-  z.strictObject({ kind: z.literal('bad'), why: z.string().max(500) }),
-  z.strictObject({ kind: z.literal('not-judged'), why: z.string().max(500) }),
-]);
-export type Verdict = z.infer<typeof Verdict>;

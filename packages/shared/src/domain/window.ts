@@ -62,6 +62,34 @@ function parseDays(text: string): Day[] | null {
   return DAYS.filter((day) => days.has(day));
 }
 
+/** A window in words that `parseWindow` reads as the same window. */
+export function windowWords({ days, from, to, zone }: Window): string {
+  return `${dayWords(days)} ${clock(from)}-${clock(to)} ${zone}`;
+}
+
+function dayWords(days: readonly Day[]): string {
+  if (days.length === DAYS.length) return 'daily';
+  const runs: number[][] = [];
+  for (const [index, day] of DAYS.entries()) {
+    if (!days.includes(day)) continue;
+    const run = runs.at(-1);
+    if (run?.at(-1) === index - 1) run.push(index);
+    else runs.push([index]);
+  }
+  const name = (index: number | undefined): string => {
+    const day = DAYS[index ?? 0] ?? 'mon';
+    return `${day.charAt(0).toUpperCase()}${day.slice(1)}`;
+  };
+  return runs
+    .map((run) => (run.length === 1 ? name(run[0]) : `${name(run[0])}-${name(run.at(-1))}`))
+    .join(',');
+}
+
+function clock(minutes: number): string {
+  const two = (number: number): string => String(number).padStart(2, '0');
+  return `${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+}
+
 /** Whether the window is open at `now`, milliseconds since 1970. Daylight saving is the time zone's own. */
 export function isOpenAt(window: Window, now: number): boolean {
   return isOpen(window, localTime(window.zone, now));

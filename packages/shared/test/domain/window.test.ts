@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isOpenAt, opensAt, parseWindow, WindowText, type Window } from '../../src/domain/window.ts';
+import {
+  isOpenAt,
+  opensAt,
+  parseWindow,
+  windowWords,
+  WindowText,
+  type Window,
+} from '../../src/domain/window.ts';
 
 function windowOf(text: string): Window {
   const parsed = parseWindow(text);
@@ -17,6 +24,27 @@ const MINUTE = 60_000;
 const EXAMPLE = 'A window looks like "Mon-Fri 22:00-04:00 Europe/Berlin" or "daily 01:00-05:00 UTC".';
 
 describe('the text of a window', () => {
+  it('is read again as the same window', () => {
+    const names = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
+    fc.assert(
+      fc.property(
+        fc.subarray(names, { minLength: 1 }),
+        fc.integer({ min: 0, max: 1439 }),
+        fc.integer({ min: 0, max: 1439 }),
+        (days, from, to) => {
+          fc.pre(from !== to);
+          const two = (number: number) => String(number).padStart(2, '0');
+          const time = (minutes: number) => `${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+          const window = windowOf(`${days.join(',')} ${time(from)}-${time(to)} Europe/Berlin`);
+          expect(windowOf(windowWords(window))).toEqual(window);
+        },
+      ),
+    );
+    expect(windowWords(windowOf('mon-fri 22:00-04:00 UTC'))).toBe('Mon-Fri 22:00-04:00 UTC');
+    expect(windowWords(windowOf('Sat,Mon,Tue 00:00-24:00 UTC'))).toBe('Mon-Tue,Sat 00:00-24:00 UTC');
+    expect(windowWords(windowOf('Mon-Sun 01:00-02:00 UTC'))).toBe('daily 01:00-02:00 UTC');
+  });
+
   it('names days as a range, a list or daily', () => {
     expect(windowOf('Mon-Fri 22:00-04:00 Europe/Berlin')).toEqual({
       days: ['mon', 'tue', 'wed', 'thu', 'fri'],
