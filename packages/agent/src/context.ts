@@ -71,6 +71,7 @@ export async function createContext(
     observer,
     execute: executor.execute,
     statuses: heardBy(state.statuses, traffic),
+    lost: state.lost,
     reports: reportsTo(outbox),
     gate: createGate(config.concurrency),
     clock,

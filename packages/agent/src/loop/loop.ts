@@ -27,6 +27,8 @@ export interface LoopDeps {
   observer: Observer;
   execute: Execute;
   statuses: Statuses;
+  /** Tenants whose status was there and could not be read. */
+  lost?: ReadonlySet<string>;
   reports: Reports;
   gate: Gate;
   clock: Clock;
@@ -54,6 +56,7 @@ export interface Loop {
   servingOf(tenant: string): readonly ObservedContainer[];
 }
 
+const NONE: ReadonlySet<string> = new Set();
 const DOCKER_RETRY_MS = 1_000;
 const BURST_MS = 50;
 const BUSY_BURST_MS = 300;
@@ -120,7 +123,7 @@ export function createLoop(deps: LoopDeps): Loop {
     const seen = observed;
     const byTenant = byTenantOf(seen.containers);
     await settleStatuses(
-      { observer, clock, voice, statuses, berthOf, save },
+      { observer, clock, voice, statuses, lost: deps.lost ?? NONE, berthOf, save },
       desired,
       seen,
       byTenant,

@@ -5,7 +5,8 @@ import { adopt, recover } from '../machine/adopt.ts';
 import { heed } from '../machine/heed.ts';
 import { BAKING, judge } from '../machine/judge.ts';
 import { condemn, rest } from '../machine/machine.ts';
-import { observeReleases, releasesOf } from '../machine/released.ts';
+import { doubt, forgottenUpTo, releasesOf } from '../machine/recall.ts';
+import { observeReleases } from '../machine/released.ts';
 import { membersOf } from '../plan/containers.ts';
 import { isWhole } from '../plan/whole.ts';
 import { problemFrom } from './complaints.ts';
@@ -18,6 +19,8 @@ export interface SettleDeps {
   clock: Clock;
   voice: Voice;
   statuses: Statuses;
+  /** Tenants whose status was there and could not be read. */
+  lost: ReadonlySet<string>;
   berthOf(tenant: string): Berth;
   save(status: TenantStatus): Promise<void>;
 }
@@ -37,11 +40,18 @@ export async function settleStatuses(
     const { lane } = deps.berthOf(tenant);
     const known = statuses.all().get(tenant);
     if (known === undefined) {
-      if (lane === null && containers.length > 0 && wanted !== undefined)
-        await save({
-          ...adopt(tenant, wanted, containers, seen.routes),
-          released: releasesOf(wanted, containers),
-        });
+      const hadOne = containers.length > 0 || deps.lost.has(tenant);
+      if (lane === null && hadOne && wanted !== undefined)
+        await save(
+          doubt(
+            {
+              ...adopt(tenant, wanted, containers, seen.routes),
+              released: releasesOf(wanted, containers),
+              forgotten: forgottenUpTo(wanted, containers),
+            },
+            wanted,
+          ),
+        );
       continue;
     }
     const status = lane === null ? reconsidered(known, wanted, containers, seen, clock.now()) : known;
@@ -74,7 +84,7 @@ function reconsidered(
 ): TenantStatus {
   const status = observeReleases(recover(known, containers, seen.routes, now), containers);
   if (wanted === undefined) return status;
-  return heed(status, wanted, () => (isWhole(wanted, containers) ? 'whole' : 'gone'), now);
+  return heed(doubt(status, wanted), wanted, () => (isWhole(wanted, containers) ? 'whole' : 'gone'), now);
 }
 
 /** What was made for this generation; keepers that are older have proven themselves before. */

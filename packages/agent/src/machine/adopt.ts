@@ -24,6 +24,9 @@ export function adopt(
       known: desired?.generation === route.generation ? [desired] : [],
     };
   }
+  // Where it has nothing but keepers, there is nobody else to show that it serves.
+  if (route !== null && isKept(desired, containers))
+    return { ...status, live: desired.generation, known: [desired] };
   const good = oldestGood(containers);
   return good === null || good === desired?.generation ? status : { ...status, live: good };
 }
@@ -72,6 +75,18 @@ function routed(containers: readonly ObservedContainer[], routes: ObservedHost['
       return { generation: Math.max(...telling.map((each) => each.generation)), through };
   }
   return null;
+}
+
+function isKept(
+  desired: DesiredTenant | undefined,
+  containers: readonly ObservedContainer[],
+): desired is DesiredTenant {
+  return (
+    desired !== undefined &&
+    desired.spec.services.every(({ name }) =>
+      containers.some((each) => each.role === 'keeper' && each.service === name && isWell(each)),
+    )
+  );
 }
 
 function oldestGood(containers: readonly ObservedContainer[]): number | null {

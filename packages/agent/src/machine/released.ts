@@ -47,19 +47,6 @@ export function observeReleases(
   return next;
 }
 
-/** Colours start only after the release command of their release: where status was lost, they tell that it had succeeded. */
-export function releasesOf(desired: DesiredTenant, containers: readonly ObservedContainer[]): Released[] {
-  const key = releaseKeyOf(desired);
-  const telling = containers.some(
-    (each) =>
-      each.role === 'colour' &&
-      each.app === desired.app &&
-      each.release === desired.release &&
-      each.state !== 'created',
-  );
-  return key === null || !telling ? [] : [{ key, outcome: 'succeeded', generation: null, runs: 1 }];
-}
-
 /** Names one run of a command: an operator's word on it says nothing about a later one. */
 export function wordKeyOf(entry: Released): string {
   return entry.runs <= 1 ? entry.key : `${entry.key}.${entry.runs}`;
@@ -86,7 +73,7 @@ export function irreversibleOf(status: TenantStatus, generation: number): number
 }
 
 /** The last one written stands last; the oldest are forgotten, but none that runs or waits for an operator. */
-function put(status: TenantStatus, entry: Released): TenantStatus {
+export function put(status: TenantStatus, entry: Released): TenantStatus {
   const others = status.released.filter((each) => each.key !== entry.key);
   const surplus = others.length + 1 - RELEASED_MAX;
   const settled = others.filter((each) => each.outcome === 'succeeded' || each.outcome === 'failed');

@@ -58,6 +58,7 @@ export function makeGeneration(
   // A keeper outlives the colours, so it knows only other keepers by name.
   const keeperHosts = hostsFor((treatment) => treatment === 'keeper');
 
+  const releaseKey = releaseKeyOf(desired);
   const planned = places.map((each): PlannedContainer => {
     const { spec, treatment, once } = each.service;
     const virtual = spec.route === undefined ? undefined : virtuals.get(routeKey(spec.route));
@@ -78,6 +79,8 @@ export function makeGeneration(
         network: network.name,
         address: addresses.of(each),
         ...(virtual === undefined ? {} : { virtual }),
+        // Keepers come before the command, so they tell nothing of it.
+        ...(treatment === 'keeper' || releaseKey === null ? {} : { releaseKey }),
         hosts: treatment === 'keeper' ? keeperHosts : allHosts,
       },
     };
@@ -194,6 +197,7 @@ function releaseOf(
       specHash: hashOf(spec),
       network: network.name,
       address,
+      releaseKey: key,
       hosts,
     },
   };

@@ -9,6 +9,8 @@ export interface AgentState {
   identity: Identity;
   desired: DesiredStore;
   statuses: StatusStore;
+  /** Tenants whose status was there and could not be read. */
+  lost: ReadonlySet<string>;
   /** Files that could not be understood and were set aside: worth an event each, and no reason to stop anything. */
   quarantined: string[];
 }
@@ -19,6 +21,6 @@ export async function openState(dir: string, deps: { clock: Clock; disk?: Disk }
   await disk.makeDirectory(dir);
   const { identity, quarantined: keys } = await openIdentity(dir, disk, deps.clock);
   const { desired, quarantined: entries } = await openDesired(dir, disk, deps.clock);
-  const { statuses, quarantined: slots } = await openStatuses(dir, disk, deps.clock);
-  return { identity, desired, statuses, quarantined: [...keys, ...entries, ...slots] };
+  const { statuses, quarantined: slots, lost } = await openStatuses(dir, disk, deps.clock);
+  return { identity, desired, statuses, lost, quarantined: [...keys, ...entries, ...slots] };
 }

@@ -47,25 +47,29 @@ interface Kept {
   last: Promise<unknown>;
 }
 
-/** Opens the statuses below `directory`, all of them at once. */
+/**
+ * Opens the statuses below `directory`, all of them at once. `lost`: tenants of which two saves were made, and neither can
+ * be read. A first save that was torn is no loss: nothing was done before it was whole.
+ */
 export async function openStatuses(
   directory: string,
   disk: Disk,
   clock: Clock,
-): Promise<{ statuses: StatusStore; quarantined: string[] }> {
+): Promise<{ statuses: StatusStore; quarantined: string[]; lost: ReadonlySet<string> }> {
   const slots = join(directory, 'status');
   await disk.makeDirectory(slots);
   const pathOf = (tenant: string, slot: number): string => join(slots, `${tenant}.${slot}.json`);
   const kept = new Map<string, Kept>();
   const all = new Map<string, TenantStatus>();
   const quarantined: string[] = [];
+  const lost = new Set<string>();
 
-  const tenants = new Set<string>();
+  const tenants = new Map<string, number>();
   for (const name of await disk.list(slots)) {
     const tenant = SLOT_NAME.exec(name)?.[1];
-    if (tenant !== undefined) tenants.add(tenant);
+    if (tenant !== undefined) tenants.set(tenant, (tenants.get(tenant) ?? 0) + 1);
   }
-  const names = [...tenants];
+  const names = [...tenants.keys()];
   for (let from = 0; from < names.length; from += LOADS_AT_ONCE)
     await Promise.all(names.slice(from, from + LOADS_AT_ONCE).map(load));
 
@@ -76,6 +80,7 @@ export async function openStatuses(
     const found = slot === 0 ? first : second;
     if (found === null) {
       quarantined.push(pathOf(tenant, 0));
+      if (tenants.get(tenant) === 2) lost.add(tenant);
       await Promise.all([
         quarantine(disk, clock, pathOf(tenant, 0)),
         quarantine(disk, clock, pathOf(tenant, 1)),
@@ -150,7 +155,7 @@ export async function openStatuses(
       });
     },
   };
-  return { statuses, quarantined };
+  return { statuses, quarantined, lost };
 }
 
 function sumOf(sequence: number, status: unknown): string {

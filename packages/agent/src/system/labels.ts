@@ -24,8 +24,10 @@ export function labelsOf(agent: string, plan: ContainerPlan): Record<string, str
     'berth.drain': String(plan.spec.drainMs),
   };
   delete labels['berth.virtual'];
+  delete labels['berth.command'];
   delete labels['berth.port'];
   if (plan.virtual !== undefined) labels['berth.virtual'] = plan.virtual;
+  if (plan.releaseKey !== undefined) labels['berth.command'] = plan.releaseKey;
   if (plan.spec.route !== undefined) labels['berth.port'] = String(plan.spec.route.port);
   return labels;
 }
@@ -64,6 +66,7 @@ export function containerFrom(
   const virtual = virtualLabel === undefined ? null : addressOf(virtualLabel);
   const port = labels['berth.port'] === undefined ? null : whole(labels['berth.port']);
   if (virtualLabel !== undefined && virtual === null) return null;
+  const releaseKey = text(labels['berth.command']);
   return {
     id: entry.id,
     name,
@@ -75,6 +78,7 @@ export function containerFrom(
     replica,
     role,
     specHash,
+    ...(releaseKey === null ? {} : { releaseKey }),
     address,
     virtual,
     port,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { releaseKeyOf, type DesiredTenant } from '@berth/shared/domain/desired';
 import { newStatus } from '@berth/shared/domain/status';
-import { desiredState, desiredTenant } from '../support/specs.ts';
+import { desiredState, desiredTenant, serviceSpec, webRoute } from '../support/specs.ts';
 import { World } from '../support/world.ts';
 
 /** A generation of a release whose command is to run before it. */
@@ -49,6 +49,7 @@ const acts = fc.array(
     fc.record({ kind: fc.constant('run' as const), budget: fc.nat(14) }),
     fc.record({ kind: fc.constant('bake' as const) }),
     fc.record({ kind: fc.constant('hang' as const) }),
+    fc.record({ kind: fc.constant('lose' as const) }),
     fc.record({ kind: fc.constant('end' as const), code: fc.constantFrom(0, 0, 1) }),
   ),
   { maxLength: 20 },
@@ -85,7 +86,9 @@ describe('a release command', { timeout: 120_000 }, () => {
           } else if (act.kind === 'run') {
             cycle(world, wanted, act.budget);
           } else if (act.kind === 'bake') world.now += 400_000;
-          else if (act.kind === 'hang') {
+          else if (act.kind === 'lose') {
+            if (world.statuses.delete('acme')) world.lost.add('acme');
+          } else if (act.kind === 'hang') {
             world.releaseFate = 'hangs';
             cycle(world, wanted);
             world.releaseFate = 'succeeds';
@@ -101,7 +104,12 @@ describe('a release command', { timeout: 120_000 }, () => {
         // One that failed is a failure of its generation, and a restart's business.
         const { live, failure } = statusOf(world);
         if (failure === null) expect(live).toBe(wanted.generation);
-        else expect(failure.problem.code).toBe('release_command_failed');
+        else
+          expect(failure.problem.code).toMatch(
+            world.lost.size > 0
+              ? /^release_command_failed$|^release_outcome_unknown$/
+              : /^release_command_failed$/,
+          );
       }),
       { numRuns: 600 },
     );
@@ -160,6 +168,82 @@ describe('a release command', { timeout: 120_000 }, () => {
     expect(statusOf(world).released.at(-1)).toMatchObject({ key: keyOf(two), outcome: 'failed' });
     expect([...world.containers.values()].map((each) => each.generation)).toEqual([1, 1]);
     expect(world.log).toEqual(['stop a1-acme-g2-release']);
+  });
+
+  it('is remembered of each release whose containers are kept, where the status was lost', () => {
+    const [one, two] = [migrating(1, 1), migrating(2, 2)];
+    const world = new World();
+    converge(world, one);
+    // It bakes, so that the first one is kept, stopped.
+    for (let round = 0; round < 2; round += 1) cycle(world, two);
+    world.statuses.delete('acme');
+    cycle(world, two);
+    expect(statusOf(world).released.map((each) => [each.key, each.outcome])).toEqual([
+      [keyOf(one), 'succeeded'],
+      [keyOf(two), 'succeeded'],
+    ]);
+    converge(world, migrating(3, 1));
+    expect(statusOf(world)).toMatchObject({ live: 3, failure: null });
+    expect([runsOf(world, one), runsOf(world, two)]).toEqual([1, 1]);
+  });
+
+  it('of a release of which nothing is left to tell waits for an operator after the status was lost', () => {
+    const [one, two] = [migrating(1, 1), migrating(2, 2)];
+    const world = new World();
+    converge(world, one);
+    converge(world, two);
+    world.statuses.delete('acme');
+    cycle(world, two);
+    const back = migrating(3, 1);
+    converge(world, back);
+    expect(statusOf(world)).toMatchObject({ live: 2 });
+    expect(statusOf(world).failure?.problem).toMatchObject({
+      code: 'release_outcome_unknown',
+      releaseKey: keyOf(one),
+    });
+    expect(runsOf(world, one)).toBe(1);
+    expect(world.routedGenerations('acme')).toEqual([2]);
+    converge(world, { ...back, decision: { key: keyOf(one), choice: 'succeeded' } });
+    expect(statusOf(world)).toMatchObject({ live: 3, failure: null });
+    expect(runsOf(world, one)).toBe(1);
+    // A later release was not there yet, so its command cannot have run.
+    converge(world, migrating(4, 3));
+    expect(statusOf(world)).toMatchObject({ live: 4, failure: null });
+  });
+
+  it('is not run again where the status of a tenant with nothing but volumes was lost, and it serves on', () => {
+    const keeping = (generation: number): DesiredTenant => {
+      const tenant = migrating(generation, 1);
+      const volumes = [{ volume: 'data', target: '/data', readOnly: false }];
+      const services = [serviceSpec('web', { route: webRoute, volumes, strategy: 'in-place' })];
+      return { ...tenant, spec: { ...tenant.spec, services, volumes: ['data'] } };
+    };
+    const one = keeping(1);
+    const world = new World();
+    converge(world, one);
+    expect(statusOf(world).live).toBe(1);
+    world.statuses.delete('acme');
+    world.log = [];
+    converge(world, one);
+    expect(statusOf(world)).toMatchObject({ live: 1, failure: null });
+    expect(world.log).toEqual([]);
+    converge(world, keeping(2));
+    expect(runsOf(world, one)).toBe(1);
+    expect(statusOf(world)).toMatchObject({ live: 1 });
+    expect(statusOf(world).failure?.problem.code).toBe('release_outcome_unknown');
+    expect(world.log).toEqual([]);
+  });
+
+  it('is not run again by a word that was given before the status was lost', () => {
+    const one = migrating(1, 1);
+    const world = new World();
+    converge(world, one);
+    for (const each of world.containers.values()) world.vanish(each.name);
+    world.statuses.delete('acme');
+    world.lost.add('acme');
+    converge(world, { ...one, decision: { key: keyOf(one), choice: 'run-again' } });
+    expect(runsOf(world, one)).toBe(1);
+    expect(statusOf(world).failure?.problem.releaseKey).toBe(`${keyOf(one)}.2`);
   });
 
   it('is remembered as one that has run where the status was lost', () => {

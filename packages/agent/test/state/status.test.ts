@@ -97,3 +97,17 @@ test('a tenant of which both slots are garbage is set aside; the others are not 
   await found.statuses.save(status('acme', 3));
   expect((await open(disk)).statuses.get('acme')?.live).toBe(3);
 });
+
+test('a status is lost when both of its saves are, and not when its first one was torn', async () => {
+  const disk = new DyingDisk();
+  const { statuses } = await open(disk);
+  for (const live of [1, 2]) await statuses.save(status('acme', live));
+  await statuses.save(status('globex', 1));
+  for (const name of ['acme.0', 'acme.1', 'globex.0', 'globex.1']) {
+    const path = `/s/status/${name}.json`;
+    if ((await disk.read(path)) !== null) await disk.write(path, '{"torn');
+  }
+  const found = await open(disk);
+  expect([...found.lost]).toEqual(['acme']);
+  expect(found.quarantined).toHaveLength(2);
+});

@@ -9,7 +9,8 @@ import { adopt, recover } from '../../src/machine/adopt.ts';
 import { heed } from '../../src/machine/heed.ts';
 import { BAKING, judge } from '../../src/machine/judge.ts';
 import { advance, begin, condemn, rest } from '../../src/machine/machine.ts';
-import { observeReleases, releasesOf, undertake } from '../../src/machine/released.ts';
+import { doubt, forgottenUpTo, releasesOf } from '../../src/machine/recall.ts';
+import { observeReleases, undertake } from '../../src/machine/released.ts';
 import { membersOf } from '../../src/plan/containers.ts';
 import type { HostPlan, TenantPlan } from '../../src/plan/input.ts';
 import { createPlanner, plan } from '../../src/plan/plan.ts';
@@ -42,6 +43,8 @@ export class World {
   unverifiable = new Set<string>();
   /** Generations that were seen to end by themselves while they baked: they are not tried again. */
   condemned = new Set<string>();
+  /** Tenants whose status could not be read. */
+  lost = new Set<string>();
   /** How often a release command really ran, by tenant and key. */
   releases = new Map<string, number>();
   /** How the next release commands end; `hangs`: the agent dies while the command runs. */
@@ -112,11 +115,18 @@ export class World {
       const own = this.observed().containers.filter((each) => each.tenant === tenant);
       const status = this.reconsidered(wanted, own);
       if (status === undefined) {
-        if (own.length > 0)
-          this.statuses.set(tenant, {
-            ...adopt(tenant, wanted, own, this.routes),
-            released: releasesOf(wanted, own),
-          });
+        if (own.length > 0 || this.lost.has(tenant))
+          this.statuses.set(
+            tenant,
+            doubt(
+              {
+                ...adopt(tenant, wanted, own, this.routes),
+                released: releasesOf(wanted, own),
+                forgotten: forgottenUpTo(wanted, own),
+              },
+              wanted,
+            ),
+          );
         continue;
       }
       if (status.move.kind !== 'baking') continue;
@@ -136,7 +146,7 @@ export class World {
     const status = this.statuses.get(wanted.tenant);
     if (status === undefined) return undefined;
     const seen = observeReleases(recover(status, own, this.routes, this.now), own);
-    const next = heed(seen, wanted, () => (isWhole(wanted, own) ? 'whole' : 'gone'), this.now);
+    const next = heed(doubt(seen, wanted), wanted, () => (isWhole(wanted, own) ? 'whole' : 'gone'), this.now);
     this.statuses.set(wanted.tenant, next);
     return next;
   }
@@ -361,6 +371,7 @@ export class World {
       role: each.role,
       specHash: each.specHash,
       address: each.address,
+      ...(each.releaseKey === undefined ? {} : { releaseKey: each.releaseKey }),
       virtual: each.virtual ?? null,
       port: each.spec.route?.port ?? null,
       graceMs: each.spec.stopGraceMs,

@@ -12,17 +12,23 @@ describe('labels of a container', () => {
         fc.dictionary(
           fc.oneof(
             fc.string(),
-            fc.constantFrom('berth.agent', 'berth.tenant', 'berth.virtual', 'berth.role'),
+            fc.constantFrom('berth.agent', 'berth.tenant', 'berth.virtual', 'berth.role', 'berth.command'),
           ),
           fc.string(),
         ),
         fc.boolean(),
         fc.constantFrom('colour', 'keeper', 'release'),
         fc.nat({ max: 1_000_000 }),
-        (own, routed, role, generation) => {
+        fc.boolean(),
+        (own, routed, role, generation, migrates) => {
           const plan = planWith(
             { labels: own, ...(routed ? { route: { port: 8080, path: '/', health: '/' } } : {}) },
-            { role, generation, ...(routed ? { virtual: '198.18.0.9' } : {}) },
+            {
+              role,
+              generation,
+              ...(routed ? { virtual: '198.18.0.9' } : {}),
+              ...(migrates ? { releaseKey: 'k1' } : {}),
+            },
           );
           const entry = {
             id: 'c1',
@@ -41,6 +47,7 @@ describe('labels of a container', () => {
             replica: 1,
             role,
             specHash: 'abc',
+            ...(migrates ? { releaseKey: 'k1' } : {}),
             address: '198.19.0.10',
             virtual: routed ? '198.18.0.9' : null,
             port: routed ? 8080 : null,

@@ -13,6 +13,8 @@ export interface ObservedContainer {
   replica: number;
   role: ContainerRole;
   specHash: string;
+  /** What its release's command is known by; absent where there is none, or an older agent made the container. */
+  releaseKey?: string;
   address: string;
   virtual: string | null;
   port: number | null;

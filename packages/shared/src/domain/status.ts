@@ -67,6 +67,8 @@ export const TenantStatus = z.strictObject({
   failure: Failure.nullable(),
   /** The release commands that were run, the last one last. */
   released: z.array(Released).max(RELEASED_MAX),
+  /** This status was made anew from what ran: of commands up to this release only what `released` holds is known. */
+  forgotten: z.int().optional(),
   /** What the live generation, and the one before while it is kept, were made of. */
   known: z.array(DesiredTenant).max(3),
 });

@@ -29,6 +29,8 @@ export const ContainerPlan = z.strictObject({
   address: Ipv4,
   /** Virtual address of the service's route, kept as a label so that lost state can be rebuilt. */
   virtual: Ipv4.optional(),
+  /** `releaseKeyOf` its release, kept as a label so that lost state can be rebuilt. */
+  releaseKey: z.string().optional(),
   /** /etc/hosts of the container: service name to the addresses of its own generation and of the keepers. */
   hosts: z.record(z.string(), z.array(Ipv4)),
 });

@@ -85,8 +85,8 @@ async function waitFor(
 
 function unknownSentence({ release, tenant }: ContainerPlan): string {
   return (
-    `Whether the release command of release ${release} finished cannot be known: its container was removed before ` +
-    `anybody saw how it ended, so it is not run again by itself. Look at what it changes; then say ` +
+    `Whether the release command of release ${release} finished cannot be known: its container is gone, and it is ` +
+    `written down nowhere how it ended, so it is not run again by itself. Look at what it changes; then say ` +
     `\`berth tenant release-outcome ${tenant} --succeeded\` when its work is done, or ` +
     `\`berth tenant release-outcome ${tenant} --run-again\` to have it run once more.`
   );
