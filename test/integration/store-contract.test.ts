@@ -84,6 +84,39 @@ describe('one PostgreSQL database with several coordinators', () => {
     }
   });
 
+  test('lets one transaction at a time go by an app: the second sees what the first has done', async () => {
+    const url = await emptyDatabase();
+    const [one, two] = await Promise.all(
+      [1, 2].map(() => openStore({ kind: 'postgres', url, connections: 2 })),
+    );
+    if (one === undefined || two === undefined) throw new Error('two stores were asked for');
+    const go = Promise.withResolvers<void>();
+    try {
+      await addApp(one);
+      const source = await one.release('shop', 1);
+      if (source === null) throw new Error('there is no release');
+      const looked = Promise.withResolvers<void>();
+      const first = write(one, async (tx) => {
+        const app = await tx.app('shop');
+        looked.resolve();
+        await go.promise;
+        await tx.insertRelease({ ...source, release: (app?.release ?? 0) + 1, digest: 'd2' });
+      });
+      await looked.promise;
+      const second = write(two, async (tx) => (await tx.app('shop'))?.release);
+      const early = new Promise((resolve) => setTimeout(() => resolve('waits'), 300));
+      expect(await Promise.race([second, early])).toBe('waits');
+      // Whoever only reads waits for nobody.
+      expect((await two.app('shop'))?.release).toBe(1);
+      go.resolve();
+      await first;
+      expect(await second).toBe(2);
+    } finally {
+      go.resolve();
+      await Promise.all([one.close(), two.close()]);
+    }
+  });
+
   test('of a newer Berth is refused with a sentence', async () => {
     const url = await emptyDatabase();
     await (await openStore({ kind: 'postgres', url, connections: 2 })).close();

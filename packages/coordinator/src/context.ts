@@ -4,6 +4,7 @@ import type { Config } from './config.ts';
 import { openRegistry } from './registry/open.ts';
 import { createEventFeed, type EventFeed } from './services/events.ts';
 import { createFleet } from './services/fleet.ts';
+import { followHints } from './services/fleet-hints.ts';
 import type { Fleet, Log } from './services/fleet-types.ts';
 import { createServices, type Services } from './services/index.ts';
 import { createRolloutDriver } from './services/rollout-driver.ts';
@@ -56,6 +57,13 @@ export async function createContext(
       onError: (thrown) =>
         log.error({ err: thrown }, 'Could not read new events; trying again with the next.'),
     });
+    const hints =
+      store.kind === 'postgres'
+        ? followHints(feed, fleet, signal).catch((thrown: unknown) => {
+            if (!signal.aborted)
+              log.error({ err: thrown }, 'What other coordinators change is not heard of any more.');
+          })
+        : Promise.resolve();
     const { cpuOvercommit } = config.placement;
     const templates = new TemplateCache();
     const driver = createRolloutDriver({
@@ -81,6 +89,7 @@ export async function createContext(
       clock,
       async close() {
         await driver.close();
+        await hints;
         await fleet.close();
         await store.close();
       },

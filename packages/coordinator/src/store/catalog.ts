@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { AppRecord, ReleaseRecord, ReleaseSource } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
+import type { Dialect } from './dialect.ts';
 import { pins, textMap, texts } from './json.ts';
 import type { ReleaseTable, Tables } from './tables.ts';
 
@@ -53,10 +54,16 @@ const releaseOf = (row: Omit<ReleaseTable, 'compose' | 'env_files' | 'variables'
   createdBy: row.created_by,
 });
 
-export function catalogReads(db: Db): Pick<StoreReads, 'app' | 'apps' | 'release' | 'releases'> {
+export function catalogReads(
+  db: Db,
+  dialect: Dialect,
+): Pick<StoreReads, 'app' | 'apps' | 'release' | 'releases'> {
   return {
     async app(app) {
-      const row = await appQuery(db).where('apps.app', '=', app).executeTakeFirst();
+      const row = await appQuery(db)
+        .where('apps.app', '=', app)
+        .$if(db.isTransaction, (query) => query.modifyEnd(dialect.forUpdate))
+        .executeTakeFirst();
       return row === undefined ? null : appOf(row);
     },
     async apps({ after, limit }) {
