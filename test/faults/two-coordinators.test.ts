@@ -46,6 +46,7 @@ beforeAll(async () => {
   // Half of the hosts at each, as behind a load balancer.
   for (let n = 0; n < HOSTS; n += 1)
     hosts.push(await hostOn(n % 2 === 0 ? one.url : two.url, viaOne, `host-${n}`));
+  await until('every host is online', async () => (await viaOne.status()).hosts.online === HOSTS);
   for (const app of [...ROLLED, CHANGED])
     await viaOne.applyApp({ params: { app }, body: { compose: composeOf(1) } });
   for (const app of [...ROLLED, CHANGED])
