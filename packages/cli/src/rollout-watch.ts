@@ -5,8 +5,15 @@ import { BerthError } from '@berth/shared/domain/errors';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { followEvents } from './follow.ts';
 
-/** What a watcher learns: an event of the rollout, or how the rollout stands now. */
-export type RolloutNews = { kind: 'event'; event: Event } | { kind: 'rollout'; rollout: Rollout };
+/**
+ * What a watcher learns: an event of the rollout, how the rollout stands now, or that the coordinator does not answer and,
+ * later, that it is back.
+ */
+export type RolloutNews =
+  | { kind: 'event'; event: Event }
+  | { kind: 'rollout'; rollout: Rollout }
+  | { kind: 'away' }
+  | { kind: 'back' };
 
 export interface WatchOptions {
   api: ApiClient;
@@ -43,6 +50,7 @@ export async function* watchRollout(options: WatchOptions): AsyncGenerator<Rollo
     // It may stand elsewhere by now, so the first look comes soon.
     let asked = until(rollout) ? -Infinity : clock.now() - POLL_MS + SOON_MS;
     let lastAnswer = clock.now();
+    let coordinator: 'here' | 'away' = 'here';
     for (;;) {
       const events = inbox.take();
       for (const event of events) yield { kind: 'event', event };
@@ -59,8 +67,12 @@ export async function* watchRollout(options: WatchOptions): AsyncGenerator<Rollo
       } catch (thrown) {
         if (signal.aborted) return;
         if (!isAway(thrown) || clock.now() - lastAnswer > patienceMs) throw thrown;
+        if (coordinator === 'here') yield { kind: 'away' };
+        coordinator = 'away';
         continue;
       }
+      if (coordinator === 'away') yield { kind: 'back' };
+      coordinator = 'here';
       if (until(rollout)) {
         // What it took to get there may still be on its way: it is told first.
         inbox.stop();

@@ -93,6 +93,27 @@ describe('rollout watch', () => {
     expect(out).toContain('\n  not judged by requests: wave 1; why: berth rollout status 7\n');
   });
 
+  test('says on stderr when the coordinator does not answer and when it is back, also with --json', async () => {
+    for (const format of ['', ' --json']) {
+      let asked = 0;
+      await serve({
+        showRollout: () => {
+          asked += 1;
+          if (asked === 2) throw new BerthError('unavailable', 'It is starting.');
+          return asked < 4 ? rolloutShown() : completed();
+        },
+      });
+      const { code, out, err } = await berth(`rollout watch 7${format}`);
+      expect(code).toBe(0);
+      expect(err).toBe(
+        'the coordinator does not answer; trying again (the tenants go on)\nthe coordinator is back\n',
+      );
+      if (format !== '') expect(linesOf(out)).toHaveLength(2);
+      await fake.close();
+    }
+    await serve({});
+  });
+
   test('ends when a failure halts it, with what one can do then', async () => {
     await serve({
       showRollout: () => rolloutShown({ state: { kind: 'paused', by: 'failure', reason: 'acme failed' } }),
@@ -193,8 +214,9 @@ describe('rollout list, status, history', () => {
     await serve({ listRollouts: () => ({ items: [halted], next: null }) });
     const { out } = await berth('rollout history shop');
     expect(out).toBe(
-      'WHEN                 WHO        WHAT                       TOOK   HOW IT ENDED\n' +
-        '1970-01-01 00:00:01  token:t_1  7: release 13 by 50%,100%  2 min  halted: acme failed\n',
+      'WHEN                 WHO  WHAT                       TOOK   HOW IT ENDED\n' +
+        '1970-01-01 00:00:01  ada  7: release 13 by 50%,100%  2 min  halted: acme failed\n' +
+        '7: 5xx 0.4% → 12%, p95 49 ms → 295 ms\n',
     );
   });
 
@@ -270,6 +292,41 @@ describe('rollout list, status, history', () => {
     expect(out).toMatch(/^1 +50% +ended /m);
     expect(out).toMatch(/^acme +1 +box +sent back /m);
     expect(out).not.toContain('returning');
+  });
+
+  test('a tenant on a host that is offline is returning until its agent says that it is back', async () => {
+    const progress = {
+      kind: 'returning' as const,
+      generation: 1,
+      since: 1,
+      why: 'It was rolled back.',
+      cause: 'rollback' as const,
+    };
+    await serve({
+      showRollout: () =>
+        rolloutShown({ state: { kind: 'rolled-back', reason: 'by ada' }, counts: counts({ returning: 1 }) }),
+      rolloutTenants: () => ({
+        items: [rolloutTenant('acme', { progress, connection: 'offline' })],
+        next: null,
+      }),
+    });
+    expect((await berth('rollout status 7')).out).toMatch(/^acme +1 +box +returning \(host offline\) /m);
+  });
+
+  test('a narrow terminal is spared the columns in which nothing is', async () => {
+    const judged = { ...looked, verdict: { kind: 'good' as const } };
+    const passed = { kind: 'passed' as const, at: 1, judged: 'good', traffic: judged };
+    const waves = [waveView(1, 50, { state: passed, traffic: judged, counts: counts({ moved: 3 }) })];
+    await serve({
+      showRollout: () => completed({ waves }),
+      rolloutTenants: () => ({ items: [], next: null }),
+    });
+    const { out } = await run(fake.url, ['rollout', 'status', '7'], { tty: 'terminal' });
+    // This terminal is 60 columns wide.
+    const plain = out.replaceAll(/\u001b\[[0-9;]*m/g, '');
+    expect(plain).toMatch(/^WAVE +WHO +STATE +SERVE IT +5XX +P95$/m);
+    expect(plain).toMatch(/^1 +50% +passed +3 of 3 +0\.4% → 12% +49 ms → 295 ms$/m);
+    expect(plain).toMatch(/^wave 1: good$/m);
   });
 
   test('an app without a rollout is told so', async () => {

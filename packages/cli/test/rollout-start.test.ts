@@ -70,6 +70,14 @@ describe('rollout plan', () => {
     expect(fake.askedOf('planRollout')[0]?.body).toMatchObject({ app: 'shop', to: 13, changesOf: 20 });
   });
 
+  test('to the release that everybody has says once that nobody has to move', async () => {
+    const waves = plan.waves.map((wave) => ({ ...wave, tenants: [] }));
+    const warnings = ['Every tenant has release 13 already: nobody has to move.'];
+    await serve({ planRollout: () => ({ ...plan, waves, warnings, untouched: ['acme', 'globex'] }) });
+    const { out } = await berth('rollout plan shop --to 13');
+    expect(out).toBe(`shop to release 13: nobody has to move\nwarning: ${warnings[0]}\n`);
+  });
+
   test('is one document with --json', async () => {
     await serve({ planRollout: () => plan });
     const { out } = await berth('rollout plan shop --to 13 --json --changes 0');
@@ -96,6 +104,40 @@ describe('rollout start', () => {
         waves: [5, 25, 100].map((percent) => ({ target: { kind: 'share', percent } })),
       }),
     });
+  });
+
+  test('ends where a wave is wholly outside its window, says who waits until when, and what comes next', async () => {
+    const opensAt = Date.parse('2026-11-20T21:00:00Z');
+    const first = [
+      { tenant: 'acme', reason: 'window' as const, window: 'Mon-Fri 22:00-04:00 Europe/Berlin', opensAt },
+      { tenant: 'globex', reason: 'pinned' as const, window: null, opensAt: null },
+    ];
+    const waits = rolloutShown({ awaits: { tenants: 4, first } });
+    await serve(answers(waits));
+    const now = (): number => Date.parse('2026-11-20T12:00:00Z');
+    const line = ['rollout', 'start', 'shop', '--to', '13', '-y'];
+    const { code, out } = await run(fake.url, line, { now });
+    expect(code).toBe(0);
+    expect(out.split('\n').slice(-7)).toEqual([
+      '  acme waits for its window Mon-Fri 22:00-04:00 Europe/Berlin, which opens at 2026-11-20 21:00:00 UTC, in 9 h',
+      '  globex: it is pinned',
+      '  and 2 more',
+      '  Nobody of wave 1 can be moved now; it goes on by itself when somebody can.',
+      '  Follow it: berth rollout watch 7',
+      '  Without them: berth rollout approve 7',
+      '',
+    ]);
+    const json = await run(fake.url, [...line, '--json'], { now });
+    expect(json.code).toBe(0);
+    expect(JSON.parse(json.out.trim().split('\n').at(-1) ?? '')).toEqual(waits);
+  });
+
+  test('follows on while only hosts are away, which may be back at any moment', async () => {
+    const first = [{ tenant: 'acme', reason: 'offline' as const, window: null, opensAt: null }];
+    const states = [rolloutShown({ awaits: { tenants: 1, first } })];
+    await serve({ ...answers(completed()), showRollout: () => states.shift() ?? completed() });
+    const { out } = await berth('rollout start shop --to 13 -y');
+    expect(out).toContain('completed');
   });
 
   test('says that a rollout is queued, not that it has begun, when it is', async () => {

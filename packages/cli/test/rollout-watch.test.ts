@@ -142,6 +142,26 @@ test('a rollout that was over long ago is told whole, and no more is read than t
   expect(pages).toEqual([5]);
 });
 
+test('a coordinator that does not answer is told of once, and so is that it is back', async () => {
+  let asked = 0;
+  const watch = await watching({
+    showRollout: () => {
+      asked += 1;
+      if (asked <= 2) throw new BerthError('unavailable', 'It is starting.');
+      return asked < 4 ? rolloutShown() : completed();
+    },
+  });
+  // Each event has it look again soon.
+  const nudge = setInterval(() => fake.emit(moved('a')), 100);
+  try {
+    await watch.done;
+  } finally {
+    clearInterval(nudge);
+  }
+  const kinds = watch.told.map((news) => news.kind).filter((kind) => kind !== 'event');
+  expect(kinds).toEqual(['rollout', 'away', 'back', 'rollout', 'rollout']);
+});
+
 test('a refusal ends the watch at once, and a signal ends it without a word', async () => {
   const refused = await watching({
     showRollout: () => {

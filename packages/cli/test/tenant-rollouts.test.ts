@@ -1,5 +1,5 @@
 import type { App } from '@berth/shared/api/schemas';
-import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
+import type { TenantHistoryShown } from '@berth/shared/api/rollouts';
 import { afterEach, expect, test } from 'vitest';
 import { fakeApi, type Answers } from './support/fake-api.ts';
 import { tenantEvent, tenantView } from './support/fake-coordinator.ts';
@@ -57,15 +57,16 @@ test("a window is checked in the parser's words, set, and taken away", async () 
   expect(settings()).toHaveLength(2);
 });
 
-const entry = (release: number, change: Partial<TenantHistoryEntry> = {}): TenantHistoryEntry => ({
+const entry = (release: number, change: Partial<TenantHistoryShown> = {}): TenantHistoryShown => ({
   at: 1000,
-  by: 'token:t_1',
+  by: 'token:t_1 ada',
   what: 'moved',
   release,
   generation: release,
   rollout: 7,
   ms: 2000,
   message: '',
+  hold: null,
   ...change,
 });
 
@@ -103,11 +104,19 @@ test('history of a tenant says who, when, what and how long', async () => {
   await serve({ tenantHistory: () => ({ items }) });
   const { out } = await berth('tenant history acme --limit 2');
   expect(out.split('\n').slice(0, 2)).toEqual([
-    'WHEN                 WHO        WHAT         RELEASE  GENERATION  ROLLOUT  TOOK   MESSAGE',
-    '1970-01-01 00:00:01  token:t_1  rolled back  12       12                   2.0 s  5xx',
+    'WHEN                 WHO  WHAT         RELEASE  GENERATION  ROLLOUT  TOOK   MESSAGE',
+    '1970-01-01 00:00:01  ada  rolled back  12       12                   2.0 s  5xx',
   ]);
   expect(fake.askedOf('tenantHistory')[0]?.query).toEqual({ limit: '2' });
   expect(JSON.parse((await berth('tenant history acme --json')).out)).toEqual({ items });
+});
+
+test('history of a tenant calls a way back returning while it is, and says that its host is offline', async () => {
+  const away = entry(12, { what: 'returning', hold: 'offline', ms: null });
+  await serve({ tenantHistory: () => ({ items: [away, entry(12, { what: 'returning' })] }) });
+  const { out } = await berth('tenant history acme');
+  expect(out).toContain('  returning (host offline)  12 ');
+  expect(out).toMatch(/ {2}returning +12 /);
 });
 
 test('a word on a release command of unknown outcome is one of two', async () => {

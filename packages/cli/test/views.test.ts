@@ -33,6 +33,7 @@ const explained: TenantExplain = {
   },
   retryAt: null,
   containers: [],
+  attempt: null,
   advice: ['Look at its log.'],
 };
 
@@ -45,6 +46,19 @@ test('an explanation says the verdict first, the blocked step and its reason, an
   expect(text).toContain('  ✓ image shop:2 0.3 s\n  ✗ wait until web is healthy 9.0 s\n  · switch the route');
   expect(text).toContain('  - Look at its log.');
   expect(lines.slice(-3)).toEqual(['last log lines', '  │ first', '  │ last ']);
+});
+
+test('an explanation tells of a rollout that tried in vain, what became of it, and where there is more', () => {
+  const attempt = { rollout: 7, release: 13, at: 50_520_000, reason: 'web never became healthy' };
+  const text = (became: 'taken-back' | 'returning' | 'not-begun' | 'stays' | 'stuck') =>
+    explainView({ ...explained, attempt: { ...attempt, became } }, output, 60_000_000);
+  expect(text('taken-back')).toContain(
+    '\n\nrollout 7 tried release 13 at 1970-01-01 14:02:00 and took it back: web never became healthy\n  more: berth rollout status 7\n',
+  );
+  expect(text('returning')).toContain('rollout 7 tried release 13 and takes it back since 1970');
+  expect(text('not-begun')).toContain('rollout 7 could not begin release 13 at');
+  expect(text('stays')).toContain('failed at 1970-01-01 14:02:00 and was not taken back: web');
+  expect(text('stuck')).toContain('rollout 7 tried release 13 and could not take it back at');
 });
 
 test('steps that were done after a failure are the way back, when there was one', () => {

@@ -1,3 +1,4 @@
+import { whoText } from '@berth/shared/domain/actor';
 import { z } from 'zod';
 import { timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
@@ -27,7 +28,7 @@ export const registerAudit: Register = (program, contextOf) => {
     const rows = page.items.map((record) => [
       String(record.id),
       timestamp(record.at),
-      clean(record.actor),
+      clean(whoText(record.actor)),
       clean(record.action),
       clean(record.subject),
     ]);

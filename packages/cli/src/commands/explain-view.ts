@@ -1,7 +1,7 @@
-import type { TenantExplain } from '@berth/shared/api/schemas';
+import type { RolloutAttempt, TenantExplain } from '@berth/shared/api/schemas';
 import { unreachable } from '@berth/shared/domain/errors';
 import type { StepView } from '@berth/shared/protocol/report';
-import { ago, duration, phaseWord } from '../output/format.ts';
+import { ago, duration, phaseWord, timestamp } from '../output/format.ts';
 import { logLines, type Output } from '../output/output.ts';
 import { clean, type Style } from '../output/style.ts';
 import { table } from '../output/table.ts';
@@ -64,6 +64,7 @@ export function explainView(
         : '';
     blocks.push(`${shown}${note}`);
   }
+  if (answer.attempt !== null) blocks.push(attemptText(answer.attempt, style));
   if (answer.advice.length > 0) {
     blocks.push(`what to do\n${answer.advice.map((line) => `  - ${clean(line)}`).join('\n')}`);
   }
@@ -71,6 +72,19 @@ export function explainView(
     blocks.push(`last log lines\n${logLines(problem.logTail, style)}`);
   }
   return blocks.join('\n\n');
+}
+
+/** What the last rollout tried with it in vain, and where there is more about it. */
+function attemptText({ rollout, release, at, became, reason }: RolloutAttempt, style: Style): string {
+  const when = timestamp(at);
+  const words = {
+    'taken-back': `tried release ${release} at ${when} and took it back`,
+    returning: `tried release ${release} and takes it back since ${when}`,
+    'not-begun': `could not begin release ${release} at ${when}`,
+    stays: `tried release ${release}, which failed at ${when} and was not taken back`,
+    stuck: `tried release ${release} and could not take it back at ${when}`,
+  }[became];
+  return `${style.yellow(`rollout ${rollout}`)} ${words}: ${clean(reason)}\n${style.dim(`  more: berth rollout status ${rollout}`)}`;
 }
 
 /** What the problem did: what is blocked is tried again, what failed was given up, and what serves is in trouble. */

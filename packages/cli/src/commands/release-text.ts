@@ -1,6 +1,7 @@
 import type { Finding } from '@berth/shared/compose/findings';
 import type { ReleaseDiff } from '@berth/shared/api/releases';
 import type { Release } from '@berth/shared/api/schemas';
+import { whoText } from '@berth/shared/domain/actor';
 import { findingLines } from '../output/errors.ts';
 import { timestamp } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
@@ -21,7 +22,7 @@ export function releaseTable(releases: readonly Release[], style: Style): string
     release.services.join(', '),
     release.images,
     labelText(release.labels),
-    release.createdBy,
+    clean(whoText(release.createdBy)),
     timestamp(release.createdAt),
   ]);
   return table(['RELEASE', 'SERVICES', 'IMAGES', 'LABELS', 'BY', 'CREATED'], rows, style);

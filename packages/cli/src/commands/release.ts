@@ -1,3 +1,4 @@
+import { whoText } from '@berth/shared/domain/actor';
 import { z } from 'zod';
 import { namingFile, readRelease } from '../apply.ts';
 import { readStdin } from '../output/ask.ts';
@@ -74,7 +75,7 @@ export const registerRelease: Register = (program, contextOf) => {
       fields(
         [
           ['release', `${output.style.bold(String(one.release))} of ${one.app}`],
-          ['created', `${timestamp(one.createdAt)} by ${one.createdBy}`],
+          ['created', `${timestamp(one.createdAt)} by ${clean(whoText(one.createdBy))}`],
           ['labels', labelText(one.labels) || 'none'],
           ['images', one.images],
           ['variables', variables.join('\n') || 'none'],

@@ -12,7 +12,15 @@ import { lastLinesOf } from './last-lines.ts';
 import { allPages } from './pages.ts';
 import { rolloutEventLine, TenantDetails } from './rollout-event-line.ts';
 import { countsText, names, rolloutView, stateLine, tenantsTable, wavesTable } from './rollout-view.ts';
-import { asksFor, skippedText, stateText, whyOf, whyOfWave } from './rollout-words.ts';
+import {
+  asksFor,
+  awaitedLines,
+  skippedText,
+  stateText,
+  waitsForWindow,
+  whyOf,
+  whyOfWave,
+} from './rollout-words.ts';
 
 /**
  * `rest`: until it is over or waits for a person or a window; `end`: until it is over or was halted by a failure, since
@@ -44,11 +52,16 @@ export async function followRollout(context: Context, first: Rollout, to: Follow
       signal,
       clock: context.clock,
     })) {
+      if (news.kind === 'away' || news.kind === 'back') {
+        show.clear();
+        output.note(output.errorStyle.yellow(NEWS[news.kind]));
+        continue;
+      }
       if (news.kind === 'rollout') rollout = news.rollout;
       await show.take(news.kind === 'event' ? news.event : null, rollout);
     }
   } finally {
-    show.close();
+    show.clear();
   }
   if (signal.aborted) {
     output.print(`No longer watching; the rollout goes on. See: berth rollout status ${rollout.rollout}`);
@@ -59,13 +72,23 @@ export async function followRollout(context: Context, first: Rollout, to: Follow
   if (endedBadly(rollout)) throw new Ended(EXIT.failed);
 }
 
+const NEWS = {
+  away: 'the coordinator does not answer; trying again (the tenants go on)',
+  back: 'the coordinator is back',
+} as const;
+
 function isHalted({ state }: Rollout): boolean {
   return state.kind === 'paused' && state.by === 'failure';
 }
 
 function waitsForSomebody(rollout: Rollout): boolean {
   const { kind } = rollout.state;
-  return kind === 'paused' || kind === 'waiting' || (kind === 'running' && asksFor(rollout) !== undefined);
+  return (
+    kind === 'paused' ||
+    kind === 'waiting' ||
+    waitsForWindow(rollout) ||
+    (kind === 'running' && asksFor(rollout) !== undefined)
+  );
 }
 
 function endedBadly({ state }: Rollout): boolean {
@@ -98,6 +121,13 @@ async function sayEnd(context: Context, rollout: Rollout): Promise<void> {
     output.print(
       `  wave ${wave.wave} asks for approval${whyOfWave(wave.state) === null ? '' : `: ${whyOfWave(wave.state)}`}\n  Let it begin: berth rollout approve ${id}`,
     );
+  const awaited =
+    waitsForWindow(rollout) || state.kind === 'waiting' ? awaitedLines(rollout, clock.now()) : [];
+  for (const line of awaited) output.print(`  ${line}`);
+  if (waitsForWindow(rollout))
+    output.print(
+      `  Nobody of wave ${rollout.wave} can be moved now; it goes on by itself when somebody can.\n  Follow it: berth rollout watch ${id}\n  Without them: berth rollout approve ${id}`,
+    );
   if (isHalted(rollout) && output.format !== 'json') {
     const lines = await lastLinesOf(context, id);
     if (lines !== '') output.print(lines.replaceAll(/^/gm, '  '));
@@ -115,7 +145,8 @@ async function sayEnd(context: Context, rollout: Rollout): Promise<void> {
 
 interface Shower {
   take(event: Event | null, rollout: Rollout): Promise<void>;
-  close(): void;
+  /** Takes away what is drawn in place, before a line that stays. */
+  clear(): void;
 }
 
 function jsonLines({ output }: Context): Shower {
@@ -131,16 +162,18 @@ function jsonLines({ output }: Context): Shower {
       told = key;
       return Promise.resolve();
     },
-    close: () => {},
+    clear: () => {},
   };
 }
 
 /** All of a rollout that makes a line of its own when it changes; counts follow from the events. */
-function standing({ state, held, wave, waves }: Rollout): string {
+function standing(rollout: Rollout): string {
+  const { state, held, wave, waves } = rollout;
   return JSON.stringify([
     state,
     heldApartFromTime(held),
     wave,
+    waitsForWindow(rollout),
     waves.map((one) => [one.state, one.traffic?.verdict]),
   ]);
 }
@@ -168,7 +201,7 @@ function changeLines({ output, clock }: Context): Shower {
       begun = true;
       return Promise.resolve();
     },
-    close: () => {},
+    clear: () => {},
   };
 }
 
@@ -211,7 +244,7 @@ function liveTable(context: Context): Shower {
       await look(rollout);
       screen.draw(frame(rollout, tenants, output.style, clock.now()));
     },
-    close: () => screen.clear(),
+    clear: () => screen.clear(),
   };
 }
 

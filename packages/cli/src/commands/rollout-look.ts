@@ -1,4 +1,5 @@
 import type { Rollout } from '@berth/shared/api/rollouts';
+import { whoText } from '@berth/shared/domain/actor';
 import { waveText } from '@berth/shared/domain/waves-text';
 import type { Command } from 'commander';
 import { z } from 'zod';
@@ -12,7 +13,7 @@ import { allPages } from './pages.ts';
 import { parseCount } from './parse.ts';
 import { followRollout, statusView } from './rollout-follow.ts';
 import { rolloutOf } from './rollout-of.ts';
-import { stateText, totalOf, whyOf } from './rollout-words.ts';
+import { errorsText, judgedOf, p95Text, stateText, totalOf, whyOf } from './rollout-words.ts';
 
 const WHICH = 'its number, or an app for the one under way, else its newest';
 
@@ -87,15 +88,19 @@ export function registerRolloutLook(rollout: Command, contextOf: ContextOf): voi
       const why = whyOf(one.state);
       return [
         timestamp(one.createdAt),
-        clean(one.startedBy),
+        clean(whoText(one.startedBy)),
         `${one.rollout}: release ${one.to} by ${one.policy.waves.map(waveText).join(',')}`,
         duration((one.endedAt ?? clock.now()) - one.createdAt),
         `${stateText(one.state, output.style)}${why === null ? '' : `: ${why.replaceAll('\n', ' ')}`}`,
       ];
     });
-    output.print(
-      rows.length === 0 ? NONE : table(['WHEN', 'WHO', 'WHAT', 'TOOK', 'HOW IT ENDED'], rows, output.style),
-    );
+    // Beside the table there would be no room for them.
+    const figures = items.flatMap((one) => {
+      const judged = judgedOf(one);
+      return judged === null ? [] : [`${one.rollout}: 5xx ${errorsText(judged)}, p95 ${p95Text(judged)}`];
+    });
+    const head = ['WHEN', 'WHO', 'WHAT', 'TOOK', 'HOW IT ENDED'];
+    output.print(rows.length === 0 ? NONE : [table(head, rows, output.style), ...figures].join('\n'));
   });
 }
 

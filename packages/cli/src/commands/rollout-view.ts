@@ -1,4 +1,5 @@
 import type { Rollout, RolloutPlan, RolloutTenant } from '@berth/shared/api/rollouts';
+import { whoText } from '@berth/shared/domain/actor';
 import { isOver, type RolloutPolicy } from '@berth/shared/domain/rollout';
 import { waveText } from '@berth/shared/domain/waves-text';
 import { duration, timestamp } from '../output/format.ts';
@@ -21,6 +22,11 @@ import {
 /** The waves of a plan with their tenants; up to `most` of each wave one by one, with what changes. */
 export function rolloutPlanView(plan: RolloutPlan, style: Style, most: number): string {
   const moved = plan.waves.reduce((sum, wave) => sum + wave.tenants.length, 0);
+  if (moved === 0) {
+    // The waves have nobody to show; why is among the warnings, which come once.
+    const head = `${style.bold(plan.app)} to release ${plan.to}: nobody has to move`;
+    return [head, ...plan.warnings.map((warning) => style.yellow(`warning: ${clean(warning)}`))].join('\n');
+  }
   const lines = [
     `${style.bold(plan.app)} to release ${plan.to}: ${count(moved, 'tenant')} in ${count(plan.waves.length, 'wave')}`,
   ];
@@ -80,7 +86,7 @@ export function rolloutView(rollout: Rollout, style: Style, now: number): string
     ['tenants', countsText(rollout)],
     ['failures', `${rollout.failures} (${rollout.policy.maxFailures} allowed)`],
     ['policy', policyText(rollout.policy)],
-    ['started', `${timestamp(rollout.createdAt)} by ${clean(rollout.startedBy)}`],
+    ['started', `${timestamp(rollout.createdAt)} by ${clean(whoText(rollout.startedBy))}`],
     [rollout.endedAt === null ? 'so far' : 'took', duration((rollout.endedAt ?? now) - rollout.createdAt)],
   );
   return `${fields(rows, style)}\n\n${wavesTable(rollout, style)}`;
@@ -100,11 +106,17 @@ export function wavesTable(rollout: Rollout, style: Style): string {
     const bad = counts.failed + counts.returned + counts.stuck;
     const why = whyOfWave(state);
     // What halted the rollout is said above already.
+    const verdict = traffic?.verdict;
+    // A wave that has passed was judged, and `why` says how; of one that failed it may say so too.
+    const known =
+      verdict === undefined ||
+      state.kind === 'passed' ||
+      (verdict.kind !== 'good' && `${told} ${why}`.includes(clean(verdict.why)));
     const parts = [
-      traffic === null ? null : verdictText(traffic.verdict, style),
+      known ? null : verdictText(verdict, style),
       why !== null && told.includes(why) ? null : why,
     ];
-    const note = [...new Set(parts.filter((part) => part !== null))].join('; ');
+    const note = parts.filter((part) => part !== null).join('; ');
     if (note !== '') notes.push(`wave ${wave}: ${note}`);
     return [
       String(wave),
@@ -121,7 +133,17 @@ export function wavesTable(rollout: Rollout, style: Style): string {
     ];
   });
   const head = ['WAVE', 'WHO', 'STATE', 'SERVE IT', 'UNDER WAY', 'FAILED', 'SKIPPED', '5XX', 'P95'];
-  return [table(head, rows, style), ...notes].join('\n');
+  return [leanTable(head, rows, style), ...notes].join('\n');
+}
+
+/** Narrower than this there is no room for columns in which nothing is. */
+const ROOMY = 100;
+
+function leanTable(head: readonly string[], rows: readonly (readonly string[])[], style: Style): string {
+  if (style.room() >= ROOMY) return table(head, rows, style);
+  const tells = head.map((_, column) => rows.some((row) => !['', '0'].includes(row[column] ?? '')));
+  const lean = (cells: readonly string[]): string[] => cells.filter((_, column) => tells[column] === true);
+  return table(lean(head), rows.map(lean), style);
 }
 
 /** The tenants somebody has to know of: under way, failed, gone back, skipped. Null when there are none. */
@@ -151,7 +173,7 @@ export function tenantsTable(
       one.tenant,
       String(one.wave),
       one.hostName,
-      goes === 'over' && progress.kind === 'returning' ? style.red(SENT_BACK) : progressText(progress, style),
+      progress.kind === 'returning' ? style.red(returningText(one, goes)) : progressText(progress, style),
       since === null ? '' : duration(now - since),
       one.step === null ? '' : clean(one.step),
       errorsText(one.traffic),
@@ -161,7 +183,13 @@ export function tenantsTable(
   const head = ['TENANT', 'WAVE', 'HOST', 'STATE', 'FOR', 'STEP', '5XX', 'P95'];
   const more = told.length > most ? `\n${style.dim(`and ${told.length - most} more`)}` : '';
   const why = [...notes].map(([note, of]) => `${names(of)}: ${note}`);
-  return [`${table(head, rows, style)}${more}`, ...why].join('\n');
+  return [`${leanTable(head, rows, style)}${more}`, ...why].join('\n');
+}
+
+/** One on a host that is offline has not heard of it: it is back when its agent says so. */
+function returningText({ connection }: RolloutTenant, goes: 'on' | 'over'): string {
+  if (connection === 'offline') return 'returning (host offline)';
+  return goes === 'over' ? SENT_BACK : 'returning';
 }
 
 /** What is under way when a rollout ends is not followed any more: its own plan takes it back. */

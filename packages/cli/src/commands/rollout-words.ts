@@ -1,13 +1,15 @@
 import type { Counts, Rollout, RolloutWave } from '@berth/shared/api/rollouts';
 import type {
+  Judged,
   RolloutState,
   SkipReason,
   TenantProgress,
   Verdict,
   WaveState,
 } from '@berth/shared/domain/rollout';
-import { quantileMs, type Traffic } from '@berth/shared/domain/traffic';
+import { addTraffic, quantileMs, type Traffic } from '@berth/shared/domain/traffic';
 import { unreachable } from '@berth/shared/domain/errors';
+import { duration, timestamp } from '../output/format.ts';
 import { clean, type Style } from '../output/style.ts';
 
 /** A rollout's state in a word or two. */
@@ -167,7 +169,7 @@ export function verdictText(verdict: Verdict, style: Style): string {
   }
 }
 
-type Looked = RolloutWave['traffic'];
+type Looked = Pick<Judged, 'before' | 'after'> | null;
 
 /** The share of 5xx answers, before and after: `0.4% → 12%`. */
 export function errorsText(traffic: Looked): string {
@@ -177,6 +179,22 @@ export function errorsText(traffic: Looked): string {
 /** The p95 latency, before and after: `120 ms → 340 ms`. */
 export function p95Text(traffic: Looked): string {
   return traffic === null ? '' : `${p95(traffic.before)} → ${p95(traffic.after)}`;
+}
+
+/** The figures of all waves of a rollout together; null when none was looked at. */
+export function judgedOf({ waves }: Pick<Rollout, 'waves'>): Looked {
+  return waves.reduce<Looked>(
+    (sum, { traffic }) =>
+      traffic === null
+        ? sum
+        : sum === null
+          ? traffic
+          : {
+              before: addTraffic(sum.before, traffic.before),
+              after: addTraffic(sum.after, traffic.after),
+            },
+    null,
+  );
 }
 
 function errorShare({ requests, errors }: Traffic): string {
@@ -197,6 +215,28 @@ function p95(traffic: Traffic): string {
 
 export function totalOf(counts: Counts): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+/**
+ * Whether it goes on only when a window opens or somebody does something: nobody of its wave can be moved now. A host that
+ * is offline may be back at any moment.
+ */
+export function waitsForWindow({ state, awaits }: Rollout): boolean {
+  const first = awaits?.first[0];
+  return state.kind === 'running' && first !== undefined && first.reason !== 'offline';
+}
+
+/** Who is waited for, a line each, and until when. */
+export function awaitedLines({ awaits }: Rollout, now: number): string[] {
+  if (awaits === null) return [];
+  const lines = awaits.first.map(({ tenant, reason, window, opensAt }) => {
+    if (reason !== 'window') return `${tenant}: ${SKIPPED[reason]}`;
+    const opens =
+      opensAt === null ? '' : `, which opens at ${timestamp(opensAt)} UTC, in ${duration(opensAt - now)}`;
+    return `${tenant} waits for its window ${clean(window ?? '')}${opens}`;
+  });
+  const more = awaits.tenants - awaits.first.length;
+  return more > 0 ? [...lines, `and ${more} more`] : lines;
 }
 
 /** The wave that asks for approval, when one does. */

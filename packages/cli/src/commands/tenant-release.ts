@@ -1,4 +1,5 @@
-import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
+import type { TenantHistoryShown } from '@berth/shared/api/rollouts';
+import { whoText } from '@berth/shared/domain/actor';
 import { unreachable } from '@berth/shared/domain/errors';
 import { previousRelease } from '@berth/shared/api/previous-release';
 import type { Command } from 'commander';
@@ -67,8 +68,8 @@ export function registerTenantRelease(tenant: Command, contextOf: ContextOf): vo
     output.json(answer);
     const rows = answer.items.map((entry) => [
       timestamp(entry.at),
-      clean(entry.by),
-      whatText(entry.what, output.style),
+      clean(whoText(entry.by)),
+      whatText(entry, output.style),
       String(entry.release),
       String(entry.generation),
       entry.rollout === null ? '' : String(entry.rollout),
@@ -107,13 +108,15 @@ export function registerTenantRelease(tenant: Command, contextOf: ContextOf): vo
   });
 }
 
-function whatText(what: TenantHistoryEntry['what'], style: Style): string {
+function whatText({ what, hold }: TenantHistoryShown, style: Style): string {
   switch (what) {
     case 'failed':
     case 'returned':
       return style.red(what);
     case 'rolled-back':
       return style.yellow('rolled back');
+    case 'returning':
+      return style.yellow(hold === 'offline' ? 'returning (host offline)' : 'returning');
     case 'created':
     case 'changed':
     case 'restarted':

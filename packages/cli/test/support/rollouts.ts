@@ -54,7 +54,7 @@ export function rolloutShown(change: Partial<Rollout> = {}): Rollout {
     ],
     counts: counts({ moving: 1, pending: 1 }),
     failures: 0,
-    startedBy: 'token:t_1',
+    startedBy: 'token:t_1 ada',
     createdAt: 1000,
     updatedAt: 1000,
     endedAt: null,

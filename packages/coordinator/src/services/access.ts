@@ -1,4 +1,5 @@
 import type { CreateToken, CreatedToken, Role, TokenInfo } from '@berth/shared/api/schemas';
+import { tokenActor } from '@berth/shared/domain/actor';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
@@ -8,7 +9,7 @@ import { looksLikeToken, makeToken, randomText, tokenHash } from './tokens.ts';
 export type RoleName = z.infer<typeof Role>;
 
 export interface Caller {
-  /** As the audit names it: `token:<id>`. */
+  /** As it is kept on record: `token:<id> <name>`. */
   actor: string;
   role: RoleName;
 }
@@ -89,7 +90,7 @@ export function createAccess({ store, clock, random }: ServiceContext): Access {
       }
       if (record.lastUsedAt === null || now - record.lastUsedAt > LAST_USE_MS)
         await store.touchToken(record.id, now);
-      return { actor: `token:${record.id}`, role: record.role };
+      return { actor: tokenActor(record.id, record.name), role: record.role };
     },
     async bootstrap(keep) {
       const at = clock.now();

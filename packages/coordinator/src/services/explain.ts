@@ -1,4 +1,4 @@
-import type { TenantExplain } from '@berth/shared/api/schemas';
+import type { RolloutAttempt, TenantExplain } from '@berth/shared/api/schemas';
 import type { ErrorCode } from '@berth/shared/domain/errors';
 import type { TenantReport } from '@berth/shared/protocol/report';
 import type { EpochRecord } from './fleet-store.ts';
@@ -10,14 +10,15 @@ export interface ExplainInput {
   host: HostView;
   report: TenantReport | null;
   epoch: EpochRecord;
+  attempt: RolloutAttempt | null;
   now: number;
 }
 
 /** Why a tenant runs or does not, from what is known; pure. The first reason that holds everything up is the verdict. */
-export function explain({ tenant, host, report, epoch, now }: ExplainInput): TenantExplain {
+export function explain({ tenant, host, report, epoch, attempt, now }: ExplainInput): TenantExplain {
   const shown = tenantShown(tenant);
   const current = report !== null && report.generation === tenant.generation ? report : null;
-  const words = verdict({ tenant, host, report: current, epoch, now });
+  const words = verdict({ tenant, host, report: current, epoch, attempt, now });
   return {
     tenant: tenant.tenant,
     verdict: words.verdict,
@@ -30,6 +31,7 @@ export function explain({ tenant, host, report, epoch, now }: ExplainInput): Ten
     problem: current?.problem ?? null,
     retryAt: current?.retryAt ?? null,
     containers: report?.containers ?? [],
+    attempt,
     advice: words.advice,
   };
 }

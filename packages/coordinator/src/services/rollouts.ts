@@ -6,6 +6,7 @@ import type {
   RolloutTenant as TenantShown,
   StartRollout,
 } from '@berth/shared/api/rollouts';
+import { whoText } from '@berth/shared/domain/actor';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import { act as decide, actsOn, type Action } from '../rollout/act.ts';
@@ -111,7 +112,7 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
           {
             ...nobody(app, at),
             kind: 'rollout.created',
-            message: `Rollout ${number} of ${app} to release ${to} was ${first === undefined ? 'begun' : `queued behind rollout ${first.rollout}`} by ${by.actor}.`,
+            message: `Rollout ${number} of ${app} to release ${to} was ${first === undefined ? 'begun' : `queued behind rollout ${first.rollout}`} by ${whoText(by.actor)}.`,
             details: { rollout: number, to, tenants: draft.rows.length, state: record.state },
           },
         ]);
@@ -173,7 +174,7 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
     async act(by, rollout, kind, { reason, pastIrreversible }) {
       const action: Action = {
         kind,
-        by: by.actor,
+        by: whoText(by.actor),
         reason: reason ?? null,
         past: pastIrreversible === true ? 'irreversible' : 'nothing',
       };

@@ -5,6 +5,7 @@ import type { StepView } from '@berth/shared/protocol/report';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import { asPut, changesBetween, effectOf, type Effect } from './diff.ts';
+import { attemptOf } from './explain-attempt.ts';
 import { explain } from './explain.ts';
 import { foundTenant, nextGeneration, renderRecord } from './tenant-state.ts';
 import type { TemplateCache } from './templates.ts';
@@ -99,7 +100,14 @@ export function createTenantQuestions(
       const host = await store.host(view.host);
       if (host === null) throw new BerthError('internal', `The host of tenant ${tenant} is not known.`);
       const report = await store.tenantReport(tenant);
-      return explain({ tenant: view, host, report, epoch: await store.epoch(), now: clock.now() });
+      const [newest] = await store.tenantHistory(tenant, 1);
+      const [event] = await store.events({ tenant, kind: 'rollout.tenant' }, undefined, 1);
+      const attempt = await attemptOf(
+        event,
+        newest,
+        async (rollout) => (await store.rollout(rollout))?.to ?? null,
+      );
+      return explain({ tenant: view, host, report, epoch: await store.epoch(), attempt, now: clock.now() });
     },
     async config(tenant) {
       const record = foundTenant(await store.tenant(tenant), tenant);

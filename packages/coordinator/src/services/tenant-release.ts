@@ -1,4 +1,4 @@
-import type { RolloutAction, TenantHistoryEntry } from '@berth/shared/api/rollouts';
+import type { RolloutAction, TenantHistoryEntry, TenantHistoryShown } from '@berth/shared/api/rollouts';
 import type {
   ReleaseDecision,
   Tenant,
@@ -7,11 +7,13 @@ import type {
 } from '@berth/shared/api/schemas';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import { BerthError } from '@berth/shared/domain/errors';
+import { whoText } from '@berth/shared/domain/actor';
 import { previousRelease } from '@berth/shared/api/previous-release';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import type { Actor, TenantRecord } from './records.ts';
 import { stillHas } from './rollout-moves.ts';
+import { historyShown, isOpenEnded, type Told } from './tenant-history.ts';
 import type { StoreWrites } from './store.ts';
 import { audited, mutateWith, put, remember } from './tenant-mutation.ts';
 import {
@@ -34,7 +36,7 @@ export interface TenantReleases {
   /** An operator's word on a release command of unknown outcome. Errors: `conflict` when nothing is asked. */
   decide(by: Actor, tenant: string, given: z.output<typeof ReleaseDecision>): Promise<TenantChanged>;
   /** Newest first. */
-  history(tenant: string, limit: number): Promise<TenantHistoryEntry[]>;
+  history(tenant: string, limit: number): Promise<TenantHistoryShown[]>;
 }
 
 /** More changes of release than anybody goes back through. */
@@ -127,12 +129,23 @@ export function createTenantReleases(context: ServiceContext, cache: TemplateCac
         const entry: DesiredTenant = { ...present, decision: { key, choice } };
         const revision = await tx.putDesired(record.host, { kind: 'tenant', entry });
         const words = choice === 'succeeded' ? 'has succeeded' : 'is to run again';
+        // It has not failed any more: what comes of it is told where the history is read.
+        const failed = (await tx.tenantHistory(tenant, HISTORY)).find(
+          (each) => each.generation === record.generation && each.what === 'failed',
+        );
+        if (failed !== undefined)
+          await tx.putHistory(tenant, {
+            ...failed,
+            what: 'moved',
+            ms: null,
+            message: `${failed.message} ${whoText(by.actor)} said of its release command that it ${words}.`,
+          });
         await tx.addEvents([
           tenantEvent(
             'tenant.changed',
             record,
             at,
-            `${by.actor} says of the release command of tenant ${tenant} that it ${words}.`,
+            `${whoText(by.actor)} says of the release command of tenant ${tenant} that it ${words}.`,
           ),
         ]);
         return {
@@ -149,16 +162,12 @@ export function createTenantReleases(context: ServiceContext, cache: TemplateCac
     async history(tenant, limit) {
       const entries = await store.tenantHistory(tenant, limit);
       if (entries.length === 0) foundTenant(await store.tenant(tenant), tenant);
-      if (entries.every((entry) => entry.ms !== null)) return entries;
-      // What an operator did ends with the agent's own word.
-      const live = await store.events({ tenant, kind: 'tenant.live' }, undefined, HISTORY);
-      const liveAt = new Map(live.map((event) => [event.generation, event.at]));
-      return entries.map((entry) => {
-        const at = liveAt.get(entry.generation);
-        return entry.ms !== null || entry.rollout !== null || at === undefined || at < entry.at
-          ? entry
-          : { ...entry, ms: at - entry.at };
-      });
+      if (!isOpenEnded(entries)) return historyShown(entries, null, []);
+      const told: Told[] = [];
+      for (const kind of ['tenant.live', 'tenant.returned', 'tenant.failed'] as const)
+        for (const { generation, at, message } of await store.events({ tenant, kind }, undefined, HISTORY))
+          told.push({ kind, generation, at, message });
+      return historyShown(entries, await store.tenantView(tenant), told);
     },
   };
 

@@ -68,7 +68,7 @@ describe('rollouts over HTTP', () => {
     await expect(client.showRollout({ params: { rollout: 7 } })).rejects.toMatchObject({ code: 'not_found' });
 
     const history = await client.tenantHistory({ params: { tenant: 'globex' }, query: {} });
-    expect(history.items.map((each) => each.what)).toEqual(['returned', 'moved', 'created']);
+    expect(history.items.map((each) => each.what)).toEqual(['returning', 'moved', 'created']);
     expect(
       await client.freezeApp({ params: { app: 'shop' }, body: { reason: 'Black Friday' } }),
     ).toMatchObject({ frozen: 'Black Friday' });

@@ -48,6 +48,7 @@ function input(given: Partial<ExplainInput> = {}): ExplainInput {
     tenant,
     host: of,
     report: told,
+    attempt: null,
     epoch: { epoch: 1, mode: 'apply', reason: null },
     now: NOW,
     ...given,

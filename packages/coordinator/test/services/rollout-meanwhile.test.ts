@@ -159,8 +159,15 @@ describe('while a rollout runs', () => {
       return { kind: items[0]?.progress.kind, on: items[0]?.connection, counts: shown.counts };
     };
     expect(await seen()).toMatchObject({ kind: 'returning', on: 'offline', counts: { returning: 1 } });
+    expect(await w.t.services.tenantReleases.history('a', 1)).toMatchObject([
+      { what: 'returning', hold: 'offline', ms: null },
+    ]);
+    expect((await w.t.services.questions.explain('a')).attempt).toMatchObject({ became: 'returning' });
     await w.online(w.hosts[0] ?? '');
     expect(await seen()).toMatchObject({ kind: 'returned', on: 'online', counts: { returned: 1 } });
+    expect(await w.t.services.tenantReleases.history('a', 1)).toMatchObject([
+      { what: 'returned', hold: null },
+    ]);
   });
 
   test('a tenant of unknown outcome that serves by now goes back with the others', async () => {
@@ -186,6 +193,12 @@ describe('while a rollout runs', () => {
 });
 
 describe('one tenant alone', () => {
+  const says = async (kind: 'tenant.live' | 'tenant.returned', generation: number, after: number) => {
+    const at = w.t.clock.now() + after;
+    const events = [{ id: 'x', at, tenant: 'a', generation, kind, message: 'So it is.', details: {} }];
+    const batch = { host: w.hosts[0] ?? '', at, tenants: [], traffic: [], report: null, events };
+    await w.t.store.fleet.ingest([batch]);
+  };
   const rollback = (given: object = {}) => w.t.services.tenantReleases.rollback(BY, 'a', given);
 
   test('goes back word for word while its old colour is kept, and never back from a return', async () => {
@@ -195,8 +208,14 @@ describe('one tenant alone', () => {
     expect(await rollback({ reason: 'too slow' })).toMatchObject({ generation: 1, result: 'changed' });
     expect(await w.desired('a')).toEqual(before);
     expect(await w.t.services.tenantReleases.history('a', 5)).toMatchObject([
-      { what: 'rolled-back', release: 1, generation: 2, message: 'Back from release 2 to 1: too slow' },
+      { what: 'returning', release: 1, generation: 2, message: 'Back from release 2 to 1: too slow' },
       { what: 'created', release: 1, generation: 1 },
+    ]);
+    await w.rounds(1);
+    await says('tenant.returned', 2, 400);
+    // What the agent tells at such a return is told at the generation that it goes back from.
+    expect(await w.t.services.tenantReleases.history('a', 1)).toMatchObject([
+      { what: 'rolled-back', generation: 2, ms: 1_400 },
     ]);
     await expect(rollback()).rejects.toThrow(/has no release before 1/);
   });
@@ -205,27 +224,7 @@ describe('one tenant alone', () => {
     await w.t.services.tenants.change(BY, 'a', { release: 2 });
     expect(await rollback()).toMatchObject({ generation: 3 });
     expect(await w.desired('a')).toMatchObject({ release: 1, generation: 3 });
-    const at = w.t.clock.now() + 1_500;
-    await w.t.store.fleet.ingest([
-      {
-        host: w.hosts[0] ?? '',
-        at,
-        tenants: [],
-        traffic: [],
-        report: null,
-        events: [
-          {
-            id: 'x',
-            at,
-            tenant: 'a',
-            generation: 3,
-            kind: 'tenant.live',
-            message: 'It serves.',
-            details: {},
-          },
-        ],
-      },
-    ]);
+    await says('tenant.live', 3, 1_500);
     expect(await w.t.services.tenantReleases.history('a', 5)).toMatchObject([
       { what: 'rolled-back', generation: 3, ms: 1_500 },
       { what: 'changed', generation: 2, ms: null },
@@ -251,7 +250,20 @@ describe('one tenant alone', () => {
     await w.start(2, '@a');
     await w.rounds(2);
     expect(await w.progress(1)).toEqual({ a: 'failed' });
+    const history = () => w.t.services.tenantReleases.history('a', 1);
+    expect(await history()).toMatchObject([{ what: 'failed', ms: null }]);
+    expect((await w.t.services.questions.explain('a')).attempt).toMatchObject({
+      rollout: 1,
+      release: 2,
+      became: 'stays',
+      reason: 'It went wrong.',
+    });
     expect(await decide()).toMatchObject({ generation: 2, result: 'changed' });
+    const message = 'It went wrong. test said of its release command that it has succeeded.';
+    expect(await history()).toMatchObject([{ what: 'moved', ms: null, message }]);
+    await says('tenant.live', 2, 3_000);
+    expect(await history()).toMatchObject([{ what: 'moved', generation: 2, message }]);
+    expect((await history())[0]?.ms).toBeGreaterThanOrEqual(3_000);
     expect(await w.desired('a')).toMatchObject({
       release: 2,
       generation: 2,

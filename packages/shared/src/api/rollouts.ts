@@ -151,3 +151,11 @@ export const TenantHistoryEntry = z.object({
   message: z.string(),
 });
 export type TenantHistoryEntry = z.infer<typeof TenantHistoryEntry>;
+
+/** An entry with what the tenant's agent has said since. `returning`: a way back that is not over. */
+export const TenantHistoryShown = TenantHistoryEntry.extend({
+  what: z.enum([...TenantHistoryEntry.shape.what.options, 'returning']),
+  /** What a way back waits for: its host is offline. */
+  hold: z.enum(['offline']).nullable(),
+});
+export type TenantHistoryShown = z.infer<typeof TenantHistoryShown>;

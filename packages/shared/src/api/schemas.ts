@@ -191,6 +191,18 @@ export const ConfigValue = z.object({
   source: z.enum(['builtin', 'template-default', 'app', 'release', 'pool', 'tenant', 'unset']),
 });
 
+/** A rollout that tried to move a tenant and did not bring it about. */
+export const RolloutAttempt = z.object({
+  rollout: z.number(),
+  /** The release that was tried. */
+  release: z.number(),
+  at: z.number(),
+  /** `not-begun`: it could not even be begun. `stays`: it failed, and nobody took it back. `stuck`: nor could be. */
+  became: z.enum(['not-begun', 'taken-back', 'returning', 'stays', 'stuck']),
+  reason: z.string(),
+});
+export type RolloutAttempt = z.infer<typeof RolloutAttempt>;
+
 export const TenantExplain = z.object({
   tenant: TenantName,
   /** One sentence: runs, or why not. */
@@ -209,6 +221,8 @@ export const TenantExplain = z.object({
   problem: Problem.nullable(),
   retryAt: z.number().nullable(),
   containers: z.array(ContainerView),
+  /** What the last rollout tried with it in vain; null when it did not. */
+  attempt: RolloutAttempt.nullable(),
   /** What to do next, a sentence each. */
   advice: z.array(z.string()),
 });
@@ -280,6 +294,7 @@ export const EventQuery = z.object({
 export const AuditRecord = z.object({
   id: z.number(),
   at: z.number(),
+  /** Such as `token:t_… ci`, `rollout:7`, `coordinator`. */
   actor: z.string(),
   action: z.string(),
   subject: z.string(),

@@ -146,7 +146,7 @@ export const tenantsRoutes = {
     status: 200,
     params: tenant,
     query: z.object({ limit: z.coerce.number().int().min(1).max(1000).default(50) }),
-    response: z.object({ items: z.array(r.TenantHistoryEntry) }),
+    response: z.object({ items: z.array(r.TenantHistoryShown) }),
   }),
   tenantLogs: defineRoute({
     method: 'GET',
