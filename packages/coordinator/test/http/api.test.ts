@@ -40,6 +40,16 @@ async function send(
 }
 const errorOf = async (response: Response) => ApiError.parse(await response.json()).error;
 
+test('the audit still names a token that is revoked', async () => {
+  const client = await c.client();
+  const made = await client.createToken({ body: { name: 'ci of shop', role: 'operator' } });
+  const ci = createClient({ url: c.url, token: made.token });
+  await ci.applyApp({ params: { app: 'shop' }, body: { compose: COMPOSE } });
+  await client.revokeToken({ params: { id: made.id } });
+  const { items } = await client.listAudit({ query: {} });
+  expect(items.find(({ action }) => action === 'app.created')?.actor).toBe(`token:${made.id} ci of shop`);
+});
+
 describe('every route', () => {
   test('that is not public refuses a caller without a token, and one whose role does not reach', async () => {
     const tokens = { viewer: await c.token('viewer'), operator: await c.token('operator') };
