@@ -182,11 +182,45 @@ describe('two coordinators on one PostgreSQL', () => {
       }
   });
 
+  test('give out each generation once while rollouts are paused and resumed and their tenants changed through both', async () => {
+    await release(viaOne, 3);
+    const before = await generations(viaOne);
+    const mark = (await viaOne.status()).lastEvent;
+    const rollout = await start(viaTwo, 'shop', 3);
+    const params = { rollout };
+    const acted = await Promise.allSettled(
+      [viaOne, viaTwo, viaOne, viaTwo].map((api) => api.pauseRollout({ params, body: {} })),
+    );
+    expect(acted.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    const changed = await Promise.all(
+      namesOf('shop').flatMap((tenant) =>
+        [viaOne, viaTwo].map(async (api, n) =>
+          api.changeTenant({ params: { tenant }, body: { variables: { GREETING: `during ${n}` } } }),
+        ),
+      ),
+    );
+    await Promise.allSettled([viaOne, viaTwo].map((api) => api.resumeRollout({ params, body: {} })));
+    const begun = await start(viaOne, 'blog', 3);
+    const ENDS: readonly string[] = ['completed', 'waiting'];
+    for (const each of [rollout, begun])
+      await until(`rollout ${each} has an end`, async () => ENDS.includes(await stateOf(viaOne, each)));
+    const after = await generations(viaOne);
+    const moved = moves(await eventsAfter(viaOne, mark));
+    const expected: Record<string, number> = {};
+    for (const tenant of namesOf('shop'))
+      expected[tenant] =
+        (moved[tenant] ?? 0) +
+        changed.filter((each) => each.tenant === tenant && each.result === 'changed').length;
+    expect(grown(before, after, 'shop')).toEqual(expected);
+    expect(grown(before, after, 'blog')).toEqual(each(namesOf('blog'), 1));
+    expect(Math.max(...Object.values(moved))).toBe(1);
+  });
+
   test('do nothing twice when one is killed in the middle of rollouts: the other finishes them', async () => {
-    await release(viaTwo, 3);
+    await release(viaTwo, 4);
     const before = await generations(viaTwo);
     const mark = (await viaTwo.status()).lastEvent;
-    const begun = [await start(viaOne, 'shop', 3), await start(viaTwo, 'blog', 3)];
+    const begun = [await start(viaOne, 'shop', 4), await start(viaTwo, 'blog', 4)];
     await until('the second wave moves', async () =>
       (await eventsAfter(viaTwo, mark)).some(
         ({ kind, app, details }) => kind === 'rollout.tenant' && app === 'shop' && details['wave'] === 2,
