@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { Problem } from '@berth/shared/domain/step';
 import type {
@@ -13,7 +14,7 @@ import { createOutbox } from '@berth/agent/report/outbox';
 export type Fate = 'serves' | 'fails' | 'silent';
 
 export interface AgentMovesOptions {
-  /** Makes event ids of this agent unique, such as its host's id. */
+  /** Makes event ids of this agent unique, such as its host's id. A real agent draws one at each start. */
   name: string;
   /** Sends one message as text. */
   send(text: string): void;
@@ -36,11 +37,13 @@ export class AgentMoves {
   readonly #options: AgentMovesOptions;
   readonly #outbox = createOutbox();
   readonly #berths = new Map<string, Berth>();
+  readonly #start: string;
   #unsubscribe: (() => void) | null = null;
   #events = 0;
 
   constructor(options: AgentMovesOptions) {
     this.#options = options;
+    this.#start = createHash('sha256').update(options.name).digest('hex').slice(0, 16);
   }
 
   /** A session is open: what waits is told, and what was not acknowledged is told again. */
@@ -199,7 +202,7 @@ export class AgentMoves {
     this.#events += 1;
     const { tenant, generation } = berth.desired;
     const event: AgentEvent = {
-      id: `${this.#options.name}-${this.#events}`,
+      id: `${this.#start}-${this.#events}`,
       at: Date.now(),
       tenant,
       generation,

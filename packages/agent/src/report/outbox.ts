@@ -37,6 +37,8 @@ export interface OutboxStats {
 export interface OutboxOptions {
   /** From the first change to the message that tells of it, so that changes that come together go together. */
   flushMs?: number;
+  /** The same for what nobody decides by: how far a move's steps are, and counts. */
+  progressMs?: number;
   maxEvents?: number;
   maxTenants?: number;
   maxTraffic?: number;
@@ -61,6 +63,7 @@ interface Batch {
 /** An empty outbox. */
 export function createOutbox(options: OutboxOptions = {}): Outbox {
   const flushMs = options.flushMs ?? 50;
+  const progressMs = Math.max(options.progressMs ?? 250, flushMs);
   const maxEvents = options.maxEvents ?? 2000;
   const maxTenants = options.maxTenants ?? 20_000;
   const maxTraffic = options.maxTraffic ?? 20_000;
@@ -77,18 +80,45 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   let seq = 0;
   let dropped = 0;
   let timer: NodeJS.Timeout | null = null;
+  let urgent = false;
+  /** Of each tenant, what others decide by in the newest word on it. */
+  const standings = new Map<string, string>();
   const listeners = new Set<() => void>();
 
   const isEmpty = (): boolean =>
     tenants.size === 0 && removals.size === 0 && events.length === 0 && traffic.size === 0 && host === null;
 
-  function arm(): void {
-    if (timer !== null || listeners.size === 0 || isEmpty()) return;
-    timer = setTimeout(() => {
-      timer = null;
-      for (const listener of listeners) listener();
-    }, flushMs);
+  function arm(what: 'news' | 'progress' = 'news'): void {
+    if (listeners.size === 0 || isEmpty()) return;
+    if (timer !== null && (urgent || what === 'progress')) return;
+    disarm();
+    urgent = what === 'news';
+    timer = setTimeout(
+      () => {
+        timer = null;
+        for (const listener of listeners) listener();
+      },
+      urgent ? flushMs : progressMs,
+    );
     timer.unref();
+  }
+
+  function disarm(): void {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+  }
+
+  /** Whether anything but a move's steps has changed since the last word on the tenant. */
+  function stands({ tenant, generation, live, phase, problem }: TenantReport): boolean {
+    const standing = `${generation} ${live} ${phase} ${problem?.at ?? ''}`;
+    const same = standings.get(tenant) === standing;
+    standings.delete(tenant);
+    standings.set(tenant, standing);
+    for (const key of standings.keys()) {
+      if (standings.size <= maxTenants) break;
+      standings.delete(key);
+    }
+    return same;
   }
 
   function boundEvents(): void {
@@ -111,7 +141,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
       tenants.delete(report.tenant);
       tenants.set(report.tenant, clampTenant(report));
       boundMap(tenants, maxTenants);
-      arm();
+      arm(stands(report) ? 'progress' : 'news');
     },
     removal(request) {
       removals.set(request.tenant, clampRemoval(request));
@@ -120,7 +150,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
     event(event) {
       events.push(clampEvent(event));
       boundEvents();
-      arm();
+      arm(isProgress(event) ? 'progress' : 'news');
     },
     host(report) {
       host = clampHost(report);
@@ -131,7 +161,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
       traffic.delete(key);
       traffic.set(key, sample);
       boundMap(traffic, maxTraffic);
-      arm();
+      arm('progress');
     },
 
     next() {
@@ -209,10 +239,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
       arm();
       return () => {
         listeners.delete(listener);
-        if (listeners.size === 0 && timer !== null) {
-          clearTimeout(timer);
-          timer = null;
-        }
+        if (listeners.size === 0) disarm();
       };
     },
 
@@ -222,6 +249,11 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
       dropped,
     }),
   };
+}
+
+/** A step that began or ended well. */
+function isProgress({ kind, details }: AgentEvent): boolean {
+  return kind === 'tenant.step' && details['state'] !== 'failed';
 }
 
 function trafficKey({ tenant, generation, slot, run }: TrafficSample): string {

@@ -238,3 +238,36 @@ test('whatever is put in, lost and acknowledged, the last word on every tenant a
     { verbose: 1 },
   );
 });
+
+test('how far the steps are is told a little later than what others decide by', () => {
+  const outbox = createOutbox({ flushMs: 50, progressMs: 250 });
+  let told = 0;
+  outbox.onWaiting(() => {
+    told += 1;
+    while (outbox.next() !== null);
+    outbox.acknowledge(Number.MAX_SAFE_INTEGER);
+  });
+  const step = (state: string): void =>
+    outbox.event(
+      event(`e-${state}`, { kind: 'tenant.step', tenant: 'acme', details: { step: 'drain', state } }),
+    );
+  outbox.tenant(report('acme', 1, { phase: 'moving' }));
+  vi.advanceTimersByTime(50);
+  expect(told).toBe(1);
+  outbox.tenant(report('acme', 2, { phase: 'moving' }));
+  step('started');
+  vi.advanceTimersByTime(249);
+  expect(told).toBe(1);
+  vi.advanceTimersByTime(1);
+  expect(told).toBe(2);
+  step('done');
+  vi.advanceTimersByTime(100);
+  outbox.tenant(report('acme', 3, { phase: 'baking', live: 2 }));
+  vi.advanceTimersByTime(50);
+  expect(told).toBe(3);
+  step('failed');
+  vi.advanceTimersByTime(50);
+  expect(told).toBe(4);
+  vi.advanceTimersByTime(1_000);
+  expect(told).toBe(4);
+});

@@ -52,18 +52,29 @@ export function createEventFeed({ store, signal, pollMs, onError }: EventFeedOpt
   async function readNew(): Promise<void> {
     head ??= await store.lastEvent();
     for (;;) {
-      const fresh = await store.events({}, head, PAGE);
-      const last = fresh.at(-1);
-      if (last === undefined) return;
-      recent = [...recent, ...fresh].slice(-RECENT);
-      head = last.id;
-      wake.resolve();
-      wake = Promise.withResolvers();
+      const from: number = head;
+      const fresh = await store.events({}, from, PAGE);
+      // Meanwhile some may have been heard of.
+      if (head !== from) continue;
+      if (fresh.length > 0) take(fresh);
       if (fresh.length < PAGE) return;
     }
   }
 
-  const stop = store.onEvents(() => void refresh());
+  function take(fresh: readonly EventRecord[]): void {
+    recent = [...recent, ...fresh].slice(-RECENT);
+    head = fresh.at(-1)?.id ?? head;
+    wake.resolve();
+    wake = Promise.withResolvers();
+  }
+
+  /** Events of this process need not be read. Those of others are missing before them: then all are read. */
+  function hear(events: readonly EventRecord[]): void {
+    if (head !== null && events[0]?.id === head + 1) take(events);
+    else void refresh();
+  }
+
+  const stop = store.onEvents(hear);
   const timer = pollMs === null ? null : setInterval(() => void refresh(), pollMs);
   timer?.unref();
   signal.addEventListener(

@@ -36,8 +36,8 @@ export interface Store extends StoreReads {
    * rolled back. `work` may run again when the database asks for it (a deadlock on PostgreSQL), so it must only touch `tx`.
    */
   mutate<T>(by: Actor, at: number, work: (tx: StoreWrites) => Promise<Mutation<T>>): Promise<T>;
-  /** Called after each commit that added events. Answers the way to stop it. */
-  onEvents(listener: () => void): () => void;
+  /** Called with the events of each commit of this process, in the order of the commits. Answers the way to stop it. */
+  onEvents(listener: (events: readonly EventRecord[]) => void): () => void;
   /** Coarse bookkeeping that nobody audits: when a token was last used. */
   touchToken(id: string, at: number): Promise<void>;
   /** At start, before any agent connects: nobody is online. */

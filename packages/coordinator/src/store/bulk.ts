@@ -65,11 +65,11 @@ function createReads(dialect: Dialect): (db: Db) => BulkReads {
       left join observed o on o.tenant = t.tenant and o.host = t.host
       left join generations g on g.tenant = t.tenant`,
   );
-  const before = listStatement<{ desired_before: string | null }>(
+  const before = listStatement<{ json: string }>(
     dialect,
     ['bigint', 'text'],
     (list) => `
-      select r.desired_before from ${list} join rollout_tenants r on r.rollout = list.c0 and r.tenant = list.c1`,
+      select b.json from ${list} join rollout_before b on b.rollout = list.c0 and b.tenant = list.c1`,
   );
   return (db) => ({
     async tenantsNamed(names) {
@@ -94,9 +94,7 @@ function createReads(dialect: Dialect): (db: Db) => BulkReads {
         db,
         [...new Set(names)].map((name) => [rollout, name]),
       );
-      const entries = rows.flatMap(({ desired_before: json }) =>
-        json === null ? [] : [DesiredTenant.parse(JSON.parse(json))],
-      );
+      const entries = rows.map(({ json }) => DesiredTenant.parse(JSON.parse(json)));
       return new Map(entries.map((entry) => [entry.tenant, entry]));
     },
     async progressCounts(rollouts) {
@@ -174,10 +172,10 @@ function createWrites(dialect: Dialect): (db: Db) => Omit<BulkWrites, keyof Bulk
   const keep = batchStatement(
     dialect,
     ['bigint', 'text'],
-    `update rollout_tenants set desired_before = (
-       select d.json from desired d join tenants t on t.host = d.host and t.tenant = d.tenant
-       where d.tenant = v.column2 and d.kind = 'tenant') from`,
-    'where rollout_tenants.rollout = v.column1 and rollout_tenants.tenant = v.column2',
+    'insert into rollout_before (rollout, tenant, json) select v.column1, v.column2, d.json from',
+    `join tenants t on t.tenant = v.column2
+     join desired d on d.host = t.host and d.tenant = t.tenant and d.kind = 'tenant'
+     where true on conflict (rollout, tenant) do update set json = excluded.json`,
   );
   const histories = batchStatement(
     dialect,
@@ -247,6 +245,7 @@ function createWrites(dialect: Dialect): (db: Db) => Omit<BulkWrites, keyof Bulk
       ),
     async replaceRolloutTenants(rollout, tenants) {
       await db.deleteFrom('rollout_tenants').where('rollout', '=', rollout).execute();
+      await db.deleteFrom('rollout_before').where('rollout', '=', rollout).execute();
       for (let from = 0; from < tenants.length; from += 100)
         await db
           .insertInto('rollout_tenants')
@@ -260,7 +259,6 @@ function createWrites(dialect: Dialect): (db: Db) => Omit<BulkWrites, keyof Bulk
               from_generation: each.fromGeneration,
               progress: JSON.stringify(each.progress),
               before: each.before === null ? null : JSON.stringify(each.before),
-              desired_before: null,
             })),
           )
           .execute();

@@ -19,11 +19,11 @@ export async function readEpoch(db: Db): Promise<EpochRecord> {
 const BY_COORDINATOR = { actor: 'coordinator', requestId: '' };
 const byAgent = (host: string) => ({ actor: `agent:${host}`, requestId: '' });
 
-/** `committed` is called after each commit that may have added events. */
+/** `committed` is called after each commit with the transaction that it was. */
 export function createFleetStore(
   dialect: Dialect,
   appendEvents: AppendEvents,
-  committed: () => void,
+  committed: (tx: Db) => void,
 ): FleetStore {
   const { db } = dialect;
   const ingest = createIngest(dialect, appendEvents);
@@ -35,9 +35,9 @@ export function createFleetStore(
       `select host, name, public_key, revision, digest from hosts where host in (select c0 from ${hosts})`,
   );
   const write = async <T>(work: (tx: Db) => Promise<T>): Promise<T> => {
-    const result = await dialect.transaction(work);
-    committed();
-    return result;
+    const done = await dialect.transaction(async (tx) => ({ result: await work(tx), tx }));
+    committed(done.tx);
+    return done.result;
   };
 
   return {

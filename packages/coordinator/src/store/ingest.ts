@@ -34,7 +34,9 @@ export function createIngest(dialect: Dialect, appendEvents: AppendEvents): Inge
     dialect,
     ['text', 'bigint', 'text'],
     'update hosts set last_seen_at = v.column2, report = coalesce(v.column3, hosts.report) from',
-    'where hosts.host = v.column1',
+    // A host that moves tenants speaks several times a second. To five seconds is near enough, and spares the row.
+    `where hosts.host = v.column1
+       and (v.column3 is not null or coalesce(hosts.last_seen_at, 0) <= v.column2 - 5000)`,
   );
   const updateAcks = batchStatement(
     dialect,

@@ -80,11 +80,24 @@ export interface SourcedEvent extends Omit<NewEvent, 'kind'> {
 
 export type AppendEvents = (db: Db, events: readonly SourcedEvent[]) => Promise<void>;
 
+export interface EventLog {
+  append: AppendEvents;
+  /** What a transaction appended, in order; it holds when the transaction is committed. */
+  appendedIn(tx: Db): readonly EventRecord[];
+}
+
 /** Made once a store: its statements are prepared once. */
-export function createAppendEvents(dialect: Dialect): AppendEvents {
+export function createEventLog(dialect: Dialect): EventLog {
   const insert = createInsertEvents(dialect);
   const dropRepeated = createDropRepeated(dialect);
-  return (db, events) => appendEvents(db, events, insert, dropRepeated);
+  const appended = new WeakMap<Db, EventRecord[]>();
+  return {
+    async append(db, events) {
+      const rows = await appendEvents(db, events, insert, dropRepeated);
+      appended.set(db, [...(appended.get(db) ?? []), ...rows]);
+    },
+    appendedIn: (tx) => appended.get(tx) ?? [],
+  };
 }
 
 /**
@@ -96,36 +109,30 @@ async function appendEvents(
   events: readonly SourcedEvent[],
   insert: (db: Db, rows: readonly EventTable[]) => Promise<void>,
   dropRepeated: DropRepeated,
-): Promise<void> {
-  if (events.length === 0) return;
+): Promise<EventRecord[]> {
+  if (events.length === 0) return [];
   const held = await db
     .updateTable('meta')
     .set({ last_event: sql`last_event + 0` })
     .returning('last_event')
     .executeTakeFirstOrThrow();
   const fresh = await dropRepeated(db, events);
-  if (fresh.length === 0) return;
-  const rows: EventTable[] = fresh.map((event, index) => ({
-    id: held.last_event + 1 + index,
-    at: event.at,
-    kind: event.kind,
-    tenant: event.tenant,
-    app: event.app,
-    host: event.host,
-    generation: event.generation,
-    message: event.message,
-    details: JSON.stringify(event.details),
-    source: event.source,
-  }));
-  await insert(db, rows);
-  const last = held.last_event + rows.length;
+  if (fresh.length === 0) return [];
+  const numbered = fresh.map((event, index) => ({ ...event, id: held.last_event + 1 + index }));
+  await insert(
+    db,
+    numbered.map((event) => ({ ...event, details: JSON.stringify(event.details) })),
+  );
+  const last = held.last_event + numbered.length;
   await db.updateTable('meta').set({ last_event: last }).execute();
-  if (Math.floor(last / PRUNE_EVERY) === Math.floor(held.last_event / PRUNE_EVERY)) return;
+  const records = numbered.map(({ source: _source, ...record }) => record);
+  if (Math.floor(last / PRUNE_EVERY) === Math.floor(held.last_event / PRUNE_EVERY)) return records;
   await db
     .deleteFrom('events')
     .where('id', '<=', last - EVENTS_KEPT)
     .execute();
-  await pruneMarks(db, rows.at(-1)?.at ?? 0);
+  await pruneMarks(db, numbered.at(-1)?.at ?? 0);
+  return records;
 }
 
 /** One audit record. Its number, too, is gapless. */

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
-import type { Actor } from '../services/records.ts';
+import type { Actor, EventRecord } from '../services/records.ts';
 import type { Mutation, Store, StoreReads, StoreWrites } from '../services/store.ts';
 import { accessReads, accessWrites } from './access.ts';
 import { createBulk, type Bulk } from './bulk.ts';
@@ -14,13 +14,7 @@ import { createTenantFacts, type TenantFacts } from './tenant-facts.ts';
 import { createTrafficRecords, type TrafficRecords } from './traffic.ts';
 import { hostReads, hostWrites } from './hosts.ts';
 import { poolReads } from './pools.ts';
-import {
-  appendAudit,
-  journalReads,
-  journalWrites,
-  createAppendEvents,
-  type AppendEvents,
-} from './journal.ts';
+import { appendAudit, journalReads, journalWrites, createEventLog, type EventLog } from './journal.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations/index.ts';
 import type { Tables } from './tables.ts';
@@ -53,30 +47,31 @@ function storeOn(dialect: Dialect): Store {
     facts: createTenantFacts(dialect),
     traffic: createTrafficRecords(dialect),
     bulk: createBulk(dialect),
-    appendEvents: createAppendEvents(dialect),
+    events: createEventLog(dialect),
   };
-  const listeners = new Set<() => void>();
-  const committed = (): void => {
-    for (const listener of listeners) listener();
+  const listeners = new Set<(events: readonly EventRecord[]) => void>();
+  const committed = (tx: Kysely<Tables>): void => {
+    const events = kept.events.appendedIn(tx);
+    if (events.length > 0) for (const listener of listeners) listener(events);
   };
   return {
     kind: dialect.kind,
     ...reads(db, dialect, kept),
-    fleet: createFleetStore(dialect, kept.appendEvents, committed),
+    fleet: createFleetStore(dialect, kept.events.append, committed),
     async mutate<T>(by: Actor, at: number, work: (tx: StoreWrites) => Promise<Mutation<T>>): Promise<T> {
       // What a mutation that changed nothing answers, carried past the roll-back.
       let unchanged: { result: T } | null = null;
       try {
-        const result = await dialect.transaction(async (tx) => {
+        const { result, tx: done } = await dialect.transaction(async (tx) => {
           const mutation = await work({ ...reads(tx, dialect, kept), ...writes(tx, dialect, kept) });
           if (mutation.audit === null) {
             unchanged = { result: mutation.result };
             throw NOTHING_CHANGED;
           }
           if (mutation.audit !== 'bookkeeping') await appendAudit(tx, by, at, mutation.audit);
-          return mutation.result;
+          return { result: mutation.result, tx };
         });
-        committed();
+        committed(done);
         return result;
       } catch (thrown) {
         if (thrown === NOTHING_CHANGED && unchanged !== null) return keep(unchanged);
@@ -119,7 +114,7 @@ interface Kept {
   facts: TenantFacts;
   traffic: TrafficRecords;
   bulk: Bulk;
-  appendEvents: AppendEvents;
+  events: EventLog;
 }
 
 function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
@@ -147,7 +142,7 @@ function writes(tx: Kysely<Tables>, dialect: Dialect, kept: Kept): Omit<StoreWri
     ...catalogWrites(tx),
     ...tenantWrites(tx, dialect),
     ...hostWrites(tx, dialect),
-    ...journalWrites(tx, kept.appendEvents),
+    ...journalWrites(tx, kept.events.append),
     ...accessWrites(tx),
     ...kept.rollouts.writes(tx),
     ...kept.traffic.writes(tx),

@@ -38,7 +38,7 @@ const changingOf = (record: Omit<RolloutRecord, 'rollout'>) => ({
   ended_at: record.endedAt,
 });
 
-type TenantRow = Omit<RolloutTenantTable, 'rollout' | 'desired_before'>;
+type TenantRow = Omit<RolloutTenantTable, 'rollout'>;
 
 const tenantOf = (row: TenantRow): RolloutTenant => ({
   tenant: row.tenant,
@@ -82,8 +82,9 @@ export function createRolloutRecords(dialect: Dialect): RolloutRecords {
   const setBefore = batchStatement(
     dialect,
     ['bigint', 'text', 'text'],
-    'update rollout_tenants set desired_before = v.column3 from',
-    'where rollout_tenants.rollout = v.column1 and rollout_tenants.tenant = v.column2',
+    'insert into rollout_before (rollout, tenant, json) select v.column1, v.column2, v.column3 from',
+    `join rollout_tenants r on r.rollout = v.column1 and r.tenant = v.column2
+     where true on conflict (rollout, tenant) do update set json = excluded.json`,
   );
   const readTenants = `select tenant, wave, position, from_release, from_generation, progress, before
     from rollout_tenants where rollout = ${dialect.placeholder(0)} order by wave, position, tenant`;
@@ -120,13 +121,12 @@ export function createRolloutRecords(dialect: Dialect): RolloutRecords {
       },
       async desiredBefore(rollout, tenant) {
         const row = await db
-          .selectFrom('rollout_tenants')
-          .select('desired_before')
+          .selectFrom('rollout_before')
+          .select('json')
           .where('rollout', '=', rollout)
           .where('tenant', '=', tenant)
           .executeTakeFirst();
-        const json = row?.desired_before ?? null;
-        return json === null ? null : DesiredTenant.parse(JSON.parse(json));
+        return row === undefined ? null : DesiredTenant.parse(JSON.parse(row.json));
       },
     }),
 

@@ -26,6 +26,7 @@ export interface Tables {
   observed: ObservedTable;
   rollouts: RolloutTable;
   rollout_tenants: RolloutTenantTable;
+  rollout_before: RolloutBeforeTable;
   traffic: TrafficTable;
   tenant_history: HistoryTable;
   events: EventTable;
@@ -162,7 +163,12 @@ export interface RolloutTenantTable {
   from_generation: number;
   progress: string;
   before: string | null;
-  desired_before: string | null;
+}
+
+export interface RolloutBeforeTable {
+  rollout: number;
+  tenant: string;
+  json: string;
 }
 
 export interface TrafficTable {

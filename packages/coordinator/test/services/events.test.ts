@@ -77,6 +77,22 @@ describe('the event feed', () => {
     expect(slow).toEqual(range(5, 7010));
   });
 
+  test('reads what another coordinator wrote in between as soon as it hears of something later', async () => {
+    let deaf = false;
+    const store: typeof t.store = {
+      ...t.store,
+      onEvents: (listener) => t.store.onEvents((events) => deaf || listener(events)),
+    };
+    feed = createEventFeed({ store, signal: stop.signal, pollMs: null, onError: () => {} });
+    const taken = take(0, 5);
+    await happen(1);
+    deaf = true;
+    await happen(2);
+    deaf = false;
+    await happen(2);
+    expect(await taken).toEqual(range(1, 5));
+  });
+
   test('finds rare events far back by their filter', async () => {
     await happen(1500, 'globex');
     await happen(1, 'acme');

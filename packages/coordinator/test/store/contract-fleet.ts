@@ -199,8 +199,20 @@ export function fleetContract(open: OpenEmpty): void {
       },
     ]);
     expect(await store.tenantReport('acme')).toMatchObject({ at: 7, phase: 'settled' });
-    expect(await store.host(host)).toMatchObject({ report: hostReport, lastSeenAt: 12 });
+    expect(await store.host(host)).toMatchObject({ report: hostReport, lastSeenAt: 10 });
     expect(await store.tenantReport('nobody')).toBeNull();
+  });
+
+  on('when a host was last heard of is known to five seconds', async (store) => {
+    const host = await addHost(store, 1);
+    const heard = async (at: number, told: typeof hostReport | null = null) => {
+      await store.fleet.ingest([{ host, at, tenants: [], events: [], report: told, traffic: [] }]);
+      return (await store.host(host))?.lastSeenAt;
+    };
+    expect(await heard(10_000)).toBe(10_000);
+    expect(await heard(14_999)).toBe(10_000);
+    expect(await heard(15_000)).toBe(15_000);
+    expect(await heard(15_001, hostReport)).toBe(15_001);
   });
 
   on('ingest takes hundreds of tenants at once', async (store) => {

@@ -3,6 +3,7 @@ import { foundation } from './0001-foundation.ts';
 import { releases } from './0002-releases.ts';
 import { rollouts } from './0003-rollouts.ts';
 import { eventMarks } from './0004-event-marks.ts';
+import { rolloutBefore } from './0005-rollout-before.ts';
 
 /** In order. A migration that was released is never edited; a new one is added. */
-export const migrations: readonly Migration[] = [foundation, releases, rollouts, eventMarks];
+export const migrations: readonly Migration[] = [foundation, releases, rollouts, eventMarks, rolloutBefore];
