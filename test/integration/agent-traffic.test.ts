@@ -23,6 +23,8 @@ let image: string;
 /** The last word on each sample, as a coordinator keeps it. */
 let heard: Map<string, TrafficSample>;
 const warnings: string[] = [];
+/** What people are told of requests that may be missing. */
+const said: { message: string; lost: number }[] = [];
 const counters: { here: { alive: boolean }; stop: AbortController; ended: Promise<void> }[] = [];
 let status: TenantStatus;
 
@@ -41,7 +43,9 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await stopAll();
+  await point(1);
   warnings.length = 0;
+  said.length = 0;
 });
 afterAll(async () => {
   await host.close();
@@ -50,6 +54,20 @@ afterAll(async () => {
 const virtual = (): string => host.config.virtualCidr.replace(/\.0\/24$/, '.1');
 const folder = (): string => host.system.paths.requestsDir;
 const logFile = (): string => join(folder(), 'requests.log');
+
+/** Answers VERSION, 500 on /bad, and 504 on /slow after six seconds: nobody answers there. */
+const SERVE = `mkdir -p /tmp/n
+sleep 100000 | nc -l -p 8099 &
+cat > /tmp/n/nginx.conf <<END
+user root root; daemon off; master_process off; pid /tmp/n/pid; error_log stderr crit;
+events { worker_connections 4096; }
+http { access_log off; client_body_temp_path /tmp/n/b; proxy_temp_path /tmp/n/p; fastcgi_temp_path /tmp/n/f;
+uwsgi_temp_path /tmp/n/u; scgi_temp_path /tmp/n/s; keepalive_requests 1000000;
+server { listen 8080 backlog=4096; location / { return 200 "$VERSION"; } location /bad { return 500 "bad"; }
+location /slow { proxy_read_timeout 6s; proxy_pass http://127.0.0.1:8099; } } }
+END
+exec nginx -p /tmp/n/ -c /tmp/n/nginx.conf -e stderr
+`;
 
 function web(generation: number): ContainerPlan {
   return host.plan({
@@ -60,7 +78,7 @@ function web(generation: number): ContainerPlan {
     image,
     virtual: virtual(),
     spec: {
-      command: ['serve'],
+      command: ['sh', '-c', SERVE],
       environment: { VERSION: `v${generation}` },
       route: { port: 8080, path: '/', health: '/' },
       limits: { memoryBytes: 64 * 1024 * 1024, cpus: 2, pids: 64 },
@@ -99,6 +117,7 @@ async function start(): Promise<TrafficCounter> {
     clock: { now: () => Date.now() },
     // One that was killed does not wake again, and keeps nothing.
     sleep: (ms, signal) => realSleep(ms, signal).then(() => (here.alive ? undefined : new Promise(() => {}))),
+    incomplete: (message, lost) => said.push({ message, lost }),
     log: { warn: (_fields, message) => warnings.push(message) },
   });
   await counter.prepare(stop.signal);
@@ -257,6 +276,29 @@ describe('requests of a tenant', () => {
   }, 60_000);
 });
 
+describe('a request that takes long', () => {
+  test('belongs to the colour that it was sent to, though it ends long after the switch', async () => {
+    const counter = await startAfresh();
+    await askMany(200);
+    const slow = askMany(1, '/slow');
+    await realSleep(1_500, forever);
+    await point(2);
+    counter.note(statusOf(1, { kind: 'switched', generation: 2, from: 1, since: Date.now() }));
+    counter.note(statusOf(2, { kind: 'baking', generation: 2, from: 1, until: Date.now() + 60_000 }));
+    await realSleep(2_500, forever);
+    await askMany(100);
+    expect([...(await slow).keys()][0]).toMatch(/^504 /);
+    await until(() => countedFor(1).errors === 1 && countedFor(2).requests === 100);
+    // An agent that was killed meanwhile knows it too.
+    for (const each of counters.splice(0)) each.here.alive = false;
+    status = statusOf(2, { kind: 'baking', generation: 2, from: 1, until: Date.now() + 60_000 });
+    await start();
+    await realSleep(2_500, forever);
+    expect(countedFor(1)).toEqual({ requests: 201, errors: 1, timed: 201 });
+    expect(countedFor(2)).toEqual({ requests: 100, errors: 0, timed: 100 });
+  }, 60_000);
+});
+
 describe('a host that cannot count', () => {
   test('serves every request while the folder is full, and counts again when there is room', async () => {
     await startAfresh();
@@ -276,6 +318,11 @@ describe('a host that cannot count', () => {
     // A line that was cut off spoils the one that follows it, once for each of Nginx's workers.
     await until(() => countedFor(1).requests >= before + 490);
     expect(warnings.join()).toContain('no room');
+    // Nothing that was counted meanwhile can be called good.
+    const lost = [...heard.values()].filter((each) => each.generation === 1).map((each) => each.traffic.lost);
+    expect(lost.some((each) => (each ?? 0) > 0)).toBe(true);
+    expect(said[0]?.message).toContain('does not judge');
+    expect(said[0]?.lost).toBeGreaterThan(0);
   }, 60_000);
 
   test('starts Nginx from its files alone after a boot, and logs nothing to the disk', async () => {

@@ -58,10 +58,20 @@ export async function createContext(
     restoreBase: (signal) => executor.ensureNetworkBase(signal),
   });
   const outbox = createOutbox();
+  const reports = reportsTo(outbox);
   const traffic = createTrafficCounter({
     system,
     statuses: () => state.statuses.all(),
     tell: (sample) => outbox.traffic(sample),
+    incomplete: (message, lost) =>
+      reports.event({
+        at: clock.now(),
+        tenant: null,
+        generation: null,
+        kind: 'host.counts_incomplete',
+        message,
+        details: { lost },
+      }),
     clock,
     sleep: realSleep,
     log,
@@ -72,7 +82,7 @@ export async function createContext(
     execute: executor.execute,
     statuses: heardBy(state.statuses, traffic),
     lost: state.lost,
-    reports: reportsTo(outbox),
+    reports,
     gate: createGate(config.concurrency),
     clock,
     failpoint,

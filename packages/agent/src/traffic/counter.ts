@@ -1,21 +1,21 @@
 import { messageOf } from '@berth/shared/domain/errors';
 import type { Site } from '@berth/shared/domain/network';
 import type { TenantStatus } from '@berth/shared/domain/status';
-import type { TrafficSample } from '@berth/shared/domain/traffic';
+import { noTraffic, type TrafficSample } from '@berth/shared/domain/traffic';
 import type { Clock, Sleep } from '../system/clock.ts';
 import { holdsFile } from '../system/nginx-processes.ts';
 import type { System } from '../system/system.ts';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { requestsFolder, whyNot } from './folder.ts';
 import { createLedger } from './ledger.ts';
-import { addressKey, newTally, type Tally } from './lines.ts';
+import { addressKey, newTally, type Span, type Tally } from './lines.ts';
+import { createLosses } from './losses.ts';
 import { createOwners } from './owners.ts';
 import { endOfLog, readLog } from './reader.ts';
 
 const READ_EVERY_MS = 1_000;
 const CHECKPOINT_EVERY_MS = 5_000;
 const RELEASE_BYTES = 4 * 1024 * 1024;
-const SWITCHES_KEPT_MS = 60_000;
 const COMPLAIN_EVERY_MS = 60_000;
 
 export interface CounterDeps {
@@ -25,6 +25,8 @@ export interface CounterDeps {
   tell(sample: TrafficSample): void;
   clock: Clock;
   sleep: Sleep;
+  /** Requests may be missing from the counts, `lost` of them at most; said at most once a minute. */
+  incomplete?(message: string, lost: number): void;
   log: { warn(fields: Record<string, unknown>, message: string): void };
 }
 
@@ -56,7 +58,7 @@ export function createTrafficCounter(deps: CounterDeps): TrafficCounter {
       run,
       position,
       readAt: kept?.readAt ?? now,
-      owners: createOwners(deps.statuses().values(), kept?.switches ?? [], now),
+      owners: createOwners(deps.statuses().values(), kept?.switches ?? [], now, kept?.readAt ?? null),
       ledger: createLedger(run, kept?.samples),
       savedAt: now,
       released: 0,
@@ -64,7 +66,10 @@ export function createTrafficCounter(deps: CounterDeps): TrafficCounter {
       /** The Nginx that is known to write, or was told to. */
       writer: null as number | null,
       complainedAt: Number.NEGATIVE_INFINITY,
+      losses: createLosses(),
+      /** Lost, and not told of yet. */
       lost: 0,
+      why: 'lines could not be read',
     };
   }
   type Counting = ReturnType<typeof begin>;
@@ -83,14 +88,20 @@ export function createTrafficCounter(deps: CounterDeps): TrafficCounter {
   async function tick(state: Counting, signal: AbortSignal): Promise<void> {
     await askForLines(state);
     const now = clock.now();
-    const tally = newTally();
+    const known = await siteMap();
+    const spansOf = (address: number): readonly Span[] | null => {
+      const site = known.get(address);
+      const served = site === undefined ? null : state.owners.servedBy(site.tenant, now);
+      return typeof served === 'object' ? served : null;
+    };
+    const tally = newTally(spansOf);
+    const fullSince = folder.fullSince();
     try {
-      if (folder.isFull())
-        complain(state, now, 'There is no room for more lines: some requests are not counted.');
       await readLog(folder.log, state.position, tally);
     } finally {
       // What was read counts, also when reading on was impossible.
-      await attribute(state, tally, now, signal);
+      await attribute(state, tally, known, now, signal);
+      miss(state, tally, fullSince, now);
       state.readAt = now;
     }
     for (const sample of state.ledger.due(now, state.owners.isWatched)) deps.tell(sample);
@@ -108,23 +119,53 @@ export function createTrafficCounter(deps: CounterDeps): TrafficCounter {
     state.writer = pid;
   }
 
-  async function attribute(state: Counting, tally: Tally, now: number, signal: AbortSignal): Promise<void> {
-    if (tally.torn > 0) {
-      state.lost += tally.torn;
-      complain(state, now, `${state.lost} lines could not be read: their requests were not counted.`);
-    }
-    if (tally.byAddress.size === 0) return;
+  async function attribute(
+    state: Counting,
+    tally: Tally,
+    known: ReadonlyMap<number, Site>,
+    now: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (tally.byAddress.size + tally.split.size === 0) return;
     state.unsaved = true;
-    const [known, targets] = await Promise.all([siteMap(), system.routes.targets(signal)]);
+    const { owners, ledger } = state;
+    const targets = await system.routes.targets(signal);
+    const counted = (site: Site): boolean => {
+      const kind = targets.get(site.virtual)?.kind;
+      if (kind === 'maintenance') owners.blur(site.tenant, now);
+      return kind === 'containers';
+    };
     for (const [address, traffic] of tally.byAddress) {
       const site = known.get(address);
-      if (site === undefined) continue;
-      const kind = targets.get(site.virtual)?.kind;
-      if (kind === 'maintenance') state.owners.blur(site.tenant, now);
-      if (kind !== 'containers') continue;
-      const generation = state.owners.ownerOf(site.tenant, state.readAt);
-      if (generation !== null) state.ledger.add(site.tenant, generation, traffic, now);
+      if (site === undefined || !counted(site)) continue;
+      const served = owners.servedBy(site.tenant, now);
+      if (typeof served === 'number') ledger.add(site.tenant, served, traffic, now);
     }
+    for (const [address, { spans, traffic }] of tally.split) {
+      const site = known.get(address);
+      if (site === undefined || !counted(site)) continue;
+      for (const [index, { generation }] of spans.entries()) {
+        const part = traffic[index];
+        if (part != null) ledger.add(site.tenant, generation, part, now);
+      }
+    }
+  }
+
+  /** What may be missing may be of any tenant, so all of them are told to have it missing. */
+  function miss(state: Counting, tally: Tally, fullSince: number | null, now: number): void {
+    const { torn, lines: counted } = tally;
+    const lost = state.losses.read({ counted, torn, readBefore: state.readAt, fullSince, now });
+    state.lost += lost;
+    if (state.lost === 0) return;
+    state.unsaved = true;
+    const from = fullSince === null ? state.readAt : Math.min(state.readAt, fullSince);
+    if (lost > 0)
+      for (const { tenant, generation } of state.owners.servingSince(from))
+        state.ledger.add(tenant, generation, { ...noTraffic(), lost }, now);
+    if (fullSince !== null) state.why = 'there was no room for more lines';
+    const { why, lost: total } = state;
+    const message = `Some requests are not counted, ${total} at most: ${why}. A rollout does not judge the tenants of this host by their requests for now.`;
+    if (complain(state, now, message)) deps.incomplete?.(message, total);
   }
 
   async function save(state: Counting, release: boolean, signal?: AbortSignal): Promise<void> {
@@ -134,7 +175,7 @@ export function createTrafficCounter(deps: CounterDeps): TrafficCounter {
       ...position,
       readAt,
       samples: ledger.all(),
-      switches: owners.recent(readAt - SWITCHES_KEPT_MS),
+      switches: owners.recent(readAt),
     };
     let full = false;
     try {
@@ -152,11 +193,13 @@ export function createTrafficCounter(deps: CounterDeps): TrafficCounter {
     state.unsaved = false;
   }
 
-  function complain(state: Counting, now: number, message: string): void {
-    if (now - state.complainedAt < COMPLAIN_EVERY_MS) return;
+  /** Whether it was said; not more often than people want to read it. */
+  function complain(state: Counting, now: number, message: string): boolean {
+    if (now - state.complainedAt < COMPLAIN_EVERY_MS) return false;
     state.complainedAt = now;
     state.lost = 0;
     log.warn({ log: folder.log }, message);
+    return true;
   }
 
   return {

@@ -22,8 +22,8 @@ export interface RequestsFolder {
   readonly checkpoint: string;
   /** Mounts it when it is not, and asks for the log. Errors: `internal` and others when this host does not allow it. */
   prepare(signal?: AbortSignal): Promise<void>;
-  /** Whether Nginx has had no room for lines lately. */
-  isFull(): boolean;
+  /** Since when Nginx has had no room for lines, milliseconds since 1970; null when it has some. */
+  fullSince(): number | null;
   /** Gives the memory of the log's first `end` bytes back. Its length stays, so nobody who writes need be told. */
   release(end: number, signal?: AbortSignal): Promise<void>;
 }
@@ -46,9 +46,10 @@ export function requestsFolder(dir: string): RequestsFolder {
       writeFileSync(`${file}.new`, ACCESS, { mode: 0o644 });
       renameSync(`${file}.new`, file);
     },
-    isFull() {
+    fullSince() {
       const { bavail, bsize } = statfsSync(dir);
-      return bavail * bsize < 64 * 1024;
+      if (bavail * bsize >= 64 * 1024) return null;
+      return statSync(log, { throwIfNoEntry: false })?.mtimeMs ?? null;
     },
     async release(end, signal) {
       const upTo = end - (end % PAGE);

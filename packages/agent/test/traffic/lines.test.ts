@@ -60,7 +60,7 @@ describe('one line', () => {
 
   test('of a host that nobody has is nobody’s', () => {
     const { tally, counted } = read('nowhere 421 0.000\n');
-    expect(tally).toEqual({ byAddress: new Map(), torn: 0 });
+    expect(tally).toMatchObject({ byAddress: new Map(), torn: 0, lines: 0 });
     expect(counted).toBe(18);
   });
 
@@ -84,6 +84,43 @@ describe('one line', () => {
     expect(tally.torn).toBe(1);
     expect(tally.byAddress.size).toBe(1);
     expect(of('198.18.96.7').requests).toBe(1);
+  });
+});
+
+describe('requests of an address that led elsewhere a while ago', () => {
+  const T = 1_763_640_479_000;
+  const spans = [
+    { from: 0, to: T - 500, generation: 3 },
+    { from: T + 1_500, to: Number.POSITIVE_INFINITY, generation: 4 },
+  ];
+  const second = (ms: number): string => `${Math.floor(ms / 1000)}.${String(ms % 1000).padStart(3, '0')}`;
+  /** Counts for each of both, of one request that ended then, with these times. */
+  const counts = (ended: number, took: number, first: string): number[] => {
+    const bytes = Buffer.from(`198.18.96.1 200 ${second(ended)} ${second(took)} ${first}\n`);
+    const tally = newTally(() => spans);
+    countLines(bytes, bytes.length, tally);
+    expect(tally).toMatchObject({ torn: 0, lines: 1, byAddress: new Map() });
+    return [0, 1].map((index) => tally.split.get(addressKey('198.18.96.1'))?.traffic[index]?.requests ?? 0);
+  };
+
+  test.each([
+    ['ended before the switch', T - 600, 10, '0.010', [1, 0]],
+    ['began after it', T + 1_600, 10, '0.010', [0, 1]],
+    ['waited long for the old one, and ended late', T + 30_000, 60_000, '60.000', [1, 0]],
+    ['was sent on around the switch', T + 30_000, 30_000, '30.000', [0, 0]],
+    ['was read slowly, so that nobody knows where it went', T + 30_000, 60_000, '0.010', [0, 0]],
+    ['was not answered by anybody, and began before it', T + 30_000, 60_000, '-', [0, 0]],
+    ['was tried again after it', T + 30_000, 20_000, '5.000, 2.000', [0, 1]],
+  ])('that %s', (_name, ended, took, first, wanted) => {
+    expect(counts(ended, took, first)).toEqual(wanted);
+  });
+
+  test('are nobody’s without a time, as an older agent had them written', () => {
+    const bytes = Buffer.from('198.18.96.1 200 0.010\n198.18.96.2 200 0.010\n');
+    const tally = newTally((address) => (address === addressKey('198.18.96.1') ? spans : null));
+    countLines(bytes, bytes.length, tally);
+    expect(tally.split.get(addressKey('198.18.96.1'))?.traffic).toEqual([null, null]);
+    expect(tally.byAddress.get(addressKey('198.18.96.2'))?.requests).toBe(1);
   });
 });
 
@@ -130,13 +167,14 @@ test('whatever the requests and however the log is cut into pieces, the counts a
   const story = fc.array(request, { maxLength: 60 });
   const cuts = fc.array(fc.integer({ min: 1, max: 80 }), { minLength: 1, maxLength: 20 });
   fc.assert(
-    fc.property(story, cuts, (requests, sizes) => {
+    fc.property(story, cuts, fc.constantFrom('plain', 'timed'), (requests, sizes, form) => {
       const text = requests
         .map(({ address, status, times }) => {
           const said = times.map((ms) =>
             ms === null ? '-' : `${Math.floor(ms / 1000)}.${String(ms % 1000).padStart(3, '0')}`,
           );
-          return `${address} ${status} ${said.join(', ')}\n`;
+          const when = form === 'plain' ? '' : `1763640479.${String(times.length).padStart(3, '0')} 12.345 `;
+          return `${address} ${status} ${when}${said.join(', ')}\n`;
         })
         .join('');
       const wanted = new Map<number, Traffic>();
@@ -159,7 +197,7 @@ test('whatever the requests and however the log is cut into pieces, the counts a
         at += size;
       }
       expect(rest.length).toBe(0);
-      expect(tally).toEqual({ byAddress: wanted, torn: 0 });
+      expect(tally).toMatchObject({ byAddress: wanted, torn: 0, lines: requests.length });
     }),
     { verbose: 1 },
   );

@@ -28,6 +28,7 @@ export const HOST_EVENTS = [
   'host.docker_down',
   'host.docker_up',
   'host.state_quarantined', // a state file was unreadable; set aside and rebuilt
+  'host.counts_incomplete', // some requests were not counted: there was no room to write them down; details.lost, at most
   'host.orphan', // a tenant runs here that nobody desires; left alone
 ] as const;
 export type HostEventKind = (typeof HOST_EVENTS)[number];

@@ -15,6 +15,8 @@ export const Traffic = z.strictObject({
   /** Answers 500 to 599, also Nginx's own when the service did not answer. */
   errors: z.int().min(0),
   latency: z.array(z.int().min(0)).length(LATENCY_BOUNDS_MS.length + 1),
+  /** Requests of which there was no room to write them down, at most so many, of this tenant or another: nothing is good then. */
+  lost: z.int().min(0).optional(),
 });
 export type Traffic = z.infer<typeof Traffic>;
 
@@ -41,10 +43,12 @@ export function noTraffic(): Traffic {
 }
 
 export function addTraffic(one: Traffic, other: Traffic): Traffic {
+  const lost = (one.lost ?? 0) + (other.lost ?? 0);
   return {
     requests: one.requests + other.requests,
     errors: one.errors + other.errors,
     latency: one.latency.map((count, index) => count + (other.latency[index] ?? 0)),
+    ...(lost > 0 ? { lost } : {}),
   };
 }
 

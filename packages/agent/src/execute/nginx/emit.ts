@@ -104,7 +104,7 @@ function head(settings: EmitSettings): string[] {
     'events { worker_connections 16384; }',
     'http {',
     'access_log off;',
-    `log_format ${REQUESTS_FORMAT} escape=none "$berth_site $status $upstream_header_time";`,
+    `log_format ${REQUESTS_FORMAT} escape=none "$berth_site $status $msec $request_time $upstream_header_time";`,
     'server_tokens off;',
     'default_type text/plain;',
     // What a proxied request needs does not fit into the default of 4 KB.
