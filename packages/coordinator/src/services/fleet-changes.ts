@@ -10,7 +10,7 @@ const HOSTS_PER_READ = 100;
 /** An agent that could not take its state (a full disk, say) is tried again after this time, not at once. */
 const RETRY_MS = 30_000;
 
-export interface Changes extends Tick {
+export interface Changes extends Omit<Tick, 'hurry'> {
   /** This session's host has something new, or everything (`cursor` null). */
   mark(session: Session): void;
   /** The same, after a pause. */

@@ -7,6 +7,8 @@ const RETRY_CAP_MS = 2000;
 /** Gathers calls that come within a short time into one run, and tries a failed run again until it succeeds. */
 export interface Tick {
   request(): void;
+  /** The same for somebody who waits: at once, unless the last run is only just over. */
+  hurry(): void;
   /** Runs once more if anything is requested, and resolves when nothing runs; then it is over. */
   stop(): Promise<void>;
 }
@@ -69,6 +71,14 @@ export function createTick(options: {
     request() {
       again = true;
       if (running === null && resting === null) arm(options.ms);
+    },
+    hurry() {
+      again = true;
+      // After a failure too, the pause is kept.
+      if (running !== null || resting !== null || failures > 0) return;
+      if (timer !== null) clearTimeout(timer);
+      timer = null;
+      arm(0);
     },
     async stop() {
       stopped = true;

@@ -30,7 +30,7 @@ import type { TemplateCache } from './templates.ts';
 
 /** What others ask of the driver. */
 export interface RolloutPort {
-  /** Something changed that rollouts go by: look soon. Cheap; calls within one tick are one look. */
+  /** Somebody did something that rollouts go by: look at once. Cheap; what comes within one tick is one look. */
   look(): void;
   /** The open rollout with what is known of its tenants; null when it is not driven (over, or just begun). */
   open(rollout: number): Open | null;
@@ -277,7 +277,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
   return {
     look() {
       looked = true;
-      tick?.request();
+      tick?.hurry();
     },
     open: (rollout) => opens.get(rollout) ?? null,
     turn,

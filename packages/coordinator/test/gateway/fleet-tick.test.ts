@@ -95,3 +95,43 @@ test('stopping runs what was still asked for', async () => {
   await vi.advanceTimersByTimeAsync(1000);
   expect(runs).toBe(1);
 });
+
+test('who is in a hurry waits for nothing, save for the pause after a run, and after a failure', async () => {
+  const at: number[] = [];
+  let failures = 0;
+  const begun = Date.now();
+  const tick = createTick({
+    ms: 50,
+    what: 'look',
+    log,
+    run: () => {
+      at.push(Date.now() - begun);
+      if (failures === 0) return Promise.resolve();
+      failures -= 1;
+      return Promise.reject(new Error('not now'));
+    },
+  });
+  tick.request();
+  tick.hurry();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(at).toEqual([0]);
+  for (let call = 0; call < 20; call += 1) {
+    tick.hurry();
+    await vi.advanceTimersByTimeAsync(1);
+  }
+  expect(at).toEqual([0]);
+  await vi.advanceTimersByTimeAsync(200);
+  expect(at).toHaveLength(2);
+  expect(at[1]).toBeGreaterThanOrEqual(50);
+
+  failures = 1;
+  tick.hurry();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(at).toHaveLength(3);
+  tick.hurry();
+  await vi.advanceTimersByTimeAsync(90);
+  expect(at).toHaveLength(3);
+  await vi.advanceTimersByTimeAsync(20);
+  expect(at).toHaveLength(4);
+  await tick.stop();
+});
