@@ -136,8 +136,8 @@ function approve(rollout: Rollout, by: string, now: number): Acted {
   const { state, wave } = rollout;
   const on = rollout.waves[wave];
   if (state.kind === 'paused') {
-    const then =
-      on?.kind === 'awaiting-approval' ? `, then approve wave ${wave + 1} with this command again` : '';
+    const asks = on?.kind === 'awaiting-approval' || isOutOfReach(rollout);
+    const then = asks ? `, then approve wave ${wave + 1} with this command again` : '';
     const how = on?.kind === 'rolled-back' ? 'retry' : 'resume';
     return refused(
       `Rollout ${rollout.rollout} is paused, and nothing of it begins before it goes on. First: "berth rollout ${how} ${rollout.rollout}"${then}.`,
@@ -150,9 +150,8 @@ function approve(rollout: Rollout, by: string, now: number): Acted {
   if (state.kind !== 'running') return refused(`Rollout ${rollout.rollout} is ${state.kind}, not running.`);
   if (on?.kind === 'awaiting-approval')
     return decided(rollout, [{ kind: 'wave', wave, state: { kind: 'moving', since: now } }]);
-  const rows = rollout.tenants.filter((each) => each.wave === wave);
-  // Nobody of the wave can be moved now; whoever says "go on" takes the wave as passed.
-  if (on?.kind === 'moving' && rows.every(({ progress }) => progress.kind === 'skipped'))
+  // Whoever says "go on" takes the wave as passed.
+  if (isOutOfReach(rollout))
     return decided(rollout, [
       {
         kind: 'wave',
@@ -161,6 +160,12 @@ function approve(rollout: Rollout, by: string, now: number): Acted {
       },
     ]);
   return refused(`Nothing of rollout ${rollout.rollout} waits for approval.`);
+}
+
+/** Nobody of the wave that is on can be moved now. */
+function isOutOfReach({ waves, wave, tenants }: Rollout): boolean {
+  const own = tenants.filter((each) => each.wave === wave);
+  return waves[wave]?.kind === 'moving' && own.every(({ progress }) => progress.kind === 'skipped');
 }
 
 function retry(rollout: Rollout, tenant: Facts['tenant'], now: number): Acted {

@@ -54,11 +54,12 @@ export function computeWaves(given: WavesGiven): Waves {
   return { waves, untouched, warnings, errors };
 }
 
+/** Why nobody is in any wave. */
 function nobody({ tenants, to }: WavesGiven, behind: number): string {
-  if (tenants.length === 0) return 'The app has no tenants yet: nobody has to move.';
+  if (tenants.length === 0) return 'The app has no tenants yet.';
   return behind === 0
-    ? `Every tenant has release ${to} already: nobody has to move.`
-    : `Every tenant that these waves name has release ${to} already: nobody has to move.`;
+    ? `Every tenant has release ${to} already.`
+    : `Every tenant that these waves name has release ${to} already.`;
 }
 
 function rankOf(given: WavesGiven, { tenant, tags }: { tenant: string; tags: readonly Tag[] }): string {

@@ -57,20 +57,24 @@ export async function draftOf(
     rows,
     untouched,
     reversal,
-    warnings: [
-      ...warnings,
-      ...(reversal === 'irreversible'
-        ? [
-            `The release command of release ${given.to} is marked irreversible: nobody goes back past it by himself.`,
-          ]
-        : []),
-      ...(release.images === 'as-named'
-        ? [
-            `The images of release ${given.to} are not pinned by digest: tenants that move at different times may get different images. "berth release create" pins them.`,
-          ]
-        : []),
-      ...(app.frozen === null ? [] : [`The app is frozen, so nothing would begin: ${app.frozen}`]),
-    ],
+    // What would go wrong on the way says nothing where nobody goes.
+    warnings:
+      rows.length === 0
+        ? warnings
+        : [
+            ...warnings,
+            ...(reversal === 'irreversible'
+              ? [
+                  `The release command of release ${given.to} is marked irreversible: nobody goes back past it by himself.`,
+                ]
+              : []),
+            ...(release.images === 'as-named'
+              ? [
+                  `The images of release ${given.to} are not pinned by digest: tenants that move at different times may get different images. "berth release create" pins them.`,
+                ]
+              : []),
+            ...(app.frozen === null ? [] : [`The app is frozen, so nothing would begin: ${app.frozen}`]),
+          ],
   };
 }
 

@@ -277,6 +277,15 @@ describe('an operator', () => {
       kind: 'refused',
       why: 'Rollout 5 is paused, and nothing of it begins before it goes on. First: "berth rollout resume 5", then approve wave 1 with this command again.',
     });
+    const stands = rolloutOf({ state: asks.state, progress: [{ kind: 'skipped', reason: 'window' }] });
+    const goes = rolloutOf({ state: asks.state, progress: [moving] });
+    for (const [paused, again] of [
+      [stands, true],
+      [goes, false],
+    ] as const) {
+      const acted = act(paused, order('approve'), factsOf().tenant, NOW);
+      expect(acted.kind === 'refused' && acted.why.includes('approve wave 1')).toBe(again);
+    }
   });
 
   test('lets a wave go in which nobody can be moved', () => {

@@ -286,6 +286,9 @@ class FleetRun {
 
   #check(): void {
     const { state, tenants, to } = this.#rollout;
+    for (const [index, wave] of this.#rollout.waves.entries())
+      if (wave.kind === 'passed' && wave.judged === 'good' && wave.traffic === undefined)
+        throw new Error(`wave ${index + 1} was judged good, and nobody knows by what`);
     for (const row of tenants) {
       const tenant = this.#world.get(row.tenant);
       const host = this.#world.hosts.get(tenant.host)?.state;
