@@ -228,7 +228,9 @@ class FleetRun {
   #mayReturn(decision: Extract<Decision, { kind: 'return' }>): void {
     const row = this.#rollout.tenants.find((each) => each.tenant === decision.tenant);
     const kind = row?.progress.kind;
-    if (kind !== 'moving' && kind !== 'live' && kind !== 'moved')
+    // Who failed and stays on the new release goes back when an operator has everybody taken back.
+    const stays = row?.progress.kind === 'failed' && row.progress.stays !== null;
+    if (kind !== 'moving' && kind !== 'live' && kind !== 'moved' && !stays)
       throw new Error(`${decision.tenant} is taken back though it is ${kind}`);
     if (this.#rollout.reversal === 'irreversible' && this.#past !== 'irreversible')
       throw new Error(`${decision.tenant} goes back past an irreversible release command`);
