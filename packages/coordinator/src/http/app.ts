@@ -3,7 +3,7 @@ import type { RouteDefinition } from '@berth/shared/api/route';
 import { BerthError } from '@berth/shared/domain/errors';
 import { Hono, type Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { mayDo } from '../services/access.ts';
+import { mayDo, type RoleName } from '../services/access.ts';
 import type { EventFeed } from '../services/events.ts';
 import type { Services } from '../services/index.ts';
 import type { Actor } from '../services/records.ts';
@@ -134,7 +134,7 @@ export function createApi(options: ApiOptions): Api {
     ),
   );
 
-  async function callerOf(c: ApiContext, needed: 'viewer' | 'operator' | 'admin'): Promise<Actor> {
+  async function callerOf(c: ApiContext, needed: RoleName): Promise<Actor> {
     const caller = await services.access.authenticate(c.req.header('authorization'));
     c.set('actor', caller.actor);
     if (!mayDo(caller.role, needed)) {

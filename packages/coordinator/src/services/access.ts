@@ -112,7 +112,7 @@ export function createAccess({ store, clock, random }: ServiceContext): Access {
   };
 }
 
-const RANK: Readonly<Record<RoleName, number>> = { viewer: 1, operator: 2, admin: 3 };
+const RANK: Readonly<Record<RoleName, number>> = { viewer: 1, deployer: 2, operator: 3, admin: 4 };
 
 /** Whether a role reaches what a route asks for. */
 export function mayDo(role: RoleName, needed: RoleName): boolean {

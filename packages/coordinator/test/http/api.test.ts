@@ -62,8 +62,9 @@ describe('every route', () => {
       expect(without.status, name).toBe(401);
       expect((await errorOf(without)).code, name).toBe('unauthenticated');
       expect((await send(route, 'berth_api_nonsense')).status, name).toBe(401);
-      const below =
-        route.access === 'admin' ? tokens.operator : route.access === 'operator' ? tokens.viewer : null;
+      const below = { admin: tokens.operator, operator: tokens.deployer, deployer: tokens.viewer, viewer: null }[
+        route.access
+      ];
       if (below === null) continue;
       const refused = await send(route, below);
       expect(refused.status, name).toBe(403);

@@ -303,7 +303,7 @@ export const AuditRecord = z.object({
   after: z.unknown(),
 });
 
-export const Role = z.enum(['viewer', 'operator', 'admin']);
+export const Role = z.enum(['viewer', 'deployer', 'operator', 'admin']);
 export const CreateToken = z.strictObject({
   name: z.string().min(1).max(60),
   role: Role,

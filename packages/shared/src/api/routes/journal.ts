@@ -9,6 +9,7 @@ export const journalRoutes = {
     path: '/events',
     summary: 'Events, oldest first after `after`, else the newest',
     access: 'viewer',
+    on: 'listed',
     status: 200,
     query: s.EventQuery,
     response: z.object({ items: z.array(s.Event), last: z.number() }),
@@ -18,6 +19,7 @@ export const journalRoutes = {
     path: '/audit',
     summary: 'Who changed what, newest first',
     access: 'admin',
+    on: 'coordinator',
     status: 200,
     query: z.object({
       limit: z.coerce.number().int().min(1).max(1000).default(100),
