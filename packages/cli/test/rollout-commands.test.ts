@@ -313,6 +313,22 @@ describe('rollout list, status, history', () => {
     expect((await berth('rollout status 7')).out).toMatch(/^acme +1 +box +returning \(host offline\) /m);
   });
 
+  test('one that is paused before its turn says both', async () => {
+    const state = {
+      kind: 'paused' as const,
+      by: 'operator' as const,
+      reason: 'by ada',
+      from: 'queued' as const,
+    };
+    await serve({
+      showRollout: () => rolloutShown({ state }),
+      rolloutTenants: () => ({ items: [], next: null }),
+    });
+    expect((await berth('rollout status 7')).out).toContain(
+      'state     paused: by ada; its turn has not come yet\n',
+    );
+  });
+
   test('a narrow terminal is spared the columns in which nothing is', async () => {
     const judged = { ...looked, verdict: { kind: 'good' as const } };
     const passed = { kind: 'passed' as const, at: 1, judged: 'good', traffic: judged };

@@ -39,6 +39,12 @@ export function stateText(state: RolloutState, style: Style): string {
 export function whyOf(state: RolloutState): string | null {
   switch (state.kind) {
     case 'paused':
+      return (
+        [state.reason, ...(state.from === 'queued' ? ['its turn has not come yet'] : [])]
+          .filter((part) => part !== '')
+          .map(clean)
+          .join('; ') || null
+      );
     case 'rolling-back':
     case 'rolled-back':
     case 'aborted':
