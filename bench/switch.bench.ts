@@ -31,7 +31,7 @@ interface Asked {
 await runBench(async (bench) => {
   const docker = connectDocker();
   bench.defer('Docker connection', () => docker.close());
-  const image = await published(bench, await webImage(bench, docker));
+  const image = await published(bench, docker, await webImage(bench, docker));
   const neighbourImage = await shopImage(bench, docker);
   const instance = await startInstance(bench, docker);
   const { api, agent, httpPort } = instance;

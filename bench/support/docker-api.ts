@@ -6,6 +6,8 @@ export interface DockerApi {
   /** Resolves with the parsed answer. Rejects on a status of 400 or more that is not tolerated. */
   call(method: string, path: string, body?: unknown, tolerated?: readonly number[]): Promise<unknown>;
   send(path: string, archive: Buffer): Promise<void>;
+  /** Pushes an image, by its whole name with the tag, to a registry that asks for no password. */
+  push(image: string): Promise<void>;
   close(): void;
 }
 
@@ -15,11 +17,11 @@ export function connectDocker(): DockerApi {
   const socket = host.slice('unix://'.length);
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 
-  function exchange(method: string, path: string, payload: Buffer | undefined, type: string) {
+  function exchange(method: string, path: string, payload: Buffer | undefined, type: string, more = {}) {
     return new Promise<{ status: number; text: string }>((resolve, reject) => {
       const headers =
         payload === undefined
-          ? { host: 'docker', ...(method === 'POST' ? { 'content-length': 0 } : {}) }
+          ? { host: 'docker', ...more, ...(method === 'POST' ? { 'content-length': 0 } : {}) }
           : { host: 'docker', 'content-type': type, 'content-length': payload.length };
       const req = request({ socketPath: socket, agent, method, path, headers }, (response) => {
         const parts: Buffer[] = [];
@@ -45,6 +47,14 @@ export function connectDocker(): DockerApi {
     },
     async send(path, archive) {
       const { status, text } = await exchange('POST', path, archive, 'application/x-tar');
+      if (status >= 400 || text.includes('"errorDetail"')) throw new Error(`Docker: ${path}: ${text.trim()}`);
+    },
+    async push(image) {
+      const [, name = '', tag = ''] = /^(.+):([^:/]+)$/.exec(image) ?? [];
+      const path = `/images/${name}/push?tag=${encodeURIComponent(tag)}`;
+      // Docker wants to be shown something.
+      const shown = { 'x-registry-auth': Buffer.from('{}').toString('base64') };
+      const { status, text } = await exchange('POST', path, undefined, '', shown);
       if (status >= 400 || text.includes('"errorDetail"')) throw new Error(`Docker: ${path}: ${text.trim()}`);
     },
     close: () => agent.destroy(),

@@ -5,8 +5,9 @@ import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { z } from 'zod';
 import type { Bench } from './bench.ts';
-import { attempt, run } from './commands.ts';
+import type { DockerApi } from './docker-api.ts';
 import { endChild } from './instance.ts';
 import { freePort } from './places.ts';
 import type { WebImage } from './web-image.ts';
@@ -15,12 +16,14 @@ import type { WebImage } from './web-image.ts';
  * Pushes the image to a real registry on loopback, in which releases find its digest. The host has it already, under
  * that digest too, so no deploy pulls. To be called before the instance starts: images go after their containers.
  */
-export async function published(bench: Bench, image: WebImage): Promise<WebImage> {
+export async function published(bench: Bench, docker: DockerApi, image: WebImage): Promise<WebImage> {
   const address = await startRegistry(bench);
-  const name = `${address}/bench-web:1`;
-  bench.defer('published image', () => removePublished(address));
-  await run('docker', ['tag', image.name, name]);
-  await run('docker', ['push', '--quiet', name], bench.signal);
+  const repo = `${address}/bench-web`;
+  const name = `${repo}:1`;
+  bench.defer('published image', () => removePublished(docker, address));
+  const query = new URLSearchParams({ repo, tag: '1' });
+  await docker.call('POST', `/images/${encodeURIComponent(image.name)}/tag?${query.toString()}`);
+  await docker.push(name);
   return { ...image, name };
 }
 
@@ -62,15 +65,15 @@ function answers(url: string): Promise<boolean> {
   });
 }
 
+const Listed = z.array(
+  z.object({ RepoTags: z.array(z.string()).nullable(), RepoDigests: z.array(z.string()).nullable() }),
+);
+
 /** What Docker knows of this registry: a tag, and the digest it was pushed under. */
-async function removePublished(address: string): Promise<void> {
-  const listed = await attempt('docker', [
-    'images',
-    '--filter',
-    `reference=${address}/*`,
-    '--format',
-    '{{.Repository}}:{{.Tag}}',
-  ]);
-  for (const name of (listed ?? '').split('\n').filter((each) => each.startsWith(address)))
-    await attempt('docker', ['rmi', name.endsWith(':<none>') ? name.replace(':<none>', '') : name]);
+async function removePublished(docker: DockerApi, address: string): Promise<void> {
+  const filters = encodeURIComponent(JSON.stringify({ reference: [`${address}/*`] }));
+  for (const image of Listed.parse(await docker.call('GET', `/images/json?filters=${filters}`)))
+    for (const name of [...(image.RepoTags ?? []), ...(image.RepoDigests ?? [])])
+      if (name.startsWith(`${address}/`))
+        await docker.call('DELETE', `/images/${encodeURIComponent(name)}`, undefined, [404]);
 }

@@ -17,16 +17,16 @@ const RUN_PARTS = [
   program('ip', 'iproute2'),
 ];
 
+/** A real registry, and load. */
+const BENCH_PARTS = [program('docker-registry', 'docker-registry'), program('wrk', 'wrk')];
+
 const TEST_PARTS = [
-  program('docker-registry', 'docker-registry'),
-  program('wrk', 'wrk'),
+  ...BENCH_PARTS,
   program('busybox', 'busybox-static'),
   program('curl', 'curl'),
   program('systemd-analyze', 'systemd'),
   { name: 'PostgreSQL', packages: ['postgresql'], found: () => postgresBinaries() !== undefined },
 ];
-
-const BENCH_PARTS = [program('wrk', 'wrk')];
 
 const SETS = {
   run: RUN_PARTS,
