@@ -52,7 +52,11 @@ test('the audit still names a token that is revoked', async () => {
 
 describe('every route', () => {
   test('that is not public refuses a caller without a token, and one whose role does not reach', async () => {
-    const tokens = { viewer: await c.token('viewer'), operator: await c.token('operator') };
+    const tokens = {
+      viewer: await c.token('viewer'),
+      deployer: await c.token('deployer'),
+      operator: await c.token('operator'),
+    };
     for (const [name, route] of Object.entries(routes)) {
       const without = await send(route, null);
       if (route.access === 'public') {
@@ -62,9 +66,12 @@ describe('every route', () => {
       expect(without.status, name).toBe(401);
       expect((await errorOf(without)).code, name).toBe('unauthenticated');
       expect((await send(route, 'berth_api_nonsense')).status, name).toBe(401);
-      const below = { admin: tokens.operator, operator: tokens.deployer, deployer: tokens.viewer, viewer: null }[
-        route.access
-      ];
+      const below = {
+        admin: tokens.operator,
+        operator: tokens.deployer,
+        deployer: tokens.viewer,
+        viewer: null,
+      }[route.access];
       if (below === null) continue;
       const refused = await send(route, below);
       expect(refused.status, name).toBe(403);

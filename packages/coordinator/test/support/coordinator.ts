@@ -159,8 +159,8 @@ export function publicKey(): string {
 
 export interface TestCoordinator extends TestServices {
   url: string;
-  token(role: 'viewer' | 'operator' | 'admin'): Promise<string>;
-  client(role?: 'viewer' | 'operator' | 'admin'): Promise<ApiClient>;
+  token(role: 'viewer' | 'deployer' | 'operator' | 'admin'): Promise<string>;
+  client(role?: 'viewer' | 'deployer' | 'operator' | 'admin'): Promise<ApiClient>;
   /** What was logged, one object per line. */
   logged: object[];
   stop: AbortController;
@@ -195,7 +195,7 @@ export async function testCoordinator(
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
   const url = `http://127.0.0.1:${address.port}`;
-  const token = async (role: 'viewer' | 'operator' | 'admin'): Promise<string> =>
+  const token = async (role: 'viewer' | 'deployer' | 'operator' | 'admin'): Promise<string> =>
     (await base.services.access.create(BY, { name: role, role })).token;
   return {
     ...base,
