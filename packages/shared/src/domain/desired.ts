@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { AppName, Domain, TenantName } from './ids.ts';
 import { digestOf } from './digest.ts';
+import { Egress } from './egress.ts';
+import { ReleaseSignature } from './signature.ts';
 import { TenantSpec } from './spec.ts';
 
 /** What the coordinator wants of one tenant on one host. A new generation is a new colour of its containers. */
@@ -20,6 +22,8 @@ export const DesiredTenant = z.strictObject({
   decision: z
     .strictObject({ key: z.string().max(100), choice: z.enum(['succeeded', 'run-again']) })
     .optional(),
+  /** Who signed what is to run; a host that requires it runs nothing without. */
+  signature: ReleaseSignature.optional(),
 });
 export type DesiredTenant = z.infer<typeof DesiredTenant>;
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Egress } from './egress.ts';
 import { ServiceName, VolumeName } from './ids.ts';
 
 /**
@@ -143,5 +144,7 @@ export const TenantSpec = z.strictObject({
     .optional(),
   /** How long the old colour is kept, stopped, for instant return after a switch. */
   bakeMs: z.int().min(0),
+  /** Where its containers may connect to; `internet` when it is absent. */
+  egress: Egress.optional(),
 });
 export type TenantSpec = z.infer<typeof TenantSpec>;
