@@ -24,6 +24,8 @@ export const DesiredTenant = z.strictObject({
     .optional(),
   /** Who signed what is to run; a host that requires it runs nothing without. */
   signature: ReleaseSignature.optional(),
+  /** An operator's word on where it may connect to, over what its release says; it needs no new generation. */
+  egress: Egress.optional(),
 });
 export type DesiredTenant = z.infer<typeof DesiredTenant>;
 
