@@ -51,6 +51,8 @@ export function statusOf(code: ErrorCode): ErrorStatus {
     case 'state_unwritable':
     case 'address_exhausted':
     case 'crash_loop':
+    case 'secret_unavailable':
+    case 'release_not_signed':
     case 'aborted':
       // Said by an agent, or of a registry, in answer to a question of ours.
       return 502;

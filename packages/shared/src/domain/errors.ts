@@ -38,7 +38,10 @@ export const ERROR_CODES = [
   'state_unwritable',
   'address_exhausted',
   'crash_loop',
+  'release_not_signed',
   'aborted',
+  // A secret that cannot be had: its key, its value or the place it is kept in.
+  'secret_unavailable',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
