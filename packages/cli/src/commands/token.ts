@@ -3,9 +3,9 @@ import { confirm } from '../output/ask.ts';
 import { ago, timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
 import { table } from '../output/table.ts';
-import { Role } from '@berth/shared/api/schemas';
+import { AccessScope, Role, scopeFault, scopeText } from '@berth/shared/domain/access';
 import { UsageError } from '../exit-codes.ts';
-import { argument, does, examples, NoOptions, type Register } from './define.ts';
+import { argument, collect, does, examples, NoOptions, type Register } from './define.ts';
 import { parseTime } from './parse.ts';
 
 export const registerToken: Register = (program, contextOf) => {
@@ -14,37 +14,41 @@ export const registerToken: Register = (program, contextOf) => {
   const create = token
     .command('create')
     .description('a new token, shown once')
-    .argument('<name>', 'who or what it is for')
+    .argument('[name]', 'who or what it is for')
+    .option('--name <name>', 'the same')
     .requiredOption('--role <role>', Role.options.join(', '))
+    .option('--app <app>', 'only this app and its tenants; may be given several times', collect)
+    .option('--pool <pool>', 'only what is in this pool; may be given several times', collect)
+    .option('--tenant <tenant>', 'only this tenant; may be given several times', collect)
     .option('--ttl <time>', 'how long it can be used, such as 90d; without it, until it is revoked');
   examples(create, [
-    ['berth token create ci --role operator --ttl 90d', ''],
+    ['berth token create --role deployer --app shop --ttl 30d --name ci', ''],
+    ['berth token create support --role operator --pool eu-1 --ttl 90d', ''],
     ['berth token create screens --role viewer --json | jq -r .token', ''],
   ]);
-  does(
-    create,
-    contextOf,
-    z.object({ role: z.string(), ttl: z.string().optional() }),
-    async (context, args, options) => {
-      const role = Role.safeParse(options.role);
-      if (!role.success) throw new UsageError(`--role must be one of ${Role.options.join(', ')}.`);
-      const body = {
-        name: argument(args, 0),
-        role: role.data,
-        ...(options.ttl === undefined ? {} : { ttlMs: parseTime(options.ttl, '--ttl') }),
-      };
-      const made = await context.api().createToken({ body }, context.signal);
-      context.output.json(made);
-      context.output.print(made.token);
-      if (context.output.format === 'human') {
-        const until =
-          made.expiresAt === null ? 'until it is revoked' : `until ${timestamp(made.expiresAt)} UTC`;
-        context.output.note(
-          `${made.role} token ${made.id} for ${made.name}, ${until}. It is not shown again.`,
-        );
-      }
-    },
-  );
+  does(create, contextOf, CreateOptions, async (context, args, options) => {
+    const role = Role.safeParse(options.role);
+    if (!role.success) throw new UsageError(`--role must be one of ${Role.options.join(', ')}.`);
+    const scope = scopeOf(options);
+    const fault = scopeFault(role.data, scope);
+    if (fault !== null) throw new UsageError(fault, 'Name its apps: --app shop');
+    const body = {
+      name: nameOf(args, options.name),
+      role: role.data,
+      scope,
+      ...(options.ttl === undefined ? {} : { ttlMs: parseTime(options.ttl, '--ttl') }),
+    };
+    const made = await context.api().createToken({ body }, context.signal);
+    context.output.json(made);
+    context.output.print(made.token);
+    if (context.output.format === 'human') {
+      const until =
+        made.expiresAt === null ? 'until it is revoked' : `until ${timestamp(made.expiresAt)} UTC`;
+      context.output.note(
+        `${made.role} token ${made.id} for ${made.name}: ${scopeText(made.scope)}, ${until}. It is not shown again.`,
+      );
+    }
+  });
 
   does(
     token.command('list').description('all tokens, without their secrets'),
@@ -58,10 +62,11 @@ export const registerToken: Register = (program, contextOf) => {
         one.id,
         clean(one.name),
         one.role,
+        scopeText(one.scope),
         ago(one.lastUsedAt, clock.now()),
         one.expiresAt === null ? 'never' : timestamp(one.expiresAt),
       ]);
-      output.print(table(['ID', 'NAME', 'ROLE', 'LAST USED', 'EXPIRES'], rows, output.style));
+      output.print(table(['ID', 'NAME', 'ROLE', 'SCOPE', 'LAST USED', 'EXPIRES'], rows, output.style));
     },
   );
 
@@ -86,3 +91,27 @@ export const registerToken: Register = (program, contextOf) => {
     context.output.print(`${id} is revoked`);
   });
 };
+
+const CreateOptions = z.object({
+  name: z.string().optional(),
+  role: z.string(),
+  app: z.array(z.string()).default([]),
+  pool: z.array(z.string()).default([]),
+  tenant: z.array(z.string()).default([]),
+  ttl: z.string().optional(),
+});
+
+function scopeOf(given: z.output<typeof CreateOptions>): AccessScope {
+  const scope = AccessScope.safeParse({ apps: given.app, pools: given.pool, tenants: given.tenant });
+  if (scope.success) return scope.data;
+  throw new UsageError(`${scope.error.issues[0]?.message ?? 'The scope is not right'}.`);
+}
+
+function nameOf(args: readonly string[], named: string | undefined): string {
+  const given = args[0];
+  if (given !== undefined && named !== undefined)
+    throw new UsageError('Give the name once: as an argument or with --name.');
+  const name = given ?? named;
+  if (name === undefined) throw new UsageError('Say who or what the token is for: --name ci');
+  return name;
+}

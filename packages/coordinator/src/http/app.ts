@@ -1,9 +1,12 @@
 import { API_PREFIX, routes, type RouteName } from '@berth/shared/api/routes';
 import type { RouteDefinition } from '@berth/shared/api/route';
+import { isEverything, type AccessScope, type Role } from '@berth/shared/domain/access';
 import { BerthError } from '@berth/shared/domain/errors';
 import { Hono, type Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { mayDo, type RoleName } from '../services/access.ts';
+import { z } from 'zod';
+import type { Caller } from '../services/access.ts';
+import { requireRole, requireScope } from '../services/access-guard.ts';
 import type { EventFeed } from '../services/events.ts';
 import type { Services } from '../services/index.ts';
 import type { Actor } from '../services/records.ts';
@@ -134,19 +137,12 @@ export function createApi(options: ApiOptions): Api {
     ),
   );
 
-  async function callerOf(c: ApiContext, needed: RoleName): Promise<Actor> {
+  /** The one place where it is decided who gets in. Errors: `unauthenticated`, `forbidden`. */
+  async function callerOf(c: ApiContext, needed: Role): Promise<Caller> {
     const caller = await services.access.authenticate(c.req.header('authorization'));
     c.set('actor', caller.actor);
-    if (!mayDo(caller.role, needed)) {
-      throw new BerthError(
-        'forbidden',
-        `This needs the role ${needed}; this token has the role ${caller.role}.`,
-        {
-          details: { needed, role: caller.role },
-        },
-      );
-    }
-    return { actor: caller.actor, requestId: c.get('requestId') };
+    requireRole(caller, needed);
+    return caller;
   }
 
   function register<K extends RouteName>(name: K, handler: Handler<K>): void {
@@ -154,16 +150,13 @@ export function createApi(options: ApiOptions): Api {
     const path = `${API_PREFIX}${route.path.replace(/\{(\w+)\}/g, ':$1')}`;
     app.on(route.method, path, async (c) => {
       c.set('route', `${API_PREFIX}${route.path}`);
-      const by: Actor =
-        route.access === 'public'
-          ? { actor: 'anonymous', requestId: c.get('requestId') }
-          : await callerOf(c, route.access);
-      const given = {
-        params: route.params === undefined ? undefined : checked('path', route.params, c.req.param()),
-        query: route.query === undefined ? undefined : checked('query', route.query, c.req.query()),
-        body: route.body === undefined ? undefined : checked('body', route.body, await jsonBody(c.req)),
-        by,
-      };
+      const caller = route.access === 'public' ? null : await callerOf(c, route.access);
+      const params = route.params === undefined ? undefined : checked('path', route.params, c.req.param());
+      const query = route.query === undefined ? undefined : checked('query', route.query, c.req.query());
+      const body = route.body === undefined ? undefined : checked('body', route.body, await jsonBody(c.req));
+      if (caller !== null) await requireScope(store, caller, route, { ...record(body), ...record(params) });
+      const by: Actor = { actor: caller?.actor ?? 'anonymous', requestId: c.get('requestId') };
+      const given = { params, query, body, by, scope: scopeOf(caller) };
       // Each part has just been parsed by the schema that its type is made from.
       return c.json(await handler(given as unknown as Call<K>), route.status as ContentfulStatusCode);
     });
@@ -175,8 +168,11 @@ export function createApi(options: ApiOptions): Api {
 
   app.get(`${API_PREFIX}/events/stream`, async (c) => {
     c.set('route', `${API_PREFIX}/events/stream`);
-    await callerOf(c, 'viewer');
-    return await streams.open(c.req.query(), c.req.header('last-event-id'));
+    const caller = await callerOf(c, 'viewer');
+    return await streams.open(c.req.query(), c.req.header('last-event-id'), {
+      scope: scopeOf(caller),
+      stillGood: () => services.access.stillGood(caller.id),
+    });
   });
 
   // Made when somebody asks: most coordinators are never asked, and it is large.
@@ -207,6 +203,17 @@ export function createApi(options: ApiOptions): Api {
     return c.text(await metrics.text(), 200, { 'content-type': metrics.contentType });
   });
   return app;
+}
+
+/** Undefined: everything. */
+function scopeOf(caller: Caller | null): AccessScope | undefined {
+  return caller === null || isEverything(caller.scope) ? undefined : caller.scope;
+}
+
+const Fields = z.record(z.string(), z.unknown()).catch({});
+
+function record(part: unknown): Record<string, unknown> {
+  return Fields.parse(part);
 }
 
 function isRoute(name: string): name is RouteName {

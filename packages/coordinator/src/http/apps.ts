@@ -16,7 +16,7 @@ type Names =
 
 export function appHandlers({ apps, releases }: Services): Pick<Handlers, Names> {
   return {
-    listApps: ({ query }) => apps.list(query),
+    listApps: ({ query, scope }) => apps.list({ ...query, scope }),
     showApp: ({ params }) => apps.show(params.app),
     applyApp: ({ params, body, by }) => apps.apply(by, params.app, body),
     setApp: ({ params, body, by }) => releases.setVariables(by, params.app, body.variables),

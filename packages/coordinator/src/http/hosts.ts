@@ -6,7 +6,7 @@ type Names =
 
 export function hostHandlers({ hosts }: Services): Pick<Handlers, Names> {
   return {
-    listHosts: ({ query }) => hosts.list(query),
+    listHosts: ({ query, scope }) => hosts.list({ ...query, scope }),
     showHost: ({ params }) => hosts.show(params.host),
     createJoinToken: ({ body, by }) => hosts.joinToken(by, body),
     enrolHost: ({ body, by }) => hosts.enrol(by, body),

@@ -3,7 +3,7 @@ import type { Handlers } from './call.ts';
 
 export function poolHandlers({ pools }: Services): Pick<Handlers, 'listPools' | 'showPool' | 'setPool'> {
   return {
-    listPools: ({ query }) => pools.list(query),
+    listPools: ({ query, scope }) => pools.list({ ...query, scope }),
     showPool: ({ params }) => pools.show(params.pool),
     setPool: ({ params, body, by }) => pools.setVariables(by, params.pool, body.variables),
   };

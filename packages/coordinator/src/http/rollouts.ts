@@ -22,7 +22,7 @@ export function rolloutHandlers({ rollouts, tenantReleases }: Services): Pick<Ha
   return {
     planRollout: ({ body }) => rollouts.plan(body),
     startRollout: ({ body, by }) => rollouts.start(by, body),
-    listRollouts: ({ query }) => rollouts.list(query, query),
+    listRollouts: ({ query, scope }) => rollouts.list({ ...query, scope }, query),
     showRollout: ({ params }) => rollouts.show(params.rollout),
     rolloutTenants: ({ params, query }) => rollouts.tenants(params.rollout, query, query),
     pauseRollout: ({ params, body, by }) => rollouts.act(by, params.rollout, 'pause', body),

@@ -3,7 +3,7 @@ import type { Handlers } from './call.ts';
 
 export function statusHandlers({ status }: Services): Pick<Handlers, 'status' | 'confirmEpoch'> {
   return {
-    status: () => status.show(),
+    status: ({ scope }) => status.show(scope),
     confirmEpoch: ({ by }) => status.confirmEpoch(by),
   };
 }

@@ -1,4 +1,5 @@
 import { EventQuery } from '@berth/shared/api/schemas';
+import type { AccessScope } from '@berth/shared/domain/access';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { EventFeed } from '../services/events.ts';
 import type { EventRecord } from '../services/records.ts';
@@ -15,18 +16,24 @@ export interface StreamOptions {
   most: number;
 }
 
+/** Who follows: what they may see, and whether their token is still good. */
+export interface Follower {
+  scope: AccessScope | undefined;
+  stillGood(): Promise<boolean>;
+}
+
 /**
  * Events as they happen (SSE). Begins after `Last-Event-ID` or `?after=`, else with what comes next. The stream is
  * pulled by its reader: one that does not read holds a few kilobytes and nothing else.
  */
 export function createStreams({ feed, signal, heartbeatMs, most }: StreamOptions): {
-  open(query: Record<string, string>, lastEventId: string | undefined): Promise<Response>;
+  open(query: Record<string, string>, lastEventId: string | undefined, follower: Follower): Promise<Response>;
   count: () => number;
 } {
   let open = 0;
   return {
     count: () => open,
-    async open(query, lastEventId) {
+    async open(query, lastEventId, { scope, stillGood }) {
       const { after, ...filter } = StreamQuery.parse(checked('query', StreamQuery, query));
       if (open >= most) {
         throw new BerthError(
@@ -39,7 +46,7 @@ export function createStreams({ feed, signal, heartbeatMs, most }: StreamOptions
       // A number from the future is from before a restore; what comes next is the best answer there is.
       const from = Math.min(asked ?? last, last);
       const ended = new AbortController();
-      const iterator = feed.follow(from, filter, AbortSignal.any([signal, ended.signal]));
+      const iterator = feed.follow(from, { ...filter, scope }, AbortSignal.any([signal, ended.signal]));
       open += 1;
       let counted = true;
       const leave = (): void => {
@@ -47,7 +54,7 @@ export function createStreams({ feed, signal, heartbeatMs, most }: StreamOptions
         counted = false;
         ended.abort();
       };
-      return new Response(bodyOf(iterator, heartbeatMs, leave), {
+      return new Response(bodyOf(iterator, heartbeatMs, stillGood, leave), {
         headers: { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' },
       });
     },
@@ -57,16 +64,27 @@ export function createStreams({ feed, signal, heartbeatMs, most }: StreamOptions
 function bodyOf(
   iterator: AsyncGenerator<EventRecord[]>,
   heartbeatMs: number,
+  stillGood: () => Promise<boolean>,
   leave: () => void,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let next: Promise<IteratorResult<EventRecord[], unknown>> | null = null;
+  let lookedAt = performance.now();
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
         controller.enqueue(encoder.encode(': follows\n\n'));
       },
       async pull(controller) {
+        // A token that was revoked or ran out ends what was opened with it.
+        if (performance.now() - lookedAt >= heartbeatMs) {
+          lookedAt = performance.now();
+          if (!(await stillGood())) {
+            leave();
+            controller.close();
+            return;
+          }
+        }
         next ??= iterator.next();
         const silence = Promise.withResolvers<'silence'>();
         const timer = setTimeout(() => silence.resolve('silence'), heartbeatMs);

@@ -17,7 +17,7 @@ type Names =
 
 export function tenantHandlers({ tenants, questions }: Services): Pick<Handlers, Names> {
   return {
-    listTenants: ({ query }) => tenants.list(query, query),
+    listTenants: ({ query, scope }) => tenants.list({ ...query, scope }, query),
     createTenant: ({ body, by }) => tenants.create(by, body),
     showTenant: ({ params }) => tenants.show(params.tenant),
     changeTenant: ({ params, body, by }) => tenants.change(by, params.tenant, body),

@@ -1,25 +1,32 @@
-import type { CreateToken, CreatedToken, Role, TokenInfo } from '@berth/shared/api/schemas';
+import type { CreateToken, CreatedToken, TokenInfo } from '@berth/shared/api/schemas';
+import { EVERYTHING, scopeFault, type AccessScope, type Role } from '@berth/shared/domain/access';
 import { tokenActor } from '@berth/shared/domain/actor';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import type { Actor, TokenRecord } from './records.ts';
-import { looksLikeToken, makeToken, randomText, tokenHash } from './tokens.ts';
-
-export type RoleName = z.infer<typeof Role>;
+import { makeToken, randomText, tokenFault, tokenHash } from './tokens.ts';
 
 export interface Caller {
+  /** The token's id. */
+  id: string;
   /** As it is kept on record: `token:<id> <name>`. */
   actor: string;
-  role: RoleName;
+  role: Role;
+  scope: AccessScope;
+  /** When the token runs out; null: when it is revoked. */
+  expiresAt: number | null;
 }
 
 export interface Access {
   list(): Promise<z.infer<typeof TokenInfo>[]>;
-  create(by: Actor, given: z.output<typeof CreateToken>): Promise<z.infer<typeof CreatedToken>>;
+  /** Errors: `invalid_request` for a role that cannot have this scope. */
+  create(by: Actor, given: TokenWish): Promise<z.infer<typeof CreatedToken>>;
   revoke(by: Actor, id: string): Promise<void>;
   /** Who calls, by the `Authorization` header. Errors: `unauthenticated`. */
   authenticate(authorization: string | undefined): Promise<Caller>;
+  /** Whether a token that was let in before is still good: neither revoked nor run out. */
+  stillGood(id: string): Promise<boolean>;
   /**
    * Makes the first admin token when there is no token at all. `keep` is called before the commit: a crash between the
    * two leaves a token that is not valid yet and is replaced, never a valid one that nobody has seen.
@@ -27,28 +34,38 @@ export interface Access {
   bootstrap(keep: (token: string) => void): Promise<'made' | 'present'>;
 }
 
+export type TokenWish = Omit<z.output<typeof CreateToken>, 'scope'> & { scope?: AccessScope };
+
 /** A token's last use is only kept to within this time, so that reading does not mean writing. */
 const LAST_USE_MS = 5 * 60_000;
 const ID_ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
 
-export function createAccess({ store, clock, random }: ServiceContext): Access {
-  function fresh(given: z.output<typeof CreateToken>, at: number): { token: string; record: TokenRecord } {
-    const record: TokenRecord = {
-      id: `t_${randomText(12, ID_ALPHABET, random)}`,
-      name: given.name,
-      role: given.role,
-      createdAt: at,
-      expiresAt: given.ttlMs === undefined ? null : at + given.ttlMs,
-      lastUsedAt: null,
-    };
-    return { token: makeToken('api', random), record };
-  }
+/** A new token and what is kept of it. Nothing is written. */
+export function freshToken(
+  given: TokenWish,
+  at: number,
+  random: ServiceContext['random'],
+): { token: string; record: TokenRecord } {
+  const record: TokenRecord = {
+    id: `t_${randomText(12, ID_ALPHABET, random)}`,
+    name: given.name,
+    role: given.role,
+    scope: given.scope ?? EVERYTHING,
+    createdAt: at,
+    expiresAt: given.ttlMs === undefined ? null : at + given.ttlMs,
+    lastUsedAt: null,
+  };
+  return { token: makeToken('api', random), record };
+}
 
+export function createAccess({ store, clock, random }: ServiceContext): Access {
   return {
     list: () => store.tokens(),
     async create(by, given) {
+      const fault = scopeFault(given.role, given.scope ?? EVERYTHING);
+      if (fault !== null) throw new BerthError('invalid_request', fault, { details: { field: 'scope' } });
       const at = clock.now();
-      const { token, record } = fresh(given, at);
+      const { token, record } = freshToken(given, at, random);
       await store.mutate(by, at, async (tx) => {
         await tx.insertToken(record, tokenHash(token));
         return {
@@ -67,18 +84,21 @@ export function createAccess({ store, clock, random }: ServiceContext): Access {
       });
     },
     async authenticate(authorization) {
-      const token = /^Bearer ([\w-]{1,200})$/i.exec(authorization ?? '')?.[1];
+      const token = /^Bearer +(\S{1,200})$/i.exec(authorization ?? '')?.[1];
       if (token === undefined) {
         throw new BerthError(
           'unauthenticated',
           'This needs an API token: send it as "Authorization: Bearer berth_api_…".',
         );
       }
-      const record = looksLikeToken('api', token) ? await store.tokenByHash(tokenHash(token)) : null;
+      const fault = tokenFault('api', token);
+      if (fault !== null) throw new BerthError('unauthenticated', fault);
+      // Found by the hash of all of it: how long that takes says nothing about how much of a guess was right.
+      const record = await store.tokenByHash(tokenHash(token));
       if (record === null) {
         throw new BerthError(
           'unauthenticated',
-          'This API token is not known; it may be mistyped or revoked. Log in again with "berth login".',
+          'This API token is not known; it was revoked, or belongs to another coordinator. Log in again with "berth login".',
         );
       }
       const now = clock.now();
@@ -90,11 +110,16 @@ export function createAccess({ store, clock, random }: ServiceContext): Access {
       }
       if (record.lastUsedAt === null || now - record.lastUsedAt > LAST_USE_MS)
         await store.touchToken(record.id, now);
-      return { actor: tokenActor(record.id, record.name), role: record.role };
+      const { id, name, role, scope, expiresAt } = record;
+      return { id, actor: tokenActor(id, name), role, scope, expiresAt };
+    },
+    async stillGood(id) {
+      const record = (await store.tokens()).find((each) => each.id === id);
+      return record !== undefined && (record.expiresAt === null || record.expiresAt > clock.now());
     },
     async bootstrap(keep) {
       const at = clock.now();
-      const { token, record } = fresh({ name: 'first admin', role: 'admin' }, at);
+      const { token, record } = freshToken({ name: 'first admin', role: 'admin' }, at, random);
       return await store.mutate<'made' | 'present'>(
         { actor: 'coordinator', requestId: '' },
         at,
@@ -110,11 +135,4 @@ export function createAccess({ store, clock, random }: ServiceContext): Access {
       );
     },
   };
-}
-
-const RANK: Readonly<Record<RoleName, number>> = { viewer: 1, deployer: 2, operator: 3, admin: 4 };
-
-/** Whether a role reaches what a route asks for. */
-export function mayDo(role: RoleName, needed: RoleName): boolean {
-  return RANK[role] >= RANK[needed];
 }

@@ -1,3 +1,4 @@
+import { covers } from '@berth/shared/domain/access';
 import type { EventFilter, EventRecord } from './records.ts';
 import type { Store } from './store.ts';
 
@@ -104,7 +105,9 @@ export function createEventFeed({ store, signal, pollMs, onError }: EventFeedOpt
             continue;
           }
           const first = recent[0];
-          if (first !== undefined && cursor + 1 >= first.id) {
+          // Which events are a pool's only the database knows.
+          const inMemory = (filter.scope?.pools.length ?? 0) === 0;
+          if (inMemory && first !== undefined && cursor + 1 >= first.id) {
             const chosen = recent.slice(cursor + 1 - first.id).filter((event) => matches(event, filter));
             cursor = top;
             if (chosen.length > 0) yield chosen;
@@ -128,6 +131,7 @@ function matches(event: EventRecord, filter: EventFilter): boolean {
     (filter.tenant === undefined || event.tenant === filter.tenant) &&
     (filter.app === undefined || event.app === filter.app) &&
     (filter.host === undefined || event.host === filter.host) &&
-    (filter.kind === undefined || event.kind === filter.kind)
+    (filter.kind === undefined || event.kind === filter.kind) &&
+    (filter.scope === undefined || covers(filter.scope, { app: event.app, pool: null, tenant: event.tenant }))
   );
 }

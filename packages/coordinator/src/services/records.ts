@@ -1,5 +1,6 @@
 import type { z } from 'zod';
-import type { Pin, TenantState, Role } from '@berth/shared/api/schemas';
+import type { Pin, TenantState } from '@berth/shared/api/schemas';
+import type { AccessScope, Role } from '@berth/shared/domain/access';
 import type { HostReport, TenantPhase, TenantReport } from '@berth/shared/protocol/report';
 import type { Tag } from '@berth/shared/domain/rollout';
 import type { Problem } from '@berth/shared/domain/step';
@@ -116,6 +117,8 @@ export interface HostView extends HostRecord {
   reservedCpus: number;
   /** The largest surge of any tenant here: room that is kept for one move at a time. */
   largestSurge: number;
+  /** Of AWS, that it proved to be; null when it came with a token. */
+  instance?: string | null;
 }
 
 export interface PoolRecord {
@@ -156,6 +159,8 @@ export interface EventFilter {
   tenant?: string | undefined;
   host?: string | undefined;
   kind?: string | undefined;
+  /** Only what is in it; undefined: everything. */
+  scope?: AccessScope | undefined;
 }
 
 export interface AuditEntry {
@@ -170,6 +175,19 @@ export interface AuditRow extends AuditEntry {
   at: number;
   actor: string;
   requestId: string;
+  /** Of this record and all before it; see `domain/audit.ts`. */
+  hash: string;
+}
+
+/** What is left out is not asked for. */
+export interface AuditFilter {
+  /** A token's name or id, a host's id, a rollout's number, or the actor as it is kept. */
+  by?: string | undefined;
+  /** Such as `tenant.created`, or `tenant` for all of them. */
+  action?: string | undefined;
+  subject?: string | undefined;
+  /** At that time or later. */
+  since?: number | undefined;
 }
 
 /** Who does something, for the audit. */
@@ -181,7 +199,8 @@ export interface Actor {
 export interface TokenRecord {
   id: string;
   name: string;
-  role: z.infer<typeof Role>;
+  role: Role;
+  scope: AccessScope;
   createdAt: number;
   expiresAt: number | null;
   lastUsedAt: number | null;

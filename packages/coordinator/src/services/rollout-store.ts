@@ -1,3 +1,4 @@
+import type { AccessScope } from '@berth/shared/domain/access';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { Tag } from '@berth/shared/domain/rollout';
 import type { Traffic } from '@berth/shared/domain/traffic';
@@ -44,7 +45,7 @@ export interface RolloutReads {
   rollout(rollout: number): Promise<RolloutRecord | null>;
   /** Newest first, below `before`. */
   rollouts(
-    filter: { app?: string | undefined },
+    filter: { app?: string | undefined; scope?: AccessScope | undefined },
     before: number | undefined,
     limit: number,
   ): Promise<RolloutRecord[]>;

@@ -6,6 +6,7 @@ import type {
   RolloutTenant as TenantShown,
   StartRollout,
 } from '@berth/shared/api/rollouts';
+import type { AccessScope } from '@berth/shared/domain/access';
 import { whoText } from '@berth/shared/domain/actor';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
@@ -31,7 +32,10 @@ export interface Rollouts {
   plan(given: z.output<typeof PlanRollout>): Promise<RolloutPlan>;
   /** Errors: `conflict` when the app is frozen or has another rollout, and nothing waits; those of `plan`. */
   start(by: Actor, given: z.output<typeof StartRollout>): Promise<RolloutShown>;
-  list(filter: { app?: string | undefined }, page: Page): Promise<Listed<RolloutShown>>;
+  list(
+    filter: { app?: string | undefined; scope?: AccessScope | undefined },
+    page: Page,
+  ): Promise<Listed<RolloutShown>>;
   show(rollout: number): Promise<RolloutShown>;
   tenants(rollout: number, filter: { wave?: number | undefined }, page: Page): Promise<Listed<TenantShown>>;
   /** An operator's word. Errors: `not_found`, `conflict` when it cannot be followed. */

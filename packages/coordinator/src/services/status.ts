@@ -1,4 +1,5 @@
 import type { CoordinatorStatus } from '@berth/shared/api/schemas';
+import type { AccessScope } from '@berth/shared/domain/access';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import type { Actor, NewEvent } from './records.ts';
@@ -8,7 +9,8 @@ import { nextGeneration, tenantEvent } from './tenant-state.ts';
 type StatusAnswer = z.infer<typeof CoordinatorStatus>;
 
 export interface Status {
-  show(): Promise<StatusAnswer>;
+  /** With a scope its counts are of what is in it. */
+  show(scope?: AccessScope): Promise<StatusAnswer>;
   /**
    * Leaves observe-only mode: what the coordinator knows is what is wanted. Tenants whose hosts have later generations
    * get a new one above them. A single host that is held is released in the same way. Otherwise nothing changes.
@@ -20,7 +22,7 @@ export function createStatus(
   { store, fleet, clock }: ServiceContext,
   about: { version: string; startedAt: number },
 ): Status {
-  async function show(): Promise<StatusAnswer> {
+  async function show(scope?: AccessScope): Promise<StatusAnswer> {
     const epoch = await store.epoch();
     return {
       version: about.version,
@@ -29,8 +31,8 @@ export function createStatus(
       modeReason: epoch.reason,
       store: store.kind,
       startedAt: about.startedAt,
-      ...(await store.totals()),
-      tenants: await store.tenantCounts(),
+      ...(await store.totals(scope)),
+      tenants: await store.tenantCounts(scope),
       lastEvent: await store.lastEvent(),
     };
   }

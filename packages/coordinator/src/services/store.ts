@@ -1,10 +1,14 @@
+import type { AccessScope } from '@berth/shared/domain/access';
+import type { ChainHead } from '@berth/shared/domain/audit';
 import type { DesiredTenant, Tombstone } from '@berth/shared/domain/desired';
 import type { BulkReads, BulkWrites } from './bulk-store.ts';
+import type { EnrolmentKeys, EnrolReads, EnrolWrites } from './enrol-store.ts';
 import type { EpochRecord, FleetStore } from './fleet-store.ts';
 import type {
   Actor,
   AppRecord,
   AuditEntry,
+  AuditFilter,
   AuditRow,
   EventFilter,
   EventRecord,
@@ -26,7 +30,7 @@ import type {
 import type { RolloutReads, RolloutWrites } from './rollout-store.ts';
 
 /** All that is kept, in SQLite or PostgreSQL alike. Reads here see what is committed. */
-export interface Store extends StoreReads {
+export interface Store extends StoreReads, EnrolmentKeys {
   readonly kind: 'sqlite' | 'postgres';
   readonly fleet: FleetStore;
   /**
@@ -55,14 +59,16 @@ export interface Mutation<T> {
 export interface Page {
   after?: string | undefined;
   limit: number;
+  /** Only what is in it; undefined: everything. */
+  scope?: AccessScope | undefined;
 }
 
-export interface StoreReads extends RolloutReads, BulkReads {
+export interface StoreReads extends RolloutReads, BulkReads, EnrolReads {
   epoch(): Promise<EpochRecord>;
 
   /** Hosts that have not acknowledged their newest desired state, and by how many revisions the furthest is behind. */
   lag(): Promise<{ hosts: number; revisions: number }>;
-  totals(): Promise<{ apps: number; hosts: { total: number; online: number } }>;
+  totals(scope?: AccessScope): Promise<{ apps: number; hosts: { total: number; online: number } }>;
 
   /** Inside a transaction it is held until its end: of two that begin a rollout of it, the second sees the first's. */
   app(app: string): Promise<AppRecord | null>;
@@ -74,11 +80,11 @@ export interface StoreReads extends RolloutReads, BulkReads {
   tenant(tenant: string): Promise<TenantRecord | null>;
   tenantView(tenant: string): Promise<TenantView | null>;
   tenantViews(
-    filter: { app?: string | undefined; host?: string | undefined },
+    filter: { app?: string | undefined; host?: string | undefined; scope?: AccessScope | undefined },
     page: Page,
   ): Promise<TenantView[]>;
   tenantReport(tenant: string): Promise<TenantReport | null>;
-  tenantCounts(): Promise<TenantCounts>;
+  tenantCounts(scope?: AccessScope): Promise<TenantCounts>;
   /**
    * The highest generation that a tenant of this name was ever given, as far as is known here or its host has said; 0
    * when there was none. What is desired may be an earlier one.
@@ -107,7 +113,12 @@ export interface StoreReads extends RolloutReads, BulkReads {
   lastEvent(): Promise<number>;
   /** Oldest first after `after`; without `after` the newest, still oldest first. */
   events(filter: EventFilter, after: number | undefined, limit: number): Promise<EventRecord[]>;
-  audit(before: number | undefined, limit: number): Promise<AuditRow[]>;
+  /** Newest first. */
+  audit(before: number | undefined, limit: number, filter?: AuditFilter): Promise<AuditRow[]>;
+  /** Oldest first. */
+  auditAfter(after: number, limit: number, filter?: AuditFilter): Promise<AuditRow[]>;
+  /** The last record's number and hash, which stands for all of them. */
+  auditHead(): Promise<ChainHead>;
 
   tokens(): Promise<TokenRecord[]>;
   tokenByHash(hash: string): Promise<TokenRecord | null>;
@@ -120,7 +131,7 @@ export type DesiredPut =
   | { kind: 'forgotten'; tenant: string };
 
 /** What can be done inside `mutate`. */
-export interface StoreWrites extends StoreReads, RolloutWrites, BulkWrites {
+export interface StoreWrites extends StoreReads, RolloutWrites, BulkWrites, EnrolWrites {
   setMode(mode: 'apply' | 'observe', reason: string | null): Promise<void>;
 
   insertApp(app: string, at: number): Promise<void>;

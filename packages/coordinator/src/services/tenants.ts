@@ -1,4 +1,5 @@
 import type { ChangeTenant, CreateTenant, Tenant, TenantChanged } from '@berth/shared/api/schemas';
+import type { AccessScope } from '@berth/shared/domain/access';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
@@ -23,7 +24,10 @@ import { checkNames } from './variables.ts';
 import { tenantShown } from './views.ts';
 
 export interface Tenants {
-  list(filter: { app?: string | undefined; host?: string | undefined }, page: Page): Promise<Listed<Tenant>>;
+  list(
+    filter: { app?: string | undefined; host?: string | undefined; scope?: AccessScope | undefined },
+    page: Page,
+  ): Promise<Listed<Tenant>>;
   show(tenant: string): Promise<Tenant>;
   create(by: Actor, given: z.output<typeof CreateTenant>): Promise<TenantChanged>;
   change(by: Actor, tenant: string, change: ChangeTenant): Promise<TenantChanged>;

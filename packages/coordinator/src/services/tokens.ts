@@ -23,6 +23,23 @@ export function looksLikeToken(kind: TokenKind, text: string): boolean {
   return /^[0-9A-Za-z]+$/.test(body) && text.endsWith(checksum(kind, body));
 }
 
+/**
+ * What is wrong with a text that should be a token of this kind, in a sentence that never repeats it; null when it could
+ * be one. Only the checksum is looked at, which is no secret: whether a token is known is told by its hash alone.
+ */
+export function tokenFault(kind: TokenKind, text: string): string | null {
+  if (looksLikeToken(kind, text)) return null;
+  const prefix = `berth_${kind}_`;
+  const other = /^berth_([a-z]+)_/.exec(text)?.[1];
+  if (other !== undefined && other !== kind)
+    return `This is a token of another kind (berth_${other.slice(0, 20)}_…); here it takes one that begins with ${prefix}.`;
+  if (other === undefined) return `This is not a token of Berth: it must begin with ${prefix}.`;
+  const missing = prefix.length + BODY + CHECK - text.length;
+  if (missing > 0)
+    return `This token is cut off: ${missing === 1 ? 'a character is' : `${missing} characters are`} missing. Copy all of it.`;
+  return 'This token is mistyped: its checksum does not fit. Copy it again, without a line break or a space.';
+}
+
 /** What is kept of a token. It has 178 random bits, so a plain hash cannot be guessed back. */
 export function tokenHash(token: string): string {
   return createHash('sha256').update(token).digest('hex');

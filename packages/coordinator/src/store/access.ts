@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { AccessScope, EVERYTHING } from '@berth/shared/domain/access';
 import type { TokenRecord } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
 import type { Dialect } from './dialect.ts';
@@ -10,6 +11,7 @@ const tokenOf = (row: TokenTable): TokenRecord => ({
   id: row.id,
   name: row.name,
   role: row.role,
+  scope: row.scope === null ? EVERYTHING : AccessScope.parse(JSON.parse(row.scope)),
   createdAt: row.created_at,
   expiresAt: row.expires_at,
   lastUsedAt: row.last_used_at,
@@ -53,6 +55,7 @@ export function accessWrites(db: Db): Pick<StoreWrites, AccessWrites> {
           name: token.name,
           role: token.role,
           hash,
+          scope: JSON.stringify(token.scope),
           created_at: token.createdAt,
           expires_at: token.expiresAt,
           last_used_at: token.lastUsedAt,

@@ -3,6 +3,7 @@ import type { AppRecord, ReleaseRecord, ReleaseSource } from '../services/record
 import type { StoreReads, StoreWrites } from '../services/store.ts';
 import type { Dialect } from './dialect.ts';
 import { pins, textMap, texts } from './json.ts';
+import { inScope } from './scope.ts';
 import type { ReleaseTable, Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
@@ -66,8 +67,10 @@ export function catalogReads(
         .executeTakeFirst();
       return row === undefined ? null : appOf(row);
     },
-    async apps({ after, limit }) {
+    async apps({ after, limit, scope }) {
       let query = appQuery(db).orderBy('apps.app').limit(limit);
+      const visible = inScope(scope, { app: 'apps.app' });
+      if (visible !== null) query = query.where(visible);
       if (after !== undefined) query = query.where('apps.app', '>', after);
       return (await query.execute()).map(appOf);
     },

@@ -4,6 +4,7 @@ import type { HostRecord, HostView } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
 import type { Dialect } from './dialect.ts';
 import { hostReport, textMap } from './json.ts';
+import { inScope } from './scope.ts';
 import type { HostTable, Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
@@ -50,12 +51,14 @@ function viewQuery(db: Db) {
           .as('sums'),
       (join) => join.onRef('sums.host', '=', 'hosts.host'),
     )
+    .leftJoin('instances', 'instances.host', 'hosts.host')
     .selectAll('hosts')
     .select([
       'sums.n as tenants',
       'sums.memory as reserved_memory',
       'sums.cpus as reserved_cpus',
       'sums.surge as largest_surge',
+      'instances.instance as instance',
     ]);
 }
 
@@ -67,6 +70,7 @@ const viewOf = (row: ViewRow): HostView => ({
   reservedMemory: row.reserved_memory ?? 0,
   reservedCpus: row.reserved_cpus ?? 0,
   largestSurge: row.largest_surge ?? 0,
+  instance: row.instance,
 });
 
 export function hostReads(db: Db): Pick<StoreReads, 'lag' | 'totals' | 'host' | 'hosts' | 'hostByKey'> {
@@ -89,14 +93,18 @@ export function hostReads(db: Db): Pick<StoreReads, 'lag' | 'totals' | 'host' | 
         .executeTakeFirstOrThrow();
       return { hosts: row.n, revisions: Math.max(0, row.most ?? 0) };
     },
-    async totals() {
+    async totals(scope) {
+      const appVisible = inScope(scope, { app: 'apps.app' });
+      const hostVisible = inScope(scope, { pool: 'hosts.pool' });
       const apps = await db
         .selectFrom('apps')
         .select((eb) => eb.fn.countAll<number>().as('n'))
+        .$if(appVisible !== null, (query) => (appVisible === null ? query : query.where(appVisible)))
         .executeTakeFirstOrThrow();
       const rows = await db
         .selectFrom('hosts')
         .select((eb) => ['connection', eb.fn.countAll<number>().as('n')])
+        .$if(hostVisible !== null, (query) => (hostVisible === null ? query : query.where(hostVisible)))
         .groupBy('connection')
         .execute();
       const hosts = { total: 0, online: 0 };
@@ -110,8 +118,10 @@ export function hostReads(db: Db): Pick<StoreReads, 'lag' | 'totals' | 'host' | 
       const row = await viewQuery(db).where('hosts.host', '=', host).executeTakeFirst();
       return row === undefined ? null : viewOf(row);
     },
-    async hosts({ after, limit }) {
+    async hosts({ after, limit, scope }) {
       let query = viewQuery(db).orderBy('hosts.host').limit(limit);
+      const visible = inScope(scope, { pool: 'hosts.pool' });
+      if (visible !== null) query = query.where(visible);
       if (after !== undefined) query = query.where('hosts.host', '>', after);
       return (await query.execute()).map(viewOf);
     },

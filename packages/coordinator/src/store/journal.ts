@@ -1,10 +1,11 @@
 import { sql, type Kysely } from 'kysely';
-import type { AuditEntry, Actor, EventRecord, NewEvent } from '../services/records.ts';
+import type { EventRecord, NewEvent } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
 import type { Dialect } from './dialect.ts';
 import { createDropRepeated, pruneMarks, type DropRepeated } from './event-marks.ts';
 import { createInsertEvents } from './insert-events.ts';
-import { anyJson, details } from './json.ts';
+import { details } from './json.ts';
+import { eventInScope } from './scope.ts';
 import type { EventTable, Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
@@ -25,7 +26,7 @@ const eventOf = (row: Omit<EventTable, 'source'>): EventRecord => ({
   details: details(row.details),
 });
 
-export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events' | 'audit'> {
+export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events'> {
   return {
     async lastEvent() {
       const row = await db.selectFrom('meta').select('last_event').executeTakeFirstOrThrow();
@@ -36,6 +37,8 @@ export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events' | 
         .selectFrom('events')
         .select(['id', 'at', 'kind', 'tenant', 'app', 'host', 'generation', 'message', 'details'])
         .limit(limit);
+      const visible = eventInScope(filter.scope);
+      if (visible !== null) query = query.where(visible);
       if (filter.tenant !== undefined) query = query.where('tenant', '=', filter.tenant);
       if (filter.app !== undefined) query = query.where('app', '=', filter.app);
       if (filter.host !== undefined) query = query.where('host', '=', filter.host);
@@ -45,20 +48,6 @@ export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events' | 
         return newest.reverse().map(eventOf);
       }
       return (await query.where('id', '>', after).orderBy('id').execute()).map(eventOf);
-    },
-    async audit(before, limit) {
-      let query = db.selectFrom('audit').selectAll().orderBy('id', 'desc').limit(limit);
-      if (before !== undefined) query = query.where('id', '<', before);
-      return (await query.execute()).map((row) => ({
-        id: row.id,
-        at: row.at,
-        actor: row.actor,
-        action: row.action,
-        subject: row.subject,
-        requestId: row.request_id,
-        before: anyJson(row.before),
-        after: anyJson(row.after),
-      }));
     },
   };
 }
@@ -133,26 +122,4 @@ async function appendEvents(
     .execute();
   await pruneMarks(db, numbered.at(-1)?.at ?? 0);
   return records;
-}
-
-/** One audit record. Its number, too, is gapless. */
-export async function appendAudit(db: Db, by: Actor, at: number, entry: AuditEntry): Promise<void> {
-  const { last_audit: id } = await db
-    .updateTable('meta')
-    .set({ last_audit: sql`last_audit + 1` })
-    .returning('last_audit')
-    .executeTakeFirstOrThrow();
-  await db
-    .insertInto('audit')
-    .values({
-      id,
-      at,
-      actor: by.actor,
-      action: entry.action,
-      subject: entry.subject,
-      request_id: by.requestId,
-      before: JSON.stringify(entry.before ?? null),
-      after: JSON.stringify(entry.after ?? null),
-    })
-    .execute();
 }

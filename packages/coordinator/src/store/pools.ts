@@ -1,11 +1,12 @@
 import { sql, type Kysely } from 'kysely';
 import type { PoolRecord } from '../services/records.ts';
 import type { StoreReads } from '../services/store.ts';
+import { inScope } from './scope.ts';
 import type { Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
 
-/** Nothing is kept of a pool but its variables: it is where hosts and tenants say they are. */
+/** Nothing is kept of a pool but its variables and who may join: it is where hosts and tenants say they are. */
 function poolQuery(db: Db) {
   const members = db
     .selectFrom('hosts')
@@ -18,6 +19,9 @@ function poolQuery(db: Db) {
         .selectFrom('variables')
         .where('scope', '=', 'pool')
         .select(['owner as pool', sql<number>`0`.as('host'), sql<number>`0`.as('tenant')]),
+    )
+    .unionAll(
+      db.selectFrom('join_rules').select(['pool', sql<number>`0`.as('host'), sql<number>`0`.as('tenant')]),
     );
   return db
     .selectFrom(members.as('members'))
@@ -32,8 +36,10 @@ function poolQuery(db: Db) {
 
 export function poolReads(db: Db): Pick<StoreReads, 'pools' | 'pool' | 'sharedVariables'> {
   return {
-    async pools({ after, limit }): Promise<PoolRecord[]> {
+    async pools({ after, limit, scope }): Promise<PoolRecord[]> {
       let query = poolQuery(db).limit(limit);
+      const visible = inScope(scope, { pool: 'members.pool' });
+      if (visible !== null) query = query.where(visible);
       if (after !== undefined) query = query.where('pool', '>', after);
       return await query.execute();
     },

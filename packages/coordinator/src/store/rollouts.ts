@@ -6,6 +6,7 @@ import type { RolloutReads, RolloutRecord, RolloutTenant, RolloutWrites } from '
 import { batchStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
 import { waveStates } from './json.ts';
+import { inScope } from './scope.ts';
 import type { RolloutTable, RolloutTenantTable, Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
@@ -100,8 +101,10 @@ export function createRolloutRecords(dialect: Dialect): RolloutRecords {
           .executeTakeFirst();
         return row === undefined ? null : rolloutOf(row);
       },
-      async rollouts({ app }, before, limit) {
+      async rollouts({ app, scope }, before, limit) {
         let query = db.selectFrom('rollouts').selectAll().orderBy('rollout', 'desc').limit(limit);
+        const visible = inScope(scope, { app: 'rollouts.app' });
+        if (visible !== null) query = query.where(visible);
         if (app !== undefined) query = query.where('app', '=', app);
         if (before !== undefined) query = query.where('rollout', '<', before);
         return (await query.execute()).map(rolloutOf);

@@ -1,3 +1,4 @@
+import type { Generated } from 'kysely';
 import type { DesiredEntry } from '../services/fleet-store.ts';
 import type { RolloutRecord } from '../services/rollout-store.ts';
 import type { RolloutState } from '@berth/shared/domain/rollout';
@@ -34,6 +35,9 @@ export interface Tables {
   event_marks: { host: string; start: string; last: number; at: number };
   audit: AuditTable;
   tokens: TokenTable;
+  oidc_trust: { id: string; issuer: string; json: string; created_at: number; created_by: string };
+  /** Identity tokens that were exchanged, by hash, until they run out: each is good for one exchange. */
+  oidc_used: { hash: string; expires_at: number };
   join_tokens: {
     hash: string;
     pool: string;
@@ -41,6 +45,11 @@ export interface Tables {
     expires_at: number;
     used_by: string | null;
   };
+  join_rules: { pool: string; aws: string; updated_at: number };
+  instances: InstanceTable;
+  spent_challenges: { hash: string; expires_at: number };
+  /** One row, `id` 1. */
+  enrolment_key: { id: number; key: string };
 }
 
 /** One row, `id` 1. The counters make event and audit numbers gapless and in order of commit. */
@@ -51,6 +60,8 @@ export interface MetaTable {
   reason: string | null;
   last_event: number;
   last_audit: number;
+  /** The hash of that record, and so of all of them. */
+  audit_head: Generated<string>;
   probed_at: number;
 }
 
@@ -122,6 +133,17 @@ export interface HostTable {
   connection: Connection;
   last_seen_at: number | null;
   created_at: number;
+}
+
+export interface InstanceTable {
+  instance: string;
+  host: string;
+  account: string;
+  region: string;
+  role: string;
+  image: string;
+  enrolled_at: number;
+  reenrol_until: number | null;
 }
 
 export interface ObservedTable {
@@ -216,6 +238,7 @@ export interface AuditTable {
   request_id: string;
   before: string;
   after: string;
+  hash: string;
 }
 
 export interface TokenTable {
@@ -223,6 +246,8 @@ export interface TokenTable {
   name: string;
   role: TokenRecord['role'];
   hash: string;
+  /** JSON; null: everything. */
+  scope: string | null;
   created_at: number;
   expires_at: number | null;
   last_used_at: number | null;

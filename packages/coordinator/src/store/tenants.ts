@@ -5,6 +5,7 @@ import type { TenantRecord, TenantView } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
 import type { Dialect } from './dialect.ts';
 import { phase, problem, routes, texts } from './json.ts';
+import { inScope } from './scope.ts';
 import type { Tables, TenantTable } from './tables.ts';
 
 type Db = Kysely<Tables>;
@@ -94,6 +95,8 @@ function viewOf(row: ViewRow): TenantView {
   };
 }
 
+const COLUMNS = { app: 'tenants.app', pool: 'tenants.pool', tenant: 'tenants.tenant' };
+
 type TenantReads =
   | 'tenant'
   | 'tenantView'
@@ -115,8 +118,10 @@ export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
       const row = await viewQuery(db).where('tenants.tenant', '=', tenant).executeTakeFirst();
       return row === undefined ? null : viewOf(row);
     },
-    async tenantViews({ app, host }, { after, limit }) {
+    async tenantViews({ app, host, scope }, { after, limit }) {
       let query = viewQuery(db).orderBy('tenants.tenant').limit(limit);
+      const visible = inScope(scope, COLUMNS);
+      if (visible !== null) query = query.where(visible);
       if (app !== undefined) query = query.where('tenants.app', '=', app);
       if (host !== undefined) query = query.where('tenants.host', '=', host);
       if (after !== undefined) query = query.where('tenants.tenant', '>', after);
@@ -135,7 +140,8 @@ export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
       const parsed = TenantReport.safeParse(JSON.parse(row.json));
       return parsed.success ? parsed.data : null;
     },
-    async tenantCounts() {
+    async tenantCounts(scope) {
+      const visible = inScope(scope, COLUMNS);
       const rows = await db
         .selectFrom('tenants')
         .leftJoin('observed', (join) =>
@@ -145,6 +151,7 @@ export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
             .onRef('observed.generation', '=', 'tenants.generation'),
         )
         .select((eb) => ['tenants.state', 'observed.phase', eb.fn.countAll<number>().as('n')])
+        .$if(visible !== null, (query) => (visible === null ? query : query.where(visible)))
         .groupBy(['tenants.state', 'observed.phase'])
         .execute();
       const counts = { total: 0, settled: 0, moving: 0, failed: 0, blocked: 0, paused: 0 };

@@ -51,7 +51,7 @@ export function recordsContract(open: OpenEmpty): void {
       };
     });
     expect(await store.app('shop')).toMatchObject({ app: 'shop', tenants: 0, createdAt: 6 });
-    expect(await store.audit(undefined, 10)).toEqual([
+    expect(await store.audit(undefined, 10)).toMatchObject([
       {
         id: 1,
         at: 6,
@@ -243,6 +243,7 @@ export function recordsContract(open: OpenEmpty): void {
       id: 't_1',
       name: 'ci',
       role: 'operator' as const,
+      scope: { apps: ['shop'], pools: [], tenants: ['acme'] },
       createdAt: 1,
       expiresAt: 100,
       lastUsedAt: null,

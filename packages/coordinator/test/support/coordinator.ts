@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { getRequestListener } from '@hono/node-server';
 import { createClient, type ApiClient } from '@berth/shared/api/client';
 import type { Answer, Question } from '@berth/shared/protocol/messages';
+import { EVERYTHING, type AccessScope, type Role } from '@berth/shared/domain/access';
 import { BerthError } from '@berth/shared/domain/errors';
 import { createApi, type RequestLog } from '../../src/http/app.ts';
 import { createEventFeed } from '../../src/services/events.ts';
@@ -196,7 +197,7 @@ export async function testCoordinator(
   if (address === null || typeof address === 'string') throw new Error('no port');
   const url = `http://127.0.0.1:${address.port}`;
   const token = async (role: 'viewer' | 'deployer' | 'operator' | 'admin'): Promise<string> =>
-    (await base.services.access.create(BY, { name: role, role })).token;
+    (await base.services.access.create(BY, { name: role, role, scope: scopeFor(role) })).token;
   return {
     ...base,
     url,
@@ -211,6 +212,11 @@ export async function testCoordinator(
       await base.close();
     },
   };
+}
+
+/** A deployer must name its apps; the others may do everything. */
+function scopeFor(role: Role): AccessScope {
+  return { ...EVERYTHING, apps: role === 'deployer' ? ['shop'] : [] };
 }
 
 export const COMPOSE = `

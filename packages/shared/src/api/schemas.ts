@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { AccessScope, EVERYTHING, plainText, Role } from '../domain/access.ts';
 import { ERROR_CODES } from '../domain/errors.ts';
 import { AppName, Domain, HostId, PoolName, TenantName, VariableName } from '../domain/ids.ts';
 import { Tag } from '../domain/rollout.ts';
@@ -245,6 +246,8 @@ export const Host = z.object({
   ingress: z.object({ address: z.string(), port: z.number() }).nullable(),
   facts: z.record(z.string(), z.string()),
   report: HostReport.nullable(),
+  /** Of AWS, that it proved to be; null when it came with a token. */
+  instance: z.string().nullable().optional(),
   createdAt: z.number(),
 });
 export type Host = z.infer<typeof Host>;
@@ -303,16 +306,24 @@ export const AuditRecord = z.object({
   after: z.unknown(),
 });
 
-export const Role = z.enum(['viewer', 'deployer', 'operator', 'admin']);
+export { Role };
 export const CreateToken = z.strictObject({
-  name: z.string().min(1).max(60),
+  name: plainText(60),
   role: Role,
-  ttlMs: z.int().min(1000).optional(),
+  /** Milliseconds; without it, until it is revoked. */
+  ttlMs: z
+    .int()
+    .min(1000)
+    .max(10 * 365 * 86_400_000)
+    .optional(),
+  scope: AccessScope.default(EVERYTHING),
 });
 export const TokenInfo = z.object({
   id: z.string(),
   name: z.string(),
   role: Role,
+  /** All empty: everything. */
+  scope: AccessScope.default(EVERYTHING),
   createdAt: z.number(),
   expiresAt: z.number().nullable(),
   lastUsedAt: z.number().nullable(),

@@ -4,6 +4,18 @@ import { releases } from './0002-releases.ts';
 import { rollouts } from './0003-rollouts.ts';
 import { eventMarks } from './0004-event-marks.ts';
 import { rolloutBefore } from './0005-rollout-before.ts';
+import { access } from './0006-access.ts';
+import { auditChain } from './0007-audit-chain.ts';
+import { enrolment } from './0008-enrolment.ts';
 
 /** In order. A migration that was released is never edited; a new one is added. */
-export const migrations: readonly Migration[] = [foundation, releases, rollouts, eventMarks, rolloutBefore];
+export const migrations: readonly Migration[] = [
+  foundation,
+  releases,
+  rollouts,
+  eventMarks,
+  rolloutBefore,
+  access,
+  auditChain,
+  enrolment,
+];

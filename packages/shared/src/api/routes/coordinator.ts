@@ -8,7 +8,7 @@ export const coordinatorRoutes = {
     path: '/status',
     summary: 'The coordinator at a glance',
     access: 'viewer',
-    on: 'nothing',
+    on: 'listed',
     status: 200,
     response: s.CoordinatorStatus,
   }),
