@@ -8,7 +8,7 @@ import type { Filling } from './substitute.ts';
 import { fill } from './substitute.ts';
 import { boolean, choice, isNull, itemsOrOne, pairs, scalar, show } from './values.ts';
 
-interface EnvFile {
+export interface EnvFile {
   path: string;
   required: boolean;
   format: 'default' | 'raw';
@@ -86,7 +86,8 @@ function applyFile(
   }
 }
 
-function readEnvFiles(f: Findings, node: Tree): EnvFile[] {
+/** The env files of one service, in the order in which they are read. */
+export function readEnvFiles(f: Findings, node: Tree): EnvFile[] {
   return itemsOrOneMapping(f, node).flatMap((item): EnvFile[] => {
     if (item.kind !== 'map') {
       const path = readPath(f, item);

@@ -1,0 +1,49 @@
+import type { Signable } from '../domain/signature.ts';
+import { Findings, type Finding } from './findings.ts';
+import { openPlaces } from './open-places.ts';
+import { readTree } from './positions.ts';
+import { renderTenant } from './render.ts';
+import type { Template } from './template.ts';
+
+export interface SignableSource {
+  app: string;
+  release: number;
+  template: Template;
+  /** The release's own variables. */
+  set: Readonly<Record<string, string>>;
+  /** By service: the image's reference with its digest. */
+  images: Readonly<Record<string, string>>;
+}
+
+export type SignableResult =
+  { ok: true; signable: Signable; warnings: Finding[] } | { ok: false; errors: Finding[] };
+
+/** Stands in for what a tenant gives; it never reaches what is signed. */
+const STAND_IN = 'x';
+
+/**
+ * What a signature of a release holds fast, from the files that it is made of. Whoever signs works this out from the own
+ * files; what the coordinator keeps is not asked. Errors are places that a tenant's variables must not decide. Never throws.
+ */
+export function signableOf({ app, release, template, set, images }: SignableSource): SignableResult {
+  const findings = new Findings();
+  const tree = readTree(template.text, findings);
+  const fixed = { ...set, BERTH_APP: app, BERTH_RELEASE: String(release) };
+  if (tree === undefined) return { ok: false, errors: findings.errors };
+  const open = openPlaces(tree, template.services, template.envFiles, fixed, findings);
+  if (findings.failed) return { ok: false, errors: findings.errors };
+  const rendered = renderTenant(template, { ...standIns(template), ...fixed });
+  if (!rendered.ok) return { ok: false, errors: rendered.errors };
+  const services = rendered.spec.services.map((service) => ({
+    ...service,
+    image: (Object.hasOwn(images, service.name) ? images[service.name] : undefined) ?? service.image,
+  }));
+  const signable: Signable = { app, release, open, spec: { ...rendered.spec, services } };
+  return { ok: true, signable, warnings: findings.warnings };
+}
+
+function standIns(template: Template): Record<string, string> {
+  return Object.fromEntries(
+    template.variables.flatMap((each) => (each.default === undefined ? [[each.name, STAND_IN]] : [])),
+  );
+}
