@@ -30,7 +30,7 @@ export interface Executor {
    * Puts routes, tables and boot files in place; at agent start, and whenever someone took them away. Does nothing when
    * all is there. Throws `conflict` when the address ranges collide with the host's own networks.
    */
-  ensureNetworkBase(signal?: AbortSignal): Promise<void>;
+  ensureNetworkBase(signal?: AbortSignal): Promise<'whole' | 'restored'>;
 }
 
 export function createExecutor(deps: ExecuteDeps): Executor {

@@ -8,8 +8,8 @@ import { createRepair } from './repair.ts';
 export interface NftWatchDeps {
   system: System;
   sleep: Sleep;
-  /** Puts back what someone took away; called when chains, rules or the table itself changed. */
-  restoreBase: (signal: AbortSignal) => Promise<void>;
+  /** Puts back what someone took away or added; called when anything but a route changed, also by ourselves. */
+  restoreBase: (signal: AbortSignal) => Promise<'whole' | 'restored'>;
 }
 
 const FIRST_PAUSE_MS = 200;
@@ -36,14 +36,17 @@ export async function watchNft(
       child.on('close', () => resolve());
     });
     // Between two monitors anything may have happened.
-    if (!first) repair('nft is watched again');
+    if (!first) {
+      onChange('nft is watched again');
+      repair();
+    }
     first = false;
     try {
       for await (const line of textLines(child.stdout)) {
         const change = changeFrom(system.nft.table, line);
         if (change === null) continue;
         pause = FIRST_PAUSE_MS;
-        if (change.kind === 'loss') repair('nft rules changed');
+        if (change.kind === 'static') repair();
         else if (!system.routes.agrees(change)) {
           system.routes.invalidate();
           onChange('routes changed');

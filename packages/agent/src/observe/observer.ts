@@ -18,8 +18,8 @@ export interface ObserverDeps {
   system: System;
   clock: Clock;
   sleep: Sleep;
-  /** `Executor.ensureNetworkBase`: called by `watch` when the nft table was changed or flushed. */
-  restoreBase: (signal: AbortSignal) => Promise<void>;
+  /** `Executor.ensureNetworkBase`: called by `watch` when the nft table was changed or flushed, also by ourselves. */
+  restoreBase: (signal: AbortSignal) => Promise<'whole' | 'restored'>;
 }
 
 export interface Observer {
@@ -87,7 +87,7 @@ export function createObserver(deps: ObserverDeps): Observer {
         sites(),
       ]);
       lastCount = containers.length;
-      return { containers, networks, routes, sites: known };
+      return { containers, networks, routes, sites: known, egress: system.egress.policies };
     },
 
     sites,

@@ -5,40 +5,45 @@ const SETTLE_MS = 100;
 const RETRY_MS = 1_000;
 
 /**
- * Restores the network base when it is told of a loss. One transaction is many lines of loss, and a repair makes some of
- * its own, so they are gathered: at most one repair runs, and what comes meanwhile leads to one more look. A repair that
+ * Looks at the network base when it is told that something changed there, and has it restored. One transaction is many
+ * lines of change, and a repair makes some of its own, so they are gathered: at most one look is under way, and what comes
+ * meanwhile leads to one more. Our own changes are found to be as they should, and nobody hears of them. A repair that
  * fails is tried again every second.
  */
 export function createRepair(
-  deps: { system: System; sleep: Sleep; restoreBase: (signal: AbortSignal) => Promise<void> },
+  deps: {
+    system: System;
+    sleep: Sleep;
+    restoreBase: (signal: AbortSignal) => Promise<'whole' | 'restored'>;
+  },
   onChange: (why: string) => void,
   signal: AbortSignal,
-): (why: string) => void {
-  let wanted: string | null = null;
-  let running = false;
+): () => void {
+  let state: 'idle' | 'working' | 'wanted again' = 'idle';
 
   const work = async (): Promise<void> => {
-    while (wanted !== null && !signal.aborted) {
-      const why = wanted;
+    do {
       await deps.sleep(SETTLE_MS, signal).catch(() => {});
-      wanted = null;
-      deps.system.routes.invalidate();
+      if (signal.aborted) break;
+      state = 'working';
       try {
-        await deps.restoreBase(signal);
-        onChange(why);
+        if ((await deps.restoreBase(signal)) === 'restored') {
+          deps.system.routes.invalidate();
+          onChange('nft rules changed');
+        }
       } catch {
-        wanted ??= why;
+        state = 'wanted again';
         onChange('nft rules could not be restored');
         await deps.sleep(RETRY_MS, signal).catch(() => {});
       }
-    }
-    running = false;
+    } while (isWanted() && !signal.aborted);
+    state = 'idle';
   };
+  const isWanted = (): boolean => state === 'wanted again';
 
-  return (why) => {
-    wanted = why;
-    if (running) return;
-    running = true;
-    void work();
+  return () => {
+    const idle = state === 'idle';
+    state = idle ? 'working' : 'wanted again';
+    if (idle) void work();
   };
 }

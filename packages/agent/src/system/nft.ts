@@ -1,6 +1,7 @@
 import { BerthError } from '@berth/shared/domain/errors';
 import { runCommand } from './command.ts';
-import { routeStateFrom, type KernelRoutes } from './nft-routes.ts';
+import type { KernelRoutes } from './nft-routes.ts';
+import { tableFrom, type KernelTable } from './nft-table.ts';
 import { tableName } from './names.ts';
 import { cleanLine } from './text.ts';
 
@@ -21,21 +22,19 @@ export class Nft {
 
   /** What the kernel's route maps hold. */
   async readRoutes(signal?: AbortSignal): Promise<KernelRoutes> {
-    const result = await runCommand('nft', ['-j', 'list', 'table', 'inet', this.table], { signal });
-    if (result.code !== 0) {
-      if (isMissing(result.stderr)) return { present: false, single: new Map(), spread: new Map() };
-      throw new BerthError('route_failed', `nft cannot list its table: ${cleanLine(result.stderr, 600)}`);
-    }
-    const parsed: unknown = JSON.parse(result.stdout);
-    return routeStateFrom(parsed);
+    return (await this.readTable(signal)).routes;
   }
 
-  /** The table's chains and rules as nft prints them, without elements and counters; null when there is no table. */
-  async rules(signal?: AbortSignal): Promise<string | null> {
-    const result = await runCommand('nft', ['-s', '-t', 'list', 'table', 'inet', this.table], { signal });
-    if (result.code === 0) return result.stdout;
-    if (isMissing(result.stderr)) return null;
-    throw new BerthError('route_failed', `nft cannot list its table: ${cleanLine(result.stderr, 600)}`);
+  /** All of the table. */
+  async readTable(signal?: AbortSignal): Promise<KernelTable> {
+    const result = await runCommand('nft', ['-j', '-s', 'list', 'table', 'inet', this.table], { signal });
+    if (result.code === 0) {
+      const parsed: unknown = JSON.parse(result.stdout);
+      return tableFrom(parsed);
+    }
+    if (!isMissing(result.stderr))
+      throw new BerthError('route_failed', `nft cannot list its table: ${cleanLine(result.stderr, 600)}`);
+    return { fixed: null, routes: { present: false, single: new Map(), spread: new Map() } };
   }
 
   /** Removes the table and all in it. No error when there is none. */

@@ -1,6 +1,7 @@
 import { HostConfig } from './config.ts';
 import { Connections } from './connections.ts';
 import { DockerClient } from './docker.ts';
+import { EgressBook } from './egress-book.ts';
 import { NetworkCache } from './network-cache.ts';
 import { Nft } from './nft.ts';
 import { MAINTENANCE_ADDRESS, NginxControl } from './nginx.ts';
@@ -16,6 +17,7 @@ export interface System {
   readonly nginx: NginxControl;
   readonly routes: RouteTable;
   readonly networks: NetworkCache;
+  readonly egress: EgressBook;
   readonly connections: Connections;
   /** Containers that we ourselves are stopping now: their end is no death. */
   readonly stopping: Set<string>;
@@ -36,6 +38,7 @@ export function createSystem(input: HostConfig): System {
     nginx: new NginxControl(config.nginx, paths),
     routes: new RouteTable(nft, { address: MAINTENANCE_ADDRESS, port: config.nginx.internalPort }),
     networks: new NetworkCache(docker, config.agent),
+    egress: new EgressBook(),
     connections: new Connections(),
     stopping: new Set(),
     close() {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { createRepair } from '../../src/observe/repair.ts';
 import { createSystem } from '../../src/system/system.ts';
 
-function setUp(restoreBase: () => Promise<void>) {
+function setUp(restoreBase: () => Promise<'whole' | 'restored'>) {
   const system = createSystem({
     agent: 'a1',
     stateDir: '/nowhere',
@@ -36,21 +36,23 @@ test('many lines of one loss lead to one repair', async () => {
   const { repair, heard, settle } = setUp(async () => {
     repairs += 1;
     await Promise.resolve();
+    return 'restored';
   });
-  for (let line = 0; line < 20; line += 1) repair('rules');
+  for (let line = 0; line < 20; line += 1) repair();
   await settle();
   expect(repairs).toBe(1);
-  expect(heard).toEqual(['rules']);
+  expect(heard).toEqual(['nft rules changed']);
 });
 
 test('a loss during a repair leads to one more look', async () => {
   let repairs = 0;
   const parts = setUp(async () => {
     repairs += 1;
-    if (repairs === 1) for (let line = 0; line < 5; line += 1) parts.repair('again');
+    if (repairs === 1) for (let line = 0; line < 5; line += 1) parts.repair();
     await Promise.resolve();
+    return 'restored';
   });
-  parts.repair('rules');
+  parts.repair();
   await parts.settle();
   expect(repairs).toBe(2);
 });
@@ -61,9 +63,23 @@ test('a repair that fails is tried again until it succeeds, and ends with the ag
     tries += 1;
     await Promise.resolve();
     if (tries < 3) throw new Error('disk full');
+    return 'restored';
   });
-  repair('rules');
+  repair();
   await settle();
   expect(tries).toBe(3);
-  expect(heard.at(-1)).toBe('rules');
+  expect(heard.at(-1)).toBe('nft rules changed');
+});
+
+test('what is found as it should be is told to nobody', async () => {
+  let looks = 0;
+  const { repair, heard, settle } = setUp(async () => {
+    looks += 1;
+    await Promise.resolve();
+    return 'whole';
+  });
+  repair();
+  await settle();
+  expect(looks).toBe(1);
+  expect(heard).toEqual([]);
 });

@@ -154,11 +154,13 @@ describe('a line of nft monitor', () => {
   test.each([
     ['add element inet other routes { 198.18.0.1 : 198.19.0.2 . 80 }', null],
     ['# new generation 454 by process 30827 (nft)', null],
-    ['add rule inet t output ip daddr 1.2.3.4', null],
-    ['add element inet t pairs { "bt-1" . "bt-1" }', null],
-    ['delete table inet t', { kind: 'loss' }],
-    ['delete rule inet t output handle 6', { kind: 'loss' }],
-    ['delete chain inet t output', { kind: 'loss' }],
+    ['add rule inet t output ip daddr 1.2.3.4', { kind: 'static' }],
+    ['insert rule inet t forward accept', { kind: 'static' }],
+    ['add element inet t pairs { "bt-1" . "bt-1" }', { kind: 'static' }],
+    ['delete element inet t egress { "bt-1" : jump egress_none }', { kind: 'static' }],
+    ['delete table inet t', { kind: 'static' }],
+    ['delete rule inet t output handle 6', { kind: 'static' }],
+    ['delete chain inet t output', { kind: 'static' }],
   ])('%s', (line, expected) => {
     expect(changeFrom('t', line)).toEqual(expected);
   });

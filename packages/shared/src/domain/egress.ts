@@ -67,3 +67,9 @@ function holds(outer: Range, inner: Range): boolean {
   const size = 2 ** (32 - outer.prefix);
   return outer.prefix <= inner.prefix && inner.base >= outer.base && inner.base < outer.base + size;
 }
+
+/** Reads what {@link egressText} wrote, and what people type; null for anything else. */
+export function egressFrom(text: string): Egress | null {
+  const parsed = Egress.safeParse(/^[a-z]+$/.test(text) ? text : text.split(','));
+  return parsed.success ? parsed.data : null;
+}

@@ -1,3 +1,4 @@
+import type { Egress } from './egress.ts';
 import type { ContainerRole } from './step.ts';
 import type { RouteTarget, Site, TenantNetwork } from './network.ts';
 
@@ -36,4 +37,6 @@ export interface ObservedHost {
   routes: ReadonlyMap<string, RouteTarget>;
   /** What Nginx runs with now; null when it is not known or Nginx is down. */
   sites: readonly Site[] | null;
+  /** The policies that hold now, by bridge, but for those of the default; absent: not known, and left alone. */
+  egress?: ReadonlyMap<string, Egress>;
 }

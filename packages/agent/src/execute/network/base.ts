@@ -1,19 +1,35 @@
 import { chmod } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { DEFAULT_EGRESS, type Egress } from '@berth/shared/domain/egress';
 import { runChecked } from '../../system/command.ts';
 import { readIfThere, writeDurably } from '../../system/durable-file.ts';
 import { createMutex } from '../../system/mutex.ts';
 import { routesFile, type KernelRoutes } from '../../system/nft-routes.ts';
+import type { KernelTable } from '../../system/nft-table.ts';
 import type { ExecuteDeps } from '../context.ts';
+import { egressIn } from './egress-rules.ts';
 import { assertNoOverlap, readHostNetworks } from './host-networks.ts';
-import { addPairs, bridgesIn, ipBatchFile, removePairs, staticFile } from './static-table.ts';
+import { readResolvers } from './resolvers.ts';
+import {
+  addPairs,
+  bridgesIn,
+  elementsOf,
+  ipBatchFile,
+  removePairs,
+  staticFile,
+  type StaticContents,
+} from './static-table.ts';
 
 export interface NetworkBase {
-  ensure(signal?: AbortSignal): Promise<void>;
-  /** Lets the members of one bridge talk to each other, now and after a reboot. */
-  allowBridge(bridge: string): Promise<void>;
+  /** `restored`: something of it was not as we had left it. */
+  ensure(signal?: AbortSignal): Promise<'whole' | 'restored'>;
+  /** Lets the members of one bridge talk to each other and to where its policy allows, now and after a reboot. */
+  allowBridge(bridge: string, egress?: Egress): Promise<void>;
   forgetBridge(bridge: string): Promise<void>;
   /** Runs a task while nobody else changes the table. `restore` is `ensure` for use inside. */
   exclusive<T>(task: (restore: () => Promise<void>) => Promise<T>): Promise<T>;
+  /** The routes are to be these: a table that somebody replaces gets them back. */
+  intend(routes: KernelRoutes): void;
 }
 
 /**
@@ -22,89 +38,119 @@ export interface NetworkBase {
  */
 export function createNetworkBase(deps: ExecuteDeps): NetworkBase {
   const { system } = deps;
-  const { config, paths, nft, routes } = system;
+  const { config, paths, nft, routes, egress } = system;
   const exclusive = createMutex();
   let bridges: Set<string> | null = null;
-  /** The rules as the kernel printed them right after we had loaded them; anything else means someone changed them. */
+  let resolvers: readonly string[] = [];
+  /** Chains and rules as the kernel told of them right after we had loaded them; anything else is somebody's change. */
   let loadedRules: string | null = null;
+  let intended: KernelRoutes | null = null;
 
   const knownBridges = async (): Promise<Set<string>> => {
-    bridges ??= new Set(bridgesIn((await readIfThere(paths.staticNft)) ?? '', config.bridgePrefix));
+    if (bridges !== null) return bridges;
+    const text = (await readIfThere(paths.staticNft)) ?? '';
+    egress.replace(egressIn(text, config.bridgePrefix));
+    bridges = new Set(bridgesIn(text, config.bridgePrefix));
     return bridges;
   };
 
-  const writeStatic = async (names: ReadonlySet<string>): Promise<string> => {
-    const text = staticFile(config, [...names].sort());
+  const contents = async (): Promise<StaticContents> => ({
+    bridges: [...(await knownBridges())].sort(),
+    egress: egress.policies,
+    resolvers,
+  });
+
+  const writeStatic = async (): Promise<string> => {
+    const text = staticFile(config, await contents());
     await writeIfDifferent(paths.staticNft, text);
     return text;
   };
 
-  const restore = async (signal?: AbortSignal): Promise<void> => {
+  /** Whether the kernel holds what we put there, no more and no less. */
+  const isAsLoaded = async (table: KernelTable): Promise<boolean> =>
+    table.fixed !== null &&
+    table.fixed.rules === loadedRules &&
+    isDeepStrictEqual(table.fixed.elements, elementsOf(await contents())) &&
+    isDeepStrictEqual(table.routes, intended);
+
+  /** Once all was put in place, one look tells whether it still is. */
+  const ensure = async (signal?: AbortSignal): Promise<'whole' | 'restored'> => {
+    const known = loadedRules !== null && (await isAsLoaded(await nft.readTable(signal)));
+    return known ? 'whole' : await restore(signal);
+  };
+
+  const restore = async (signal?: AbortSignal): Promise<'whole' | 'restored'> => {
     assertNoOverlap(config, await readHostNetworks(signal));
     const names = await knownBridges();
     for (const network of await networksIfDockerAnswers(deps, signal)) names.add(network);
-    const text = await writeStatic(names);
+    resolvers = await readResolvers(config);
+    const text = await writeStatic();
     await writeIfDifferent(paths.ipBatch, ipBatchFile(config));
     await runChecked('ip', ['-batch', paths.ipBatch], { signal });
 
-    const rules = await nft.rules(signal);
-    const kernel = await nft.readRoutes(signal);
-    if (rules === null || rules !== loadedRules) {
-      // From here on nothing is interrupted: a half-known table is worse than a late abort.
-      if (kernel.present) await loadOver(text, kernel);
-      else await loadFromFiles(text);
-      loadedRules = await nft.rules();
-    }
+    const table = await nft.readTable(signal);
+    const whole = await isAsLoaded(table);
+    // From here on nothing is interrupted: a half-known table is worse than a late abort.
+    if (!whole) await replaceTable(text, table.routes);
     routes.invalidate();
-    // While the table exists the kernel is the truth: the file may be one switch behind it after a crash.
     const now = await routes.kernel();
+    intended = now;
     await writeIfDifferent(paths.routesNft, routesFile(nft.table, now));
+    return whole ? 'whole' : 'restored';
   };
 
-  /** Into an empty kernel: all of it at once, so that there is no moment with rules and without routes. */
-  const loadFromFiles = async (text: string): Promise<void> => {
-    const saved = (await readIfThere(paths.routesNft)) ?? '';
+  /**
+   * All of the table anew, with its routes, in one transaction: nothing that somebody put there stays, and there is no
+   * moment without rules. What we last meant the routes to be counts most; an agent that has just started believes the
+   * kernel, since the file may be one switch behind it after a crash; an empty kernel gets the file's.
+   */
+  const replaceTable = async (text: string, kernel: KernelRoutes): Promise<void> => {
+    const fresh = `add table inet ${nft.table}\ndelete table inet ${nft.table}\n${text}`;
+    const known = intended ?? (kernel.present ? kernel : null);
+    const saved =
+      known === null ? ((await readIfThere(paths.routesNft)) ?? '') : routesFile(nft.table, known);
     try {
-      await nft.load(text + saved);
+      await nft.load(fresh + saved);
     } catch {
       // A torn routes file costs the routes, not the isolation; the planner switches them again.
-      await nft.load(text);
+      await nft.load(fresh);
     }
+    loadedRules = (await nft.readTable()).fixed?.rules ?? null;
   };
 
-  /** Over a living table; one of an older shape is replaced as a whole, with its routes, in one transaction. */
-  const loadOver = async (text: string, kernel: KernelRoutes): Promise<void> => {
+  /** One more or one less bridge is an element; another policy is a table of its own, with the routes that it has. */
+  const changeBridge = async (change: string | null): Promise<void> => {
+    const text = await writeStatic();
     try {
-      await nft.load(text);
+      if (change !== null && loadedRules !== null) await nft.load(change);
+      else await replaceTable(text, await routes.kernel());
     } catch {
-      await nft.load(`delete table inet ${nft.table}\n${text}${routesFile(nft.table, kernel)}`);
+      await restore();
     }
   };
 
   return {
-    ensure: (signal) => exclusive(() => restore(signal)),
-    exclusive: (task) => exclusive(() => task(() => restore())),
-    allowBridge: (bridge) =>
-      exclusive(async () => {
-        const names = await knownBridges();
-        names.add(bridge);
-        await writeStatic(names);
-        try {
-          await nft.load(`${addPairs(nft.table, [bridge])}\n`);
-        } catch {
+    ensure: (signal) => exclusive(() => ensure(signal)),
+    exclusive: (task) =>
+      exclusive(() =>
+        task(async () => {
           await restore();
-        }
+        }),
+      ),
+    intend(next) {
+      intended = next;
+    },
+    allowBridge: (bridge, policy = DEFAULT_EGRESS) =>
+      exclusive(async () => {
+        (await knownBridges()).add(bridge);
+        const changed = egress.set(bridge, policy);
+        await changeBridge(changed ? null : `${addPairs(nft.table, [bridge])}\n`);
       }),
     forgetBridge: (bridge) =>
       exclusive(async () => {
-        const names = await knownBridges();
-        names.delete(bridge);
-        await writeStatic(names);
-        try {
-          await nft.load(removePairs(nft.table, [bridge]));
-        } catch {
-          await restore();
-        }
+        (await knownBridges()).delete(bridge);
+        const changed = egress.set(bridge, DEFAULT_EGRESS);
+        await changeBridge(changed ? null : removePairs(nft.table, [bridge]));
       }),
   };
 }

@@ -39,6 +39,7 @@ export function createSwitch(deps: ExecuteDeps, base: NetworkBase) {
       throw error;
     }
     routes.remember(next);
+    base.intend(next);
     await staged.commit();
   };
 
