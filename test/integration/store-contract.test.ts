@@ -5,6 +5,7 @@ import { fleetContract } from '../../packages/coordinator/test/store/contract-fl
 import { recordsContract } from '../../packages/coordinator/test/store/contract-records.ts';
 import { rolloutFactsContract } from '../../packages/coordinator/test/store/contract-rollout-facts.ts';
 import { rolloutsContract } from '../../packages/coordinator/test/store/contract-rollouts.ts';
+import { auditContract } from '../../packages/coordinator/test/store/contract-audit.ts';
 import { bulkContract } from '../../packages/coordinator/test/store/contract-bulk.ts';
 import { addApp, addHost, addTenant, write } from '../../packages/coordinator/test/store/contract.ts';
 import { startPostgres, type PostgresCluster } from './support/postgres.ts';
@@ -26,6 +27,7 @@ const open = async () => openStore({ kind: 'postgres', url: await emptyDatabase(
 describe('PostgreSQL keeps the records', () => recordsContract(open));
 describe('PostgreSQL keeps what the fleet needs', () => fleetContract(open));
 
+describe('PostgreSQL keeps the audit as one chain', () => auditContract(open));
 describe('PostgreSQL keeps rollouts', () => rolloutsContract(open));
 describe('PostgreSQL keeps what rollouts go by', () => rolloutFactsContract(open));
 describe('PostgreSQL keeps many tenants at once', () => bulkContract(open));

@@ -6,7 +6,8 @@ import { createDesiredSince, desiredAll, putDesired } from './desired.ts';
 import type { Dialect } from './dialect.ts';
 import { createIngest } from './ingest.ts';
 import { texts } from './json.ts';
-import { appendAudit, type AppendEvents } from './journal.ts';
+import { appendAudit } from './audit.ts';
+import type { AppendEvents } from './journal.ts';
 import type { HostTable, Tables } from './tables.ts';
 import { noteGeneration } from './tenants.ts';
 

@@ -13,7 +13,6 @@ const TextMap = z.record(z.string(), z.string());
 const Pins = z.record(z.string(), Pin);
 const WaveStates = z.array(WaveState);
 
-export const anyJson = (json: string): unknown => JSON.parse(json);
 export const texts = (json: string): string[] => Texts.parse(JSON.parse(json));
 export const routes = (json: string): z.infer<typeof Routes> => Routes.parse(JSON.parse(json));
 export const textMap = (json: string): Record<string, string> => TextMap.parse(JSON.parse(json));

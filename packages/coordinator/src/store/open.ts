@@ -14,7 +14,8 @@ import { createTenantFacts, type TenantFacts } from './tenant-facts.ts';
 import { createTrafficRecords, type TrafficRecords } from './traffic.ts';
 import { hostReads, hostWrites } from './hosts.ts';
 import { poolReads } from './pools.ts';
-import { appendAudit, journalReads, journalWrites, createEventLog, type EventLog } from './journal.ts';
+import { appendAudit, auditReads } from './audit.ts';
+import { journalReads, journalWrites, createEventLog, type EventLog } from './journal.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations/index.ts';
 import type { Tables } from './tables.ts';
@@ -125,6 +126,7 @@ function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
     ...hostReads(db),
     ...poolReads(db),
     ...journalReads(db),
+    ...auditReads(db, dialect),
     ...accessReads(db, dialect),
     ...kept.rollouts.reads(db),
     ...kept.facts.reads(db),

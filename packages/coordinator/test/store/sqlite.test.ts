@@ -8,6 +8,7 @@ import { recordsContract } from './contract-records.ts';
 import { fleetContract } from './contract-fleet.ts';
 import { rolloutFactsContract } from './contract-rollout-facts.ts';
 import { rolloutsContract } from './contract-rollouts.ts';
+import { auditContract } from './contract-audit.ts';
 import { bulkContract } from './contract-bulk.ts';
 
 let dir = '';
@@ -22,6 +23,7 @@ const open = () => openStore({ kind: 'sqlite', path: join(dir, 'berth.db') });
 describe('SQLite keeps the records', () => recordsContract(open));
 describe('SQLite keeps what the fleet needs', () => fleetContract(open));
 
+describe('SQLite keeps the audit as one chain', () => auditContract(open));
 describe('SQLite keeps rollouts', () => rolloutsContract(open));
 describe('SQLite keeps what rollouts go by', () => rolloutFactsContract(open));
 describe('SQLite keeps many tenants at once', () => bulkContract(open));

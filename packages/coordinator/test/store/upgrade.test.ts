@@ -7,6 +7,7 @@ import { createDialect } from '../../src/store/dialect.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { foundation } from '../../src/store/migrations/0001-foundation.ts';
 import { openStore } from '../../src/store/open.ts';
+import { faultOf } from '../support/audit.ts';
 
 test('releases from before images were pinned are as they are named, without variables of their own', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'berth-upgrade-'));
@@ -39,6 +40,42 @@ test('releases from before images were pinned are as they are named, without var
         variables: {},
       });
       expect(await store.releases('shop', undefined, 5)).toMatchObject([{ release: 1, images: 'as-named' }]);
+    } finally {
+      await store.close();
+    }
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test('records of the audit from before the chain are chained, whatever is in them and however many', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'berth-upgrade-'));
+  const path = join(dir, 'berth.db');
+  try {
+    const first = await createDialect({ kind: 'sqlite', path });
+    await migrate(first, [foundation]);
+    await first.db.destroy();
+    const file = new Database(path);
+    const insert = file.prepare(
+      `insert into audit (id, at, actor, action, subject, request_id, "before", "after") values (?, 5, 'token:t_1', 'app.created', 'shop', 'r', ?, ?)`,
+    );
+    const rows = 1_203;
+    file.transaction(() => {
+      for (let n = 1; n <= rows; n++) insert.run(n, 'null', `{"z": ${n}, "10": 1, "9": 2, "a": "é"}`);
+      file.prepare(`update audit set "after" = 'broken by hand' where id = 7`).run();
+      file.prepare('update meta set last_audit = ?').run(rows);
+    })();
+    file.close();
+    const store = await openStore({ kind: 'sqlite', path });
+    try {
+      expect(await faultOf(store)).toBeNull();
+      expect(await store.auditHead()).toMatchObject({ number: rows });
+      const [newest] = await store.audit(undefined, 1);
+      expect(newest).toMatchObject({ id: rows, at: 5, after: { a: 'é', 9: 2, 10: 1, z: rows } });
+      expect((await store.auditAfter(6, 1))[0]?.after).toEqual({ unreadable: 'broken by hand' });
+      await store.fleet.enterObserveOnly('because', 1);
+      expect(await store.auditHead()).toMatchObject({ number: rows + 1 });
+      expect(await faultOf(store)).toBeNull();
     } finally {
       await store.close();
     }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import * as audit from '../audit.ts';
 import { defineRoute } from '../route.ts';
 import * as s from '../schemas.ts';
 
@@ -17,14 +18,11 @@ export const journalRoutes = {
   listAudit: defineRoute({
     method: 'GET',
     path: '/audit',
-    summary: 'Who changed what, newest first',
+    summary: 'Who changed what, newest first, or oldest first after `after`',
     access: 'admin',
     on: 'coordinator',
     status: 200,
-    query: z.object({
-      limit: z.coerce.number().int().min(1).max(1000).default(100),
-      before: z.coerce.number().int().min(1).optional(),
-    }),
-    response: z.object({ items: z.array(s.AuditRecord) }),
+    query: audit.AuditQuery,
+    response: z.object({ items: z.array(audit.ChainedAuditRecord), head: audit.AuditHead }),
   }),
 } as const;
