@@ -45,6 +45,17 @@ const serving = async (): Promise<Record<string, string>> =>
     ),
   );
 
+/** The same once each old colour has stopped: that may take a moment longer than the rollout. */
+async function servingAlone(): Promise<Record<string, string>> {
+  const giveUp = Date.now() + 60_000;
+  for (;;) {
+    const found = await serving();
+    if (Object.values(found).every((ids) => ids !== '' && !ids.includes(','))) return found;
+    if (Date.now() > giveUp) throw new Error(`still beside each other: ${JSON.stringify(found)}`);
+    await sleep(100);
+  }
+}
+
 const releases = async (): Promise<Record<string, number>> => {
   const { items } = await fleet.api().listTenants({ query: {} });
   return Object.fromEntries(items.map((each) => [each.tenant, each.release]));
@@ -81,7 +92,7 @@ describe('a rollout', () => {
     const to = await fleet.apply('shop', appOf('3', 'FAIL3'));
     await fleet.api().setTenant({ params: { tenant: 'eve' }, body: { addTags: ['canary'] } });
     await fleet.set('eve', { FAIL3: '1' });
-    const before = await serving();
+    const before = await servingAlone();
     const load = startLoad(fleet.place('eve'));
     const { rollout } = await startRollout(fleet, { app: 'shop', to, waves: 'canary,100%' });
     const halted = await untilRollout(fleet, 'halts', rollout, (now) => now.state.kind === 'paused');
