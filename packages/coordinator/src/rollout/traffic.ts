@@ -55,6 +55,7 @@ export function judgeTraffic(before: Traffic | null, after: Traffic | null, budg
   if (few(before) || before === null)
     return notJudged(`${numberOf(before)} in the day before; ${budget.minRequests} are needed`);
 
+  const lost = after.lost ?? 0;
   const was = before.errors / before.requests;
   const is = after.errors / after.requests;
   if (isBeyond(after.errors, after.requests, Math.min(1, was + budget.errorRate)))
@@ -63,8 +64,10 @@ export function judgeTraffic(before: Traffic | null, after: Traffic | null, budg
       why: `${percent(is)} of ${after.requests} requests got a 5xx answer; it was ${percent(was)}, and ${percent(budget.errorRate)} more is the budget`,
     };
 
+  // What is bad with some missing is bad; what is well may not be.
+  const well = lost === 0 ? ({ kind: 'good' } as const) : notJudged(missing(lost));
   const p95 = quantileMs(before, 0.95);
-  if (p95 === null) return { kind: 'good' };
+  if (p95 === null) return well;
   const limit = Math.max(p95 * budget.latencyFactor, p95 + budget.latencyMs);
   const answered = after.latency.reduce((sum, count) => sum + count, 0);
   if (answered >= budget.minRequests && isBeyond(slowerThan(after, limit), answered, SLOW_SHARE))
@@ -72,7 +75,11 @@ export function judgeTraffic(before: Traffic | null, after: Traffic | null, budg
       kind: 'bad',
       why: `the p95 latency is ${Math.round(quantileMs(after, 0.95) ?? 0)} ms; it was ${Math.round(p95)} ms, and ${Math.round(limit)} ms is the budget`,
     };
-  return { kind: 'good' };
+  return well;
+}
+
+function missing(lost: number): string {
+  return `${lost === 1 ? '1 request' : `${lost} requests`} since the move may be missing: a host had no room to count them`;
 }
 
 /** Whether so many of so many are surely more than the share. */

@@ -1,5 +1,10 @@
 import type { Kysely } from 'kysely';
-import { addTraffic, LATENCY_BOUNDS_MS, type TrafficSample } from '@berth/shared/domain/traffic';
+import {
+  addTraffic,
+  LATENCY_BOUNDS_MS,
+  type Traffic,
+  type TrafficSample,
+} from '@berth/shared/domain/traffic';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { RolloutReads, RolloutWrites, TrafficRow } from '../services/rollout-store.ts';
 import { batchStatement, listStatement } from './batch.ts';
@@ -32,7 +37,7 @@ export function createTrafficRecords(dialect: Dialect): TrafficRecords {
         const summed: TrafficRow[] = [];
         for (const row of rows) {
           const { tenant, generation, slot, requests, errors } = row;
-          const traffic = { requests, errors, latency: latencyOf(row.latency) };
+          const traffic = { requests, errors, ...latencyOf(row.latency) };
           const last = summed.at(-1);
           if (last?.tenant === tenant && last.generation === generation && last.slot === slot)
             last.traffic = addTraffic(last.traffic, traffic);
@@ -76,7 +81,7 @@ export function createTrafficIngest(
       for (const sample of traffic) {
         const slot = Math.round(sample.slot);
         const run = Math.round(sample.run);
-        const { requests, errors, latency } = sample.traffic;
+        const { requests, errors, latency, lost = 0 } = sample.traffic;
         newest.set(`${sample.tenant} ${sample.generation} ${slot} ${run} ${host}`, [
           host,
           sample.tenant,
@@ -85,7 +90,8 @@ export function createTrafficIngest(
           run,
           requests,
           errors,
-          JSON.stringify(latency),
+          // What was lost stands behind the buckets, where there is any.
+          JSON.stringify(lost > 0 ? [...latency, lost] : latency),
         ]);
       }
     // In one order everywhere, so that two coordinators do not wait for each other's rows.
@@ -98,10 +104,13 @@ export function createTrafficIngest(
 }
 
 /** Read by hand: a day of a wave's tenants is tens of thousands of these. */
-function latencyOf(json: string): number[] {
+function latencyOf(json: string): Pick<Traffic, 'latency' | 'lost'> {
   const found: unknown = JSON.parse(json);
   const latency: number[] = [];
   if (Array.isArray(found)) for (const count of found) if (typeof count === 'number') latency.push(count);
-  if (latency.length === LATENCY_BOUNDS_MS.length + 1) return latency;
+  const buckets = LATENCY_BOUNDS_MS.length + 1;
+  if (latency.length === buckets) return { latency };
+  const lost = latency.pop();
+  if (latency.length === buckets && lost !== undefined) return { latency, lost };
   throw new BerthError('internal', 'A latency histogram in the database has another number of buckets.');
 }

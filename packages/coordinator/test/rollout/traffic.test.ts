@@ -65,3 +65,12 @@ test('sums add up, and nothing at all is nothing', () => {
   expect(sumTraffic([null, null])).toBeNull();
   expect(sumTraffic([traffic(10, 1), null, traffic(5, 2)])).toMatchObject({ requests: 15, errors: 3 });
 });
+
+test('is never good where some may be missing, and bad as ever', () => {
+  const lost = (of: Traffic): Traffic => ({ ...of, lost: 3 });
+  expect(judgeTraffic(traffic(1000), lost(traffic(500)), budget)).toEqual({
+    kind: 'not-judged',
+    why: '3 requests since the move may be missing: a host had no room to count them',
+  });
+  expect(judgeTraffic(traffic(1000, 1), lost(traffic(500, 60)), budget)).toMatchObject({ kind: 'bad' });
+});

@@ -126,6 +126,8 @@ export function rolloutFactsContract(open: OpenEmpty): void {
     expect(await store.traffic(['acme'], 0)).toEqual([row]);
     await tell(store, host, sample('acme', { traffic: traffic(40, 2) }));
     expect(await store.traffic(['acme'], 0)).toEqual([{ ...row, traffic: traffic(40, 2) }]);
+    await tell(store, host, sample('acme', { traffic: { ...traffic(40, 2), lost: 7 } }));
+    expect(await store.traffic(['acme'], 0)).toEqual([{ ...row, traffic: { ...traffic(40, 2), lost: 7 } }]);
   });
 
   on('samples of several runs are added up, generations and slots kept apart', async (store) => {
