@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { RegistryConfigs } from '@berth/shared/registry/config';
+import { ReleaseRules } from './desired/vet.ts';
 import { HostConfig } from './system/config.ts';
 
 /** The agent's configuration file, JSON. Ranges are CIDR, sizes bytes. */
@@ -19,6 +20,8 @@ export const AgentConfig = z.strictObject({
   sweepMs: z.int().min(1000).default(60_000),
   /** Where images come from, and what to show there. The first one that fits counts. */
   registries: RegistryConfigs,
+  /** Whose releases run here. */
+  releases: ReleaseRules.default({ requireSignature: false, keys: [] }),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
 });
 export type AgentConfig = z.infer<typeof AgentConfig>;

@@ -6,6 +6,7 @@ import { VERSION } from '@berth/shared/domain/version';
 import { createAnswers } from './answers.ts';
 import { hostConfigOf, type AgentConfig } from './config.ts';
 import { createReceiver } from './desired/receive.ts';
+import { createVet } from './desired/vet.ts';
 import { openCredentials } from './system/registries.ts';
 import { createExecutor } from './execute/executor.ts';
 import { enrol } from './link/enrol.ts';
@@ -87,6 +88,7 @@ export async function createContext(
     clock,
     failpoint,
     log,
+    vet: createVet(config.releases),
     desired: state.desired.current(),
     mode: state.desired.mode(),
     sweepMs: config.sweepMs,
@@ -193,7 +195,23 @@ async function helloFacts(config: AgentConfig): Promise<HelloFacts> {
       cpus: cpus().length,
       diskBytes: disk.totalBytes,
     },
-    facts: { kernel: release(), node: process.version, hostname: hostname().slice(0, 200) },
+    facts: {
+      kernel: release(),
+      node: process.version,
+      hostname: hostname().slice(0, 200),
+      ...signersOf(config),
+    },
     ingress: { address: config.nginx.listenAddress, port: config.nginx.httpPort },
+  };
+}
+
+/** Whose signatures this host asks for, so that nobody sends it what it will refuse. */
+function signersOf({ releases }: AgentConfig): { releaseSigners?: string } {
+  if (!releases.requireSignature) return {};
+  return {
+    releaseSigners: releases.keys
+      .map((each) => each.name)
+      .join(', ')
+      .slice(0, 200),
   };
 }

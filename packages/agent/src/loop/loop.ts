@@ -1,8 +1,8 @@
 import { stateDigest, type DesiredState, type DesiredTenant } from '@berth/shared/domain/desired';
-import { messageOf } from '@berth/shared/domain/errors';
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
-import type { Problem, Step } from '@berth/shared/domain/step';
+import type { Problem } from '@berth/shared/domain/step';
 import type { StepView, TenantPhase } from '@berth/shared/protocol/report';
 import { judge, SERVING } from '../machine/judge.ts';
 import { byTenantOf, membersOf } from '../plan/containers.ts';
@@ -19,7 +19,18 @@ import { createRefusals } from './refusals.ts';
 import { tellRemoval } from './removal.ts';
 import { reportOf } from './report.ts';
 import { settleStatuses } from './settle.ts';
-import { broughtBack, happeningOf, newBerth, setbackAfter, type Berth } from './tenants.ts';
+import {
+  broughtBack,
+  busyTenants,
+  generationIn,
+  happeningOf,
+  isOvertaken,
+  networksUnderWay,
+  newBerth,
+  setbackAfter,
+  type Berth,
+} from './tenants.ts';
+import { createUnsigned } from './unsigned.ts';
 import { createVoice, type Log } from './voice.ts';
 
 export interface LoopDeps {
@@ -34,6 +45,8 @@ export interface LoopDeps {
   clock: Clock;
   failpoint: Failpoint;
   log: Log;
+  /** Why an entry must not run on this host, or null. Absent: everything may. */
+  vet?: ((entry: DesiredTenant) => string | null) | null;
   /** The last accepted desired state and mode, from disk. */
   desired: DesiredState;
   mode: 'apply' | 'observe';
@@ -65,13 +78,16 @@ const BUSY_BURST_MS = 300;
 export function createLoop(deps: LoopDeps): Loop {
   const { settings, observer, statuses, reports, clock, log } = deps;
   const berths = new Map<string, Berth>();
-  let desired = deps.desired;
+  let told = deps.desired;
   let mode = deps.mode;
   let observed: ObservedHost | null = null;
   let lastSites: ObservedHost['sites'] = null;
   const bell = createBell();
   const planNext = createPlanner();
   const voice = createVoice(deps);
+  const unsigned = createUnsigned({ ...deps, vet: deps.vet ?? null, voice });
+  /** What of it may run here: all that is worked towards. */
+  let desired = unsigned.allowed(told);
   const sayHost = createHostReport({ ...deps, voice });
   const hostLane = createHostLane({
     ...deps,
@@ -130,14 +146,16 @@ export function createLoop(deps: LoopDeps): Loop {
       signal,
     );
 
+    // What serves may be another by now, and with it what stands in for something refused.
+    desired = unsigned.allowed(told);
     const now = clock.now();
     const made = planNext({
       desired,
       mode,
       statuses: statuses.all(),
       observed: seen,
-      reserved: networksUnderWay(),
-      busy: busyTenants(),
+      reserved: networksUnderWay(berths),
+      busy: busyTenants(berths),
       settings,
       now,
     });
@@ -147,9 +165,11 @@ export function createLoop(deps: LoopDeps): Loop {
       await tellRemoval(removal, berthOf(removal.tenant), { reports, voice, clock, statuses });
     await complain(byTenant, signal);
     report(byTenant);
+    unsigned.tell();
     await forget(byTenant);
-    voice.orphans(made.orphans);
-    await sayHost(seen, made.orphans, signal);
+    const orphans = made.orphans.filter((tenant) => !unsigned.has(tenant));
+    voice.orphans(orphans);
+    await sayHost(seen, orphans, signal);
     return Math.max(10, soonest(made, now) - now);
   }
 
@@ -265,17 +285,19 @@ export function createLoop(deps: LoopDeps): Loop {
       if (same && containers.every((each, index) => each === reported[of.length + index])) return;
     }
     berth.reported = [...of, ...containers];
-    const made = reportOf(
-      {
-        desired: wanted,
-        status: statusOf(tenant),
-        plan: berth.plan,
-        lane: berth.lane === null ? 'idle' : 'running',
-        steps: berth.lastSteps,
-        containers,
-        trouble: setback ?? (complaint === null ? null : { problem: complaint.problem, retryAt: null }),
-      },
-      clock.now(),
+    const made = unsigned.over(
+      reportOf(
+        {
+          desired: wanted,
+          status: statusOf(tenant),
+          plan: berth.plan,
+          lane: berth.lane === null ? 'idle' : 'running',
+          steps: berth.lastSteps,
+          containers,
+          trouble: setback ?? (complaint === null ? null : { problem: complaint.problem, retryAt: null }),
+        },
+        clock.now(),
+      ),
     );
     const text = JSON.stringify({ ...made, at: 0 });
     if (text === berth.said) return;
@@ -291,7 +313,7 @@ export function createLoop(deps: LoopDeps): Loop {
     for (const tenant of new Set([...statuses.all().keys(), ...berths.keys()])) {
       if (
         desired.revision === 0 ||
-        desired.tenants[tenant] !== undefined ||
+        told.tenants[tenant] !== undefined ||
         desired.tombstones[tenant] !== undefined
       )
         continue;
@@ -299,18 +321,6 @@ export function createLoop(deps: LoopDeps): Loop {
       berths.delete(tenant);
       if (statuses.all().has(tenant)) await statuses.remove(tenant).catch(() => undefined);
     }
-  }
-
-  function networksUnderWay(): Extract<Step, { kind: 'network.ensure' }>['network'][] {
-    return [...berths.values()].flatMap((berth) =>
-      (berth.lane?.plan.steps ?? []).flatMap((step) =>
-        step.kind === 'network.ensure' ? [step.network] : [],
-      ),
-    );
-  }
-
-  function busyTenants(): Set<string> {
-    return new Set([...berths].flatMap(([tenant, berth]) => (berth.lane === null ? [] : [tenant])));
   }
 
   function soonest(made: HostPlan, now: number): number {
@@ -330,7 +340,8 @@ export function createLoop(deps: LoopDeps): Loop {
     refuse: refusals.refuse,
     desire(next, changed) {
       const before = desired;
-      desired = next;
+      told = next;
+      desired = unsigned.allowed(told);
       refusals.forget();
       for (const tenant of changed) {
         const berth = berths.get(tenant);
@@ -338,7 +349,7 @@ export function createLoop(deps: LoopDeps): Loop {
         berth.setback = null;
         // What was said of a refused state is no longer so.
         berth.said = '';
-        if (isOvertaken(before.tenants[tenant], next.tenants[tenant])) berth.lane?.stop();
+        if (isOvertaken(before.tenants[tenant], desired.tenants[tenant])) berth.lane?.stop();
       }
       log.info(
         { revision: next.revision, changed: changed.length, digest: stateDigest(next).slice(0, 12) },
@@ -352,6 +363,8 @@ export function createLoop(deps: LoopDeps): Loop {
       bell.ring();
     },
     async preview(tenant, signal) {
+      const refusal = unsigned.refusalOf(tenant);
+      if (refusal !== null) throw new BerthError('release_not_signed', `It would not run here: ${refusal}.`);
       const seen = await observer.observe(signal);
       const made = plan({
         desired: {
@@ -362,7 +375,7 @@ export function createLoop(deps: LoopDeps): Loop {
         mode: 'apply',
         statuses: statuses.all(),
         observed: seen,
-        reserved: networksUnderWay(),
+        reserved: networksUnderWay(berths),
         settings,
         now: clock.now(),
       });
@@ -372,6 +385,7 @@ export function createLoop(deps: LoopDeps): Loop {
     },
     repeatReports() {
       for (const berth of berths.values()) berth.said = '';
+      unsigned.repeat();
       bell.ring();
     },
     servingOf(tenant) {
@@ -381,13 +395,4 @@ export function createLoop(deps: LoopDeps): Loop {
       return members.length > 0 ? members : containers;
     },
   };
-}
-
-/** Work for what was desired before is pointless now. */
-function isOvertaken(before: DesiredTenant | undefined, after: DesiredTenant | undefined): boolean {
-  return before?.generation !== after?.generation || before?.state !== after?.state;
-}
-
-function generationIn({ goal }: TenantPlan): number | null {
-  return 'generation' in goal ? goal.generation : null;
 }

@@ -1,5 +1,7 @@
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import { egressText } from '@berth/shared/domain/egress';
 import type { Happening } from '../machine/machine.ts';
-import type { Problem } from '@berth/shared/domain/step';
+import type { Problem, Step } from '@berth/shared/domain/step';
 import type { StepView, TenantPhase } from '@berth/shared/protocol/report';
 import type { TenantPlan } from '../plan/input.ts';
 import type { Lane } from './lane.ts';
@@ -66,4 +68,33 @@ export function broughtBack(generation: number | null, before: TenantPhase | nul
         problem: null,
       }
     : { kind: 'tenant.healed', generation, message: 'What was missing was brought back.', problem: null };
+}
+
+/** Work for what was desired before is pointless now. */
+export function isOvertaken(before: DesiredTenant | undefined, after: DesiredTenant | undefined): boolean {
+  return (
+    before?.generation !== after?.generation ||
+    before?.state !== after?.state ||
+    // A word on where it may connect to holds at once, also in the middle of a move.
+    egressText(before?.egress ?? []) !== egressText(after?.egress ?? [])
+  );
+}
+
+/** The generation that a plan is about. */
+export function generationIn({ goal }: TenantPlan): number | null {
+  return 'generation' in goal ? goal.generation : null;
+}
+
+/** Networks that steps under way are about to make. */
+export function networksUnderWay(
+  berths: ReadonlyMap<string, Berth>,
+): Extract<Step, { kind: 'network.ensure' }>['network'][] {
+  return [...berths.values()].flatMap((berth) =>
+    (berth.lane?.plan.steps ?? []).flatMap((step) => (step.kind === 'network.ensure' ? [step.network] : [])),
+  );
+}
+
+/** Tenants whose steps are under way. */
+export function busyTenants(berths: ReadonlyMap<string, Berth>): Set<string> {
+  return new Set([...berths].flatMap(([tenant, berth]) => (berth.lane === null ? [] : [tenant])));
 }
