@@ -4,6 +4,7 @@ import type { ObservedContainer } from '@berth/shared/domain/observed';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 import { allotNetworks, slotCount } from './addresses.ts';
 import { byTenantOf, isUp } from './containers.ts';
+import { egressOf, withEgress } from './egress.ts';
 import { keepSteps } from './keep.ts';
 import type { HostPlan, PlanInput, RemovalCandidate, TenantPlan } from './input.ts';
 import type { TenantView } from './view.ts';
@@ -82,7 +83,7 @@ function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<
       isAtRest(rest, from, observed.routes)
     ) {
       next.set(name, rest);
-      if (!busy) tenants.push(rest.plan);
+      if (!busy) tenants.push(withEgress(rest.plan, egressOf(wanted, status, own), from, observed.egress));
       sites.push(...rest.sites);
       continue;
     }
@@ -104,7 +105,7 @@ function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<
     if (busy) continue;
     if (input.mode === 'apply') {
       const made = planTenant(settings, wanted, view, observed.routes, now);
-      tenants.push(made);
+      tenants.push(withEgress(made, egressOf(wanted, status, own), from, observed.egress));
       const found = restOf(from, made, itsSites, view.virtuals, observed.routes);
       if (found !== null) next.set(name, found);
     } else tenants.push(observeOnly(name, view, observed.routes));

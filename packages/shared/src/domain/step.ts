@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Egress } from './egress.ts';
 import { ERROR_CODES, unreachable } from './errors.ts';
 import { ServiceName, TenantName, VolumeName } from './ids.ts';
 import { Ipv4, RouteEntry, Site, TenantNetwork } from './network.ts';
@@ -50,7 +51,13 @@ const ofGeneration = { tenant: TenantName, generation: z.int() };
 /** One action of an agent's plan: plain JSON, so it can be logged, shown, replayed and generated. Every step is idempotent. */
 export const Step = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('ingress.apply'), sites: z.array(Site) }),
-  z.strictObject({ kind: z.literal('network.ensure'), ...ofTenant, network: TenantNetwork }),
+  z.strictObject({
+    kind: z.literal('network.ensure'),
+    ...ofTenant,
+    network: TenantNetwork,
+    /** Where those on it may connect to; the default when it is absent. */
+    egress: Egress.optional(),
+  }),
   z.strictObject({ kind: z.literal('network.remove'), ...ofTenant, network: TenantNetwork }),
   z.strictObject({ kind: z.literal('volume.ensure'), ...ofTenant, volumes: z.array(VolumeName) }),
   z.strictObject({ kind: z.literal('preflight'), ...ofGeneration, memoryBytes: z.int(), diskBytes: z.int() }),

@@ -18,6 +18,8 @@ export async function ensureNetwork(
   const { docker, config, networks } = deps.system;
   const { network, tenant } = step;
   assertWithinRange(deps, network);
+  // Before there is anything on the bridge that the policy is for.
+  await base.allowBridge(network.bridge, step.egress);
   let found = await docker.inspectNetwork(network.name, { signal });
   if (found === null) {
     try {
@@ -41,7 +43,6 @@ export async function ensureNetwork(
       'conflict',
       `A Docker network ${network.name} exists that is not tenant ${tenant}'s ${network.subnet} on ${network.bridge}. Remove or rename it.`,
     );
-  await base.allowBridge(network.bridge);
   return undefined;
 }
 
