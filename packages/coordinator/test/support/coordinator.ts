@@ -5,7 +5,7 @@ import { createClient, type ApiClient } from '@berth/shared/api/client';
 import type { Answer, Question } from '@berth/shared/protocol/messages';
 import { EVERYTHING, type AccessScope, type Role } from '@berth/shared/domain/access';
 import { BerthError } from '@berth/shared/domain/errors';
-import { createApi, type RequestLog } from '../../src/http/app.ts';
+import { createApi, type Api, type RequestLog } from '../../src/http/app.ts';
 import { createEventFeed } from '../../src/services/events.ts';
 import type { Registry, ResolvedImage } from '../../src/services/registry.ts';
 import type { FleetPort } from '../../src/services/fleet-port.ts';
@@ -164,12 +164,14 @@ export interface TestCoordinator extends TestServices {
   client(role?: 'viewer' | 'deployer' | 'operator' | 'admin'): Promise<ApiClient>;
   /** What was logged, one object per line. */
   logged: object[];
+  /** The same without a socket. */
+  api: Api;
   stop: AbortController;
 }
 
 /** The API over real HTTP on a free port of the loopback interface. */
 export async function testCoordinator(
-  options: { streamHeartbeatMs?: number } = {},
+  options: { streamHeartbeatMs?: number; services?: (real: Services) => Services } = {},
 ): Promise<TestCoordinator> {
   const base = await testServices();
   const stop = new AbortController();
@@ -178,8 +180,9 @@ export async function testCoordinator(
   const log: RequestLog = { info: keep, warn: keep, error: keep };
   const feed = createEventFeed({ store: base.store, signal: stop.signal, pollMs: null, onError: () => {} });
   let requests = 0;
+  const { services = (real: Services) => real, ...rest } = options;
   const api = createApi({
-    services: base.services,
+    services: services(base.services),
     store: base.store,
     feed,
     version: '0.0.0-test',
@@ -188,7 +191,7 @@ export async function testCoordinator(
     log,
     agents: () => base.fleet.connected.size,
     signal: stop.signal,
-    ...options,
+    ...rest,
   });
   const listener = getRequestListener(api.fetch);
   const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
@@ -204,6 +207,7 @@ export async function testCoordinator(
     token,
     client: async (role = 'admin') => createClient({ url, token: await token(role) }),
     logged,
+    api,
     stop,
     async close() {
       stop.abort();
