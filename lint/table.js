@@ -30,7 +30,10 @@ export const rooms = {
   coordinator: { imports: ['*'] },
   'coordinator/system': { imports: ['shared'] },
   'coordinator/rollout': { imports: ['shared'], pure: true },
-  'coordinator/services': { imports: ['shared', 'coordinator/system', 'coordinator/rollout'] },
+  'coordinator/enrolment': { imports: ['shared'] },
+  'coordinator/services': {
+    imports: ['shared', 'coordinator/system', 'coordinator/rollout', 'coordinator/enrolment'],
+  },
   'coordinator/services/placement': { imports: ['shared'], pure: true },
   'coordinator/store': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/registry': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },

@@ -9,6 +9,14 @@ import { root } from '../bootstrap/paths.mjs';
 const PARTS = [
   // The coordinator imports it.
   { program: 'coordinator', part: 'registry/ecr-sdk.ts', by: 'import', out: 'coordinator-ecr' },
+  { program: 'coordinator', part: 'enrolment/pkcs7-sdk.ts', by: 'import', out: 'coordinator-pkcs7' },
+  {
+    program: 'coordinator',
+    part: 'enrolment/credentials-sdk.ts',
+    by: 'import',
+    out: 'coordinator-credentials',
+  },
+  { program: 'agent', part: 'link/aws-sign-sdk.ts', by: 'import', out: 'agent-aws-sign' },
   // The agent runs it as a program, whose path another module gives.
   {
     program: 'agent',

@@ -37,6 +37,27 @@ export const Config = z.strictObject({
       tickMs: z.coerce.number().int().min(1).max(1_000).optional(),
     })
     .prefault({}),
+  /** How hosts on AWS prove who they are. */
+  enrolment: z
+    .strictObject({
+      /** Origins that stand for STS besides its own addresses, such as https://vpce-….sts.eu-central-1.vpce.amazonaws.com. */
+      stsEndpoints: z
+        .array(
+          z
+            .url()
+            .refine((text) => new URL(text).origin === text, {
+              error: 'must be an origin: scheme, host and port only',
+            }),
+        )
+        .max(20)
+        .default([]),
+      stsTimeoutMs: z.coerce.number().int().min(100).max(60_000).optional(),
+      /** Instead of EC2's own address; asked only for pools whose rule has tags. */
+      ec2Endpoint: z.url().nullable().default(null),
+      /** Region to the PEM file with AWS's RSA-2048 certificate of it. */
+      certificates: z.record(z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d{1,2}$/), z.string().min(1)).default({}),
+    })
+    .prefault({}),
   /** Where images come from, and what to show there. The first one that fits counts. */
   registries: RegistryConfigs,
   placement: z

@@ -1,6 +1,7 @@
 import { VERSION } from '@berth/shared/domain/version';
 import { randomBytes } from 'node:crypto';
 import type { Config } from './config.ts';
+import { openEnrolment } from './enrolment/open.ts';
 import { openRegistry } from './registry/open.ts';
 import { createEventFeed, type EventFeed } from './services/events.ts';
 import { createFleet } from './services/fleet.ts';
@@ -65,6 +66,8 @@ export async function createContext(
           })
         : Promise.resolve();
     const { cpuOvercommit } = config.placement;
+    const key = await store.enrolmentKey(randomBytes(32).toString('base64url'));
+    const enrolment = openEnrolment(config.enrolment, key);
     const templates = new TemplateCache();
     const driver = createRolloutDriver({
       store,
@@ -77,7 +80,7 @@ export async function createContext(
       cpuOvercommit,
     });
     const services = createServices(
-      { store, fleet, registry, clock, random, cpuOvercommit },
+      { store, fleet, registry, clock, random, cpuOvercommit, enrolment },
       { version: VERSION, startedAt: clock.now() },
       { templates, driver },
     );

@@ -1,3 +1,4 @@
+import type { Enrolment } from '../enrolment/open.ts';
 import type { FleetPort } from './fleet-port.ts';
 import type { Registry } from './registry.ts';
 import type { Store } from './store.ts';
@@ -10,6 +11,8 @@ export interface ServiceContext {
   registry: Registry;
   clock: { now(): number };
   random: RandomBytes;
+  /** Finds out which instance of AWS a host is; without it none enrols by that. */
+  enrolment?: Enrolment | undefined;
   /** How many times a host's CPUs may be reserved. */
   cpuOvercommit?: number | undefined;
 }

@@ -1,12 +1,16 @@
-import { createPublicKey } from 'node:crypto';
+import type { Challenge, EnrolAws, Reenrol } from '@berth/shared/api/enrolment';
 import type { CreateJoinToken, Enrol, Enrolled, Host, JoinToken } from '@berth/shared/api/schemas';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
+import { createEnrolAlerts, type Refusal } from './enrol-alerts.ts';
+import { createAwsEnrolment } from './enrol-aws.ts';
+import { announce, newHostId } from './enrol-host.ts';
+import { canonicalKey } from './enrol-key.ts';
 import { listed, type Listed } from './paging.ts';
 import type { Actor, JoinTokenRecord } from './records.ts';
-import type { Page, StoreWrites } from './store.ts';
-import { looksLikeToken, makeToken, randomText, tokenHash } from './tokens.ts';
+import type { Page } from './store.ts';
+import { makeToken, tokenFault, tokenHash } from './tokens.ts';
 import { hostShown } from './views.ts';
 
 type HostAnswer = z.infer<typeof Host>;
@@ -16,15 +20,22 @@ export interface Hosts {
   show(host: string): Promise<HostAnswer>;
   joinToken(by: Actor, given: z.output<typeof CreateJoinToken>): Promise<z.infer<typeof JoinToken>>;
   /** Binds a key to a new host. The same key again answers the same host, so that a lost answer can be asked for again. */
-  enrol(by: Actor, given: z.output<typeof Enrol>): Promise<z.infer<typeof Enrolled>>;
+  enrol(by: Actor, given: z.output<typeof Enrol> | EnrolAws): Promise<z.infer<typeof Enrolled>>;
+  /** For a host that is going to prove who it is. */
+  challenge(): Challenge;
+  /** Lets the instance of a host bind a new key for 15 minutes. */
+  reenrol(by: Actor, host: string): Promise<z.infer<typeof Reenrol>>;
   schedule(by: Actor, host: string, scheduling: 'open' | 'cordoned'): Promise<HostAnswer>;
   remove(by: Actor, host: string): Promise<void>;
 }
 
-const ID_ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
-
-export function createHosts({ store, fleet, clock, random }: ServiceContext): Hosts {
+export function createHosts(context: ServiceContext): Hosts {
+  const { store, fleet, clock, random } = context;
+  const alerts = createEnrolAlerts(store, clock);
+  const aws = createAwsEnrolment(context, alerts);
   return {
+    challenge: () => aws.challenge(),
+    reenrol: (by, host) => aws.reenrol(by, host),
     async list(page) {
       const rows = await store.hosts({ ...page, limit: page.limit + 1 });
       return listed(rows.map(hostShown), page.limit, (host) => host.host);
@@ -46,14 +57,19 @@ export function createHosts({ store, fleet, clock, random }: ServiceContext): Ho
       return { token, pool, expiresAt };
     },
     async enrol(by, given) {
+      if ('aws' in given) return await aws.enrol(by, given);
       const publicKey = canonicalKey(given.publicKey);
       const at = clock.now();
-      const hash = looksLikeToken('join', given.token) ? tokenHash(given.token) : null;
+      const fault = tokenFault('join', given.token);
+      if (fault !== null) throw new BerthError('unauthenticated', fault);
+      const hash = tokenHash(given.token);
+      let usedBy: string | null = null;
       // Nobody with an API token does this: what speaks is the bearer of a join token.
       const joining = { actor: 'join-token', requestId: by.requestId };
-      return await store.mutate<z.infer<typeof Enrolled>>(joining, at, async (tx) => {
-        const token = hash === null ? null : await tx.joinToken(hash);
-        if (hash === null || token === null) {
+      const enrolled = store.mutate<z.infer<typeof Enrolled>>(joining, at, async (tx) => {
+        const token = await tx.joinToken(hash);
+        usedBy = token?.usedBy ?? null;
+        if (token === null) {
           throw new BerthError(
             'unauthenticated',
             'This join token is not known. Make a new one with "berth host join-token".',
@@ -63,7 +79,7 @@ export function createHosts({ store, fleet, clock, random }: ServiceContext): Ho
         if (present !== null && (token.usedBy === null || token.usedBy === present.host))
           return { result: { host: present.host, pool: present.pool }, audit: null };
         checkUsable(token, at);
-        const host = `h_${randomText(16, ID_ALPHABET, random)}`;
+        const host = newHostId(random);
         const record = { host, name: given.name, publicKey, pool: token.pool, createdAt: at };
         await tx.insertHost(record);
         await tx.useJoinToken(hash, host);
@@ -73,6 +89,13 @@ export function createHosts({ store, fleet, clock, random }: ServiceContext): Ho
           audit: { action: 'host.enrolled', subject: host, before: null, after: record },
         };
       });
+      try {
+        return await enrolled;
+      } catch (thrown) {
+        // Somebody has a token that is another's: it was copied, or handed to two.
+        if (usedBy !== null) await alerts.raise(usedTwice(given.name, usedBy));
+        throw thrown;
+      }
     },
     async schedule(by, host, scheduling) {
       await store.mutate(by, clock.now(), async (tx) => {
@@ -124,6 +147,16 @@ function found<T>(host: T | null, id: string): T {
   throw new BerthError('not_found', `There is no host ${id}; see "berth host list".`);
 }
 
+function usedTwice(name: string, usedBy: string): Refusal {
+  return {
+    kind: 'host.enrolment_refused',
+    instance: name,
+    other: usedBy,
+    host: usedBy,
+    message: `A host that calls itself ${name} came with the join token that host ${usedBy} used. Who else has that token?`,
+  };
+}
+
 function checkUsable(token: JoinTokenRecord, at: number): void {
   if (token.usedBy !== null) {
     throw new BerthError(
@@ -137,39 +170,4 @@ function checkUsable(token: JoinTokenRecord, at: number): void {
       'This join token has run out. Make a new one with "berth host join-token".',
     );
   }
-}
-
-/** The key in one spelling, so that equal keys are equal text. Errors: `invalid_request`. */
-function canonicalKey(base64: string): string {
-  try {
-    const key = createPublicKey({ key: Buffer.from(base64, 'base64'), format: 'der', type: 'spki' });
-    if (key.asymmetricKeyType === 'ed25519')
-      return key.export({ format: 'der', type: 'spki' }).toString('base64');
-  } catch {
-    // Whatever OpenSSL says of it, the sentence below is what helps.
-  }
-  throw new BerthError(
-    'invalid_request',
-    'publicKey must be an Ed25519 public key: SPKI in DER, written in base64.',
-    { details: { field: 'publicKey' } },
-  );
-}
-
-async function announce(
-  tx: StoreWrites,
-  host: { host: string; name: string; pool: string },
-  at: number,
-): Promise<void> {
-  await tx.addEvents([
-    {
-      kind: 'host.enrolled',
-      at,
-      tenant: null,
-      app: null,
-      host: host.host,
-      generation: null,
-      message: `Host ${host.name} joined pool ${host.pool}.`,
-      details: { name: host.name, pool: host.pool },
-    },
-  ]);
 }

@@ -2,6 +2,7 @@ import { createAccess, type Access } from './access.ts';
 import { createApps, type Apps } from './apps.ts';
 import type { ServiceContext } from './context.ts';
 import { createHosts, type Hosts } from './hosts.ts';
+import { createPoolJoins, type PoolJoins } from './pool-join.ts';
 import { createPools, type Pools } from './pools.ts';
 import { createReleases, type Releases } from './releases.ts';
 import type { RolloutPort } from './rollout-driver.ts';
@@ -21,6 +22,7 @@ export interface Services {
   rollouts: Rollouts;
   hosts: Hosts;
   pools: Pools;
+  poolJoins: PoolJoins;
   access: Access;
   status: Status;
 }
@@ -40,6 +42,7 @@ export function createServices(
     rollouts: createRollouts(context, templates, driver),
     hosts: createHosts(context),
     pools: createPools(context),
+    poolJoins: createPoolJoins(context),
     access: createAccess(context),
     status: createStatus(context, about),
   };

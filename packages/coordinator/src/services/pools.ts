@@ -26,7 +26,11 @@ export function createPools({ store, clock }: ServiceContext): Pools {
       return listed(shown, page.limit, (row) => row.pool);
     },
     async show(pool) {
-      return { ...found(await store.pool(pool), pool), variables: await sharedBy(store, 'pool', pool) };
+      return {
+        ...found(await store.pool(pool), pool),
+        variables: await sharedBy(store, 'pool', pool),
+        join: { aws: await store.joinRule(pool) },
+      };
     },
     async setVariables(by, pool, change) {
       const at = clock.now();

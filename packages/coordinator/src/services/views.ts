@@ -69,6 +69,7 @@ export function hostShown(view: HostView): z.infer<typeof Host> {
     ingress: view.ingress,
     facts: view.facts,
     report: view.report,
+    instance: view.instance ?? null,
     createdAt: view.createdAt,
   };
 }

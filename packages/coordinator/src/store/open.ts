@@ -12,6 +12,7 @@ import { historyReads, historyWrites, settingWrites } from './rollout-settings.t
 import { createRolloutRecords, type RolloutRecords } from './rollouts.ts';
 import { createTenantFacts, type TenantFacts } from './tenant-facts.ts';
 import { createTrafficRecords, type TrafficRecords } from './traffic.ts';
+import { enrolmentKeys, enrolReads, enrolWrites } from './enrolment.ts';
 import { hostReads, hostWrites } from './hosts.ts';
 import { poolReads } from './pools.ts';
 import { appendAudit, auditReads } from './audit.ts';
@@ -83,6 +84,7 @@ function storeOn(dialect: Dialect): Store {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    ...enrolmentKeys(db),
     async touchToken(id, at) {
       await db.updateTable('tokens').set({ last_used_at: at }).where('id', '=', id).execute();
     },
@@ -124,6 +126,7 @@ function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
     ...catalogReads(db, dialect),
     ...tenantReads(db),
     ...hostReads(db),
+    ...enrolReads(db, dialect),
     ...poolReads(db),
     ...journalReads(db),
     ...auditReads(db, dialect),
@@ -144,6 +147,7 @@ function writes(tx: Kysely<Tables>, dialect: Dialect, kept: Kept): Omit<StoreWri
     ...catalogWrites(tx),
     ...tenantWrites(tx, dialect),
     ...hostWrites(tx, dialect),
+    ...enrolWrites(tx),
     ...journalWrites(tx, kept.events.append),
     ...accessWrites(tx),
     ...kept.rollouts.writes(tx),

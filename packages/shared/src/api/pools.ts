@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PoolName } from '../domain/ids.ts';
+import { AwsRule } from './enrolment.ts';
 
 /** Hosts that may carry the same tenants, and what its tenants share. */
 export const Pool = z.object({
@@ -14,6 +15,8 @@ export type Pool = z.infer<typeof Pool>;
 export const PoolDetail = Pool.extend({
   /** Above the app's and the release's, below the tenant's. */
   variables: z.record(z.string(), z.string()),
+  /** Which machines join by themselves; null: none, each needs a token. */
+  join: z.object({ aws: AwsRule.nullable() }).optional(),
 });
 export type PoolDetail = z.infer<typeof PoolDetail>;
 

@@ -19,6 +19,10 @@ export type TenantEventKind = (typeof TENANT_EVENTS)[number];
 
 export const HOST_EVENTS = [
   'host.enrolled',
+  'host.enrolment_refused', // details: { instance, other }: the two that do not go together
+  'host.clone_refused', // details: { instance, other, host }: one key on two instances, or two keys on one
+  'host.reenrol_opened', // an operator lets the instance of a host bind a new key; details: { instance, until }
+  'host.reenrolled', // it has done so
   'host.online',
   'host.offline',
   'host.superseded', // two agents came with the same identity; the newer session won

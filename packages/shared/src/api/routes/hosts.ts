@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import { defineRoute } from '../route.ts';
+import * as e from '../enrolment.ts';
 import * as s from '../schemas.ts';
 import { done, host, list, page } from './parts.ts';
 
@@ -34,15 +36,34 @@ export const hostsRoutes = {
     body: s.CreateJoinToken,
     response: s.JoinToken,
   }),
-  enrolHost: defineRoute({
+  enrolChallenge: defineRoute({
     method: 'POST',
-    path: '/hosts/enrol',
-    summary: 'Bind a host key by a join token (used by agents)',
+    path: '/hosts/enrol/challenge',
+    summary: 'A challenge for a host that is going to prove who it is (used by agents)',
     access: 'public',
     on: 'nothing',
     status: 201,
-    body: s.Enrol,
+    response: e.Challenge,
+  }),
+  enrolHost: defineRoute({
+    method: 'POST',
+    path: '/hosts/enrol',
+    summary: 'Bind a host key by a join token, or by what AWS says of the instance (used by agents)',
+    access: 'public',
+    on: 'nothing',
+    status: 201,
+    body: z.union([s.Enrol, e.EnrolAws]),
     response: s.Enrolled,
+  }),
+  reenrolHost: defineRoute({
+    method: 'POST',
+    path: '/hosts/{host}/reenrol',
+    summary: 'Let the instance of a host bind a new key, for 15 minutes',
+    access: 'operator',
+    on: 'host',
+    status: 200,
+    params: host,
+    response: e.Reenrol,
   }),
   cordonHost: defineRoute({
     method: 'POST',

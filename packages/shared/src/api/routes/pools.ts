@@ -1,4 +1,5 @@
 import { defineRoute } from '../route.ts';
+import { PoolJoin, SetPoolJoin } from '../enrolment.ts';
 import * as p from '../pools.ts';
 import { SetVariables } from '../releases.ts';
 import { list, page, pool } from './parts.ts';
@@ -35,5 +36,16 @@ export const poolsRoutes = {
     params: pool,
     body: SetVariables,
     response: p.PoolVariables,
+  }),
+  setPoolJoin: defineRoute({
+    method: 'PUT',
+    path: '/pools/{pool}/join',
+    summary: 'Say which machines may join the pool by themselves',
+    access: 'admin',
+    on: 'pool',
+    status: 200,
+    params: pool,
+    body: SetPoolJoin,
+    response: PoolJoin,
   }),
 } as const;
