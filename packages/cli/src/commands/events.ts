@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { followEvents } from '../follow.ts';
 import { duration, timestamp } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
-import { clean } from '../output/style.ts';
+import { cell } from './audit-view.ts';
 import { does, examples, type Register } from './define.ts';
 import { hostIdOf } from './host-id.ts';
 import { parseCount } from './parse.ts';
@@ -73,8 +73,8 @@ const StepDetails = z.object({ state: z.string(), ms: z.number().nullish(), step
 export function eventLine(event: Event, output: Pick<Output, 'style'>): string {
   const { style } = output;
   const kind = /failed|offline|down|blocked|returned/.test(event.kind)
-    ? style.red(event.kind)
-    : style.cyan(event.kind);
+    ? style.red(cell(event.kind))
+    : style.cyan(cell(event.kind));
   const about = event.tenant ?? event.host ?? event.app ?? '';
   const generation = event.generation === null ? '' : style.dim(` g${event.generation}`);
   const step = StepDetails.safeParse(event.details);
@@ -83,5 +83,5 @@ export function eventLine(event: Event, output: Pick<Output, 'style'>): string {
     : style.dim(
         step.data.ms == null ? ` (${step.data.state})` : ` (${step.data.state}, ${duration(step.data.ms)})`,
       );
-  return `${style.dim(timestamp(event.at))}  ${kind}  ${clean(about)}${generation}  ${clean(event.message).replaceAll('\n', ' ')}${state}`;
+  return `${style.dim(timestamp(event.at))}  ${kind}  ${cell(about)}${generation}  ${cell(event.message)}${state}`;
 }

@@ -93,7 +93,9 @@ export function createChainCheck(from: ChainHead = CHAIN_START, kept: readonly C
       return fault;
     },
     end(head) {
-      fault ??= ends(last, head) ?? reaches(last, kept);
+      // Nothing came, and it ends before where this began.
+      const before = head !== null && last === from && head.number < from.number;
+      fault ??= before ? reaches(head, [from]) : (ends(last, head) ?? reaches(last, kept));
       return fault;
     },
     at: () => last,

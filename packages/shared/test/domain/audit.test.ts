@@ -128,6 +128,16 @@ describe('a chain of records', () => {
     );
   });
 
+  test('that ends before the head from which it is checked is cut off', () => {
+    fc.assert(
+      fc.property(chains, fc.nat(), (records, n) => {
+        const rest = records.slice(0, n % records.length);
+        const fault = faultOf([], headOf(rest), { from: headOf(records) });
+        expect(fault).toMatchObject({ kind: 'cut-off', record: rest.length + 1 });
+      }),
+    );
+  });
+
   test('that was made anew from some record on is right in itself, and found by a head that was kept', () => {
     fc.assert(
       fc.property(chains, fc.nat(), change, (records, n, to) => {
