@@ -12,7 +12,8 @@ type Names =
   | 'listReleases'
   | 'createRelease'
   | 'showRelease'
-  | 'diffReleases';
+  | 'diffReleases'
+  | 'signRelease';
 
 export function appHandlers({ apps, releases }: Services): Pick<Handlers, Names> {
   return {
@@ -28,6 +29,7 @@ export function appHandlers({ apps, releases }: Services): Pick<Handlers, Names>
     unfreezeApp: ({ params, by }) => apps.freeze(by, params.app, null),
     listReleases: ({ params, query }) => apps.releases(params.app, query),
     createRelease: ({ params, body, by }) => releases.create(by, params.app, body),
+    signRelease: ({ params, body, by }) => releases.sign(by, params.app, params.release, body),
     diffReleases: ({ params }) => releases.diff(params.app, params.from, params.to),
     showRelease: ({ params }) => apps.release(params.app, params.release),
   };

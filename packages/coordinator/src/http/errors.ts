@@ -23,6 +23,7 @@ export function statusOf(code: ErrorCode): ErrorStatus {
     case 'invalid_compose':
     case 'no_capacity':
     case 'no_host':
+    case 'release_not_signed':
       return 422;
     case 'rate_limited':
       return 429;
@@ -52,7 +53,6 @@ export function statusOf(code: ErrorCode): ErrorStatus {
     case 'address_exhausted':
     case 'crash_loop':
     case 'secret_unavailable':
-    case 'release_not_signed':
     case 'aborted':
       // Said by an agent, or of a registry, in answer to a question of ours.
       return 502;

@@ -7,6 +7,7 @@ import type { ServiceContext } from './context.ts';
 import { listed, type Listed } from './paging.ts';
 import type { Actor } from './records.ts';
 import { recordRelease } from './release-record.ts';
+import { shownSignatures } from './release-sign.ts';
 import type { RolloutPort } from './rollout-driver.ts';
 import type { Page } from './store.ts';
 import { parseCompose } from './templates.ts';
@@ -108,7 +109,7 @@ export function createApps({ store, clock }: ServiceContext, driver: Pick<Rollou
       const envFiles = Object.fromEntries(
         Object.entries(source.envFiles).map(([path, text]) => [path, `${Buffer.byteLength(text)} bytes`]),
       );
-      return { ...source, envFiles };
+      return { ...source, envFiles, signatures: shownSignatures(source.signature) };
     },
   };
 }

@@ -1,4 +1,5 @@
-import type { z } from 'zod';
+import { z } from 'zod';
+import { Open } from '@berth/shared/domain/signature';
 import type { Pin, TenantState } from '@berth/shared/api/schemas';
 import type { AccessScope, Role } from '@berth/shared/domain/access';
 import type { HostReport, TenantPhase, TenantReport } from '@berth/shared/protocol/report';
@@ -41,7 +42,15 @@ export interface ReleaseSource extends ReleaseRecord {
   /** By service; empty when the images are as they are named. */
   pins: Record<string, Pin>;
   variables: Record<string, string>;
+  /** Added to it later, and the only thing that is. */
+  signature?: KeptSignature | undefined;
 }
+
+export const KeptSignature = z.object({
+  open: Open,
+  by: z.array(z.object({ key: z.string(), value: z.string(), publicKey: z.string() })),
+});
+export type KeptSignature = z.infer<typeof KeptSignature>;
 
 export interface TenantRecord {
   tenant: string;

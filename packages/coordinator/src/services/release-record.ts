@@ -2,7 +2,7 @@ import type { Actor, ReleaseRecord, ReleaseSource } from './records.ts';
 import type { Mutation, StoreWrites } from './store.ts';
 
 /** What a release holds that is new, before it has a number. */
-export type NewRelease = Omit<ReleaseSource, 'release' | 'createdAt' | 'createdBy'>;
+export type NewRelease = Omit<ReleaseSource, 'release' | 'createdAt' | 'createdBy' | 'signature'>;
 
 export interface Numbered {
   release: number;

@@ -4,6 +4,8 @@ import type {
   CreateRelease,
   ReleaseDiff,
   SetVariables,
+  SignedRelease,
+  SignRelease,
 } from '@berth/shared/api/releases';
 import { digestOf } from '@berth/shared/domain/digest';
 import { BerthError } from '@berth/shared/domain/errors';
@@ -13,6 +15,7 @@ import { pinImages } from './pinning.ts';
 import type { Actor, ReleaseSource } from './records.ts';
 import { diffOf } from './release-diff.ts';
 import { recordRelease } from './release-record.ts';
+import { auditOfSigning, signedAnswer, withSignature } from './release-sign.ts';
 import { changeShared, sharedBy } from './shared-variables.ts';
 import { parseCompose, type TemplateCache } from './templates.ts';
 import { unusedWarnings } from './unused.ts';
@@ -25,6 +28,8 @@ export interface Releases {
    * `image_pull_failed`, `registry_unreachable`.
    */
   create(by: Actor, app: string, given: CreateRelease): Promise<CreatedRelease>;
+  /** Adds a signature. Errors: `invalid_request` when it is not one of this release. */
+  sign(by: Actor, app: string, release: number, given: SignRelease): Promise<SignedRelease>;
   diff(app: string, from: number, to: number): Promise<ReleaseDiff>;
   /** Changes the app's own variables. Nothing is rendered anew: each tenant takes them up with its next change. */
   setVariables(by: Actor, app: string, change: SetVariables['variables']): Promise<AppVariables>;
@@ -67,6 +72,19 @@ export function createReleases(context: ServiceContext, cache: TemplateCache): R
       return { app, ...numbered, pins, warnings: all };
     },
 
+    async sign(by, app, release, given) {
+      return await store.mutate(by, clock.now(), async (tx) => {
+        const source = await tx.release(app, release);
+        if (source === null) return notThere(app, release, foundApp(await tx.app(app), app).release);
+        const signature = withSignature(cache, source, given);
+        await tx.setSignature(app, release, signature);
+        return {
+          result: signedAnswer(source, signature),
+          audit: auditOfSigning(source, signature),
+        };
+      });
+    },
+
     async diff(app, from, to) {
       const [before, after] = [await found(app, from), await found(app, to)];
       return diffOf(
@@ -89,11 +107,14 @@ export function createReleases(context: ServiceContext, cache: TemplateCache): R
   async function found(app: string, release: number): Promise<ReleaseSource> {
     const source = await store.release(app, release);
     if (source !== null) return source;
-    const { release: newest } = foundApp(await store.app(app), app);
-    throw new BerthError('not_found', `App ${app} has no release ${release}; its newest is ${newest}.`, {
-      details: { newest },
-    });
+    return notThere(app, release, foundApp(await store.app(app), app).release);
   }
+}
+
+function notThere(app: string, release: number, newest: number): never {
+  throw new BerthError('not_found', `App ${app} has no release ${release}; its newest is ${newest}.`, {
+    details: { newest },
+  });
 }
 
 /** All registries together; each has shorter limits of its own. */

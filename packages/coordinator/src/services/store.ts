@@ -5,6 +5,7 @@ import type { BulkReads, BulkWrites } from './bulk-store.ts';
 import type { EnrolmentKeys, EnrolReads, EnrolWrites } from './enrol-store.ts';
 import type { EpochRecord, FleetStore } from './fleet-store.ts';
 import type {
+  KeptSignature,
   Actor,
   AppRecord,
   AuditEntry,
@@ -136,6 +137,7 @@ export interface StoreWrites extends StoreReads, RolloutWrites, BulkWrites, Enro
 
   insertApp(app: string, at: number): Promise<void>;
   insertRelease(release: ReleaseSource): Promise<void>;
+  setSignature(app: string, release: number, signature: KeptSignature): Promise<void>;
   /** With its releases and variables. The caller has seen that no tenant has it. */
   deleteApp(app: string): Promise<void>;
 

@@ -14,6 +14,7 @@ import type { ServiceContext } from './context.ts';
 import type { Actor, TenantRecord } from './records.ts';
 import { stillHas } from './rollout-moves.ts';
 import { historyShown, isOpenEnded, type Told } from './tenant-history.ts';
+import { requireSigned } from './release-sign.ts';
 import type { StoreWrites } from './store.ts';
 import { audited, mutateWith, put, remember } from './tenant-mutation.ts';
 import {
@@ -173,7 +174,9 @@ export function createTenantReleases(context: ServiceContext, cache: TemplateCac
 
   async function renderAnew(tx: StoreWrites, draft: TenantRecord): Promise<DesiredTenant> {
     const generation = await nextGeneration(tx, draft);
-    return (await renderRecord(tx, cache, { ...draft, generation })).desired;
+    const { desired } = await renderRecord(tx, cache, { ...draft, generation });
+    await requireSigned(tx, draft.host, desired);
+    return desired;
   }
 }
 

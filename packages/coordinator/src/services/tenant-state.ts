@@ -5,7 +5,8 @@ import { BerthError } from '@berth/shared/domain/errors';
 import type { EventKind } from '@berth/shared/domain/events';
 import { needOf } from './need.ts';
 import { withPins } from './pinning.ts';
-import type { NewEvent, ReleaseSource, TenantRecord, VariableRecord } from './records.ts';
+import { sentSignature } from './release-sign.ts';
+import type { KeptSignature, NewEvent, ReleaseSource, TenantRecord, VariableRecord } from './records.ts';
 import type { StoreReads, StoreWrites } from './store.ts';
 import { renderFor, type TemplateCache } from './templates.ts';
 import { mergeVariables, withChanges, withRelease } from './variables.ts';
@@ -44,10 +45,15 @@ export function renderRows(
 ): Omit<Rendered, 'template'> {
   const variables = mergeVariables(record, withRelease(rows, release));
   const { spec, warnings } = renderFor(record.tenant, template, variables);
-  return { desired: desiredOf(record, withPins(spec, release.pins)), warnings };
+  return { desired: desiredOf(record, withPins(spec, release.pins), release.signature), warnings };
 }
 
-function desiredOf(record: TenantRecord, spec: DesiredTenant['spec']): DesiredTenant {
+function desiredOf(
+  record: TenantRecord,
+  spec: DesiredTenant['spec'],
+  kept: KeptSignature | undefined,
+): DesiredTenant {
+  const signature = sentSignature(kept);
   return {
     tenant: record.tenant,
     app: record.app,
@@ -56,6 +62,7 @@ function desiredOf(record: TenantRecord, spec: DesiredTenant['spec']): DesiredTe
     state: record.state === 'paused' ? 'paused' : 'running',
     domains: record.domains,
     spec,
+    ...(signature === undefined ? {} : { signature }),
   };
 }
 

@@ -8,6 +8,7 @@ import { needOf } from './need.ts';
 import { listed, type Listed } from './paging.ts';
 import { place } from './placement.ts';
 import type { Actor, TenantRecord } from './records.ts';
+import { requireSigned } from './release-sign.ts';
 import type { Page, StoreWrites } from './store.ts';
 import {
   claim,
@@ -92,6 +93,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
         });
         if (placed.kind === 'refused')
           throw new BerthError(placed.code, placed.reason, { details: { hosts: placed.numbers } });
+        await requireSigned(tx, placed.host, desired);
         const record = { ...withNeed(draft, desired), host: placed.host };
         await tx.insertTenant(record);
         await claim(tx, record.tenant, record.domains);
@@ -149,6 +151,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
                 };
           return { record: before, audit };
         }
+        if (effect === 'new-generation') await requireSigned(tx, before.host, desired);
         const record = withNeed(
           {
             ...draft,
@@ -195,6 +198,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
         }
         const draft = { ...before, generation: await nextGeneration(tx, before), updatedAt: at };
         const { desired } = await renderRecord(tx, cache, draft);
+        await requireSigned(tx, before.host, desired);
         const record = withNeed(draft, desired);
         await remember(tx, by, record, at, 'restarted', 'Started anew.');
         return await put(

@@ -1,5 +1,10 @@
 import type { Kysely } from 'kysely';
-import type { AppRecord, ReleaseRecord, ReleaseSource } from '../services/records.ts';
+import {
+  KeptSignature,
+  type AppRecord,
+  type ReleaseRecord,
+  type ReleaseSource,
+} from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
 import type { Dialect } from './dialect.ts';
 import { pins, textMap, texts } from './json.ts';
@@ -44,7 +49,9 @@ const appOf = (row: AppRow): AppRecord => ({
   updatedAt: row.updated_at,
 });
 
-const releaseOf = (row: Omit<ReleaseTable, 'compose' | 'env_files' | 'variables'>): ReleaseRecord => ({
+const releaseOf = (
+  row: Omit<ReleaseTable, 'compose' | 'env_files' | 'variables' | 'signature'>,
+): ReleaseRecord => ({
   app: row.app,
   release: row.release,
   digest: row.digest,
@@ -88,6 +95,7 @@ export function catalogReads(
         envFiles: textMap(row.env_files),
         pins: pins(row.pins),
         variables: textMap(row.variables ?? '{}'),
+        signature: row.signature === null ? undefined : KeptSignature.parse(JSON.parse(row.signature)),
       };
     },
     async releases(app, before, limit) {
@@ -103,7 +111,9 @@ export function catalogReads(
   };
 }
 
-export function catalogWrites(db: Db): Pick<StoreWrites, 'insertApp' | 'insertRelease' | 'deleteApp'> {
+export function catalogWrites(
+  db: Db,
+): Pick<StoreWrites, 'insertApp' | 'insertRelease' | 'setSignature' | 'deleteApp'> {
   return {
     async insertApp(app, at) {
       await db
@@ -124,6 +134,7 @@ export function catalogWrites(db: Db): Pick<StoreWrites, 'insertApp' | 'insertRe
           services: JSON.stringify(release.services),
           pins: release.images === 'pinned' ? JSON.stringify(release.pins) : null,
           variables: JSON.stringify(release.variables),
+          signature: null,
           created_at: release.createdAt,
           created_by: release.createdBy,
         })
@@ -132,6 +143,14 @@ export function catalogWrites(db: Db): Pick<StoreWrites, 'insertApp' | 'insertRe
         .updateTable('apps')
         .set({ release: release.release, updated_at: release.createdAt })
         .where('app', '=', release.app)
+        .execute();
+    },
+    async setSignature(app, release, signature) {
+      await db
+        .updateTable('releases')
+        .set({ signature: JSON.stringify(signature) })
+        .where('app', '=', app)
+        .where('release', '=', release)
         .execute();
     },
     async deleteApp(app) {

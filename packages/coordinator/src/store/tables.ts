@@ -87,6 +87,8 @@ export interface ReleaseTable {
   /** JSON by service; null when its images are not pinned. */
   pins: string | null;
   variables: string | null;
+  /** JSON; null when nobody signed it. */
+  signature: string | null;
   created_at: number;
   created_by: string;
 }

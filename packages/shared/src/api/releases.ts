@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppName, VariableName } from '../domain/ids.ts';
-import { ApplyApp, Finding, Pin } from './schemas.ts';
+import { KeyName, PublicKey, SignatureValue } from '../domain/signature.ts';
+import { ApplyApp, Finding, Pin, ShownSignature } from './schemas.ts';
 
 /** A release whose images are resolved and pinned when it is made. */
 export const CreateRelease = ApplyApp;
@@ -15,6 +16,21 @@ export const CreatedRelease = z.object({
   warnings: z.array(Finding),
 });
 export type CreatedRelease = z.infer<typeof CreatedRelease>;
+
+/** A signature over what the signer worked out from the own files; the coordinator has to come to the same. */
+export const SignRelease = z.strictObject({
+  key: KeyName,
+  publicKey: PublicKey,
+  value: SignatureValue,
+});
+export type SignRelease = z.infer<typeof SignRelease>;
+
+export const SignedRelease = z.object({
+  app: AppName,
+  release: z.number(),
+  signatures: z.array(ShownSignature),
+});
+export type SignedRelease = z.infer<typeof SignedRelease>;
 
 export const ReleaseChange = z.object({
   group: z.enum(['images', 'environment', 'limits', 'routes', 'other']),

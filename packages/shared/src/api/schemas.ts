@@ -63,6 +63,9 @@ export const Pin = z.object({
 });
 export type Pin = z.infer<typeof Pin>;
 
+/** Who signed a release. */
+export const ShownSignature = z.object({ key: z.string(), fingerprint: z.string() });
+
 export const ReleaseDetail = Release.extend({
   compose: z.string(),
   envFiles: z.record(z.string(), z.string()),
@@ -70,6 +73,8 @@ export const ReleaseDetail = Release.extend({
   pins: z.record(z.string(), Pin),
   /** The release's own variables: above the app's, below the pool's and the tenant's. */
   variables: z.record(z.string(), z.string()),
+  /** Empty for one that nobody signed. */
+  signatures: z.array(ShownSignature).default([]),
 });
 
 export const Variables = z.record(VariableName, z.string().max(65_536));

@@ -1,4 +1,4 @@
-import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { digestOf } from './digest.ts';
 import { ServiceName } from './ids.ts';
@@ -96,6 +96,12 @@ export function readPublicKey(text: string): KeyObject | null {
   } catch {
     return null;
   }
+}
+
+/** For people to compare: `SHA256:` and the hash of the key, as ssh shows it. */
+export function keyFingerprint(publicKey: string): string {
+  const hash = createHash('sha256').update(Buffer.from(publicKey, 'base64')).digest('base64');
+  return `SHA256:${hash.replace(/=+$/, '')}`;
 }
 
 export interface AcceptedKey {

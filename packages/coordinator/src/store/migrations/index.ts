@@ -7,6 +7,7 @@ import { rolloutBefore } from './0005-rollout-before.ts';
 import { access } from './0006-access.ts';
 import { auditChain } from './0007-audit-chain.ts';
 import { enrolment } from './0008-enrolment.ts';
+import { signatures } from './0011-signatures.ts';
 
 /** In order. A migration that was released is never edited; a new one is added. */
 export const migrations: readonly Migration[] = [
@@ -18,4 +19,5 @@ export const migrations: readonly Migration[] = [
   access,
   auditChain,
   enrolment,
+  signatures,
 ];

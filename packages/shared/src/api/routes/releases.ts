@@ -28,6 +28,17 @@ export const releasesRoutes = {
     body: rel.CreateRelease,
     response: rel.CreatedRelease,
   }),
+  signRelease: defineRoute({
+    method: 'POST',
+    path: '/apps/{app}/releases/{release}/signatures',
+    summary: 'Add a signature to a release',
+    access: 'deployer',
+    on: 'app',
+    status: 200,
+    params: app.extend({ release: z.coerce.number().int().min(1) }),
+    body: rel.SignRelease,
+    response: rel.SignedRelease,
+  }),
   diffReleases: defineRoute({
     method: 'GET',
     path: '/apps/{app}/releases/{from}/diff/{to}',

@@ -1,0 +1,116 @@
+import type { SignedRelease, SignRelease } from '@berth/shared/api/releases';
+import { signableOf } from '@berth/shared/compose/signable';
+import { BerthError } from '@berth/shared/domain/errors';
+import {
+  keyFingerprint,
+  readPublicKey,
+  verifyRelease,
+  type AcceptedKey,
+  type ReleaseSignature,
+} from '@berth/shared/domain/signature';
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import type { AuditEntry, KeptSignature, ReleaseSource } from './records.ts';
+import type { StoreReads } from './store.ts';
+import { invalidCompose, type TemplateCache } from './templates.ts';
+
+const MOST_SIGNATURES = 4;
+
+/**
+ * The release with one more signature. What is signed is worked out anew from what is kept here, so that a signature over
+ * anything else is refused now and not by every host later. Errors: `conflict`, `invalid_compose`, `invalid_request`.
+ */
+export function withSignature(
+  cache: TemplateCache,
+  source: ReleaseSource,
+  { key, publicKey, value }: SignRelease,
+): KeptSignature {
+  const { app, release } = source;
+  const what = `release ${release} of ${app}`;
+  if (source.images !== 'pinned')
+    throw new BerthError(
+      'conflict',
+      `The images of ${what} are not pinned by digest, so a signature would say nothing about them. Make a release with "berth release create ${app}" and sign that.`,
+    );
+  const images = Object.fromEntries(
+    Object.entries(source.pins).map(([service, pin]) => [service, pin.reference]),
+  );
+  const made = signableOf({ app, release, template: cache.of(source), set: source.variables, images });
+  if (!made.ok) throw invalidCompose(`Release ${release} of ${app} cannot be signed`, made.errors);
+  const { open, spec } = made.signable;
+  const by = { key, value };
+  const read = readPublicKey(publicKey);
+  const verdict = verifyRelease(
+    { app, release, spec, signature: { open, by: [by] } },
+    read === null ? [] : [{ name: key, key: read }],
+  );
+  if (verdict.kind === 'refused')
+    throw new BerthError(
+      'invalid_request',
+      `This is no signature by ${key} of ${what} as it is kept here: another file, other variables, other digests or another version of berth were signed. See "berth release show ${app} ${release}".`,
+    );
+  const others = (source.signature?.by ?? []).filter((each) => each.key !== key);
+  if (others.length >= MOST_SIGNATURES)
+    throw new BerthError(
+      'conflict',
+      `${MOST_SIGNATURES} keys have signed ${what} already, which is the most.`,
+    );
+  return { open, by: [...others, { ...by, publicKey }] };
+}
+
+/** What is answered, and what the audit keeps of it. */
+export function signedAnswer(source: ReleaseSource, signature: KeptSignature): SignedRelease {
+  const { app, release } = source;
+  return { app, release, signatures: shownSignatures(signature) };
+}
+
+export function auditOfSigning(source: ReleaseSource, signature: KeptSignature): AuditEntry {
+  const { app, release } = source;
+  return {
+    action: 'release.signed',
+    subject: app,
+    before: { release, signatures: shownSignatures(source.signature) },
+    after: { release, signatures: shownSignatures(signature) },
+  };
+}
+
+export function shownSignatures(signature: KeptSignature | undefined): SignedRelease['signatures'] {
+  return (signature?.by ?? []).map(({ key, publicKey }) => ({ key, fingerprint: keyFingerprint(publicKey) }));
+}
+
+/** As it goes to hosts: which key is which is theirs to know. */
+export function sentSignature(signature: KeptSignature | undefined): ReleaseSignature | undefined {
+  if (signature === undefined) return undefined;
+  return { open: signature.open, by: signature.by.map(({ key, value }) => ({ key, value })) };
+}
+
+/**
+ * An early and clear word where a host has said that it runs signed releases only. It is the host that decides: this only
+ * spares a try. Errors: `release_not_signed`.
+ */
+export async function requireSigned(
+  reads: Pick<StoreReads, 'host' | 'release'>,
+  host: string,
+  desired: DesiredTenant,
+): Promise<void> {
+  const view = await reads.host(host);
+  const signers = view?.facts['releaseSigners']?.split(', ');
+  if (view === null || signers === undefined) return;
+  const { app, release, tenant } = desired;
+  const kept = (await reads.release(app, release))?.signature;
+  const keys = (kept?.by ?? []).flatMap(({ key, publicKey }): AcceptedKey[] => {
+    const read = readPublicKey(publicKey);
+    return read === null || !signers.includes(key) ? [] : [{ name: key, key: read }];
+  });
+  const what = `Host ${view.name} runs only releases that are signed by ${signers.join(' or ')}`;
+  if (keys.length === 0)
+    throw new BerthError(
+      'release_not_signed',
+      `${what}, and release ${release} of ${app} is not. Sign it with "berth release sign ${app} ${release}", or use one that is signed.`,
+    );
+  const verdict = verifyRelease(desired, keys);
+  if (verdict.kind === 'refused')
+    throw new BerthError(
+      'release_not_signed',
+      `${what}. With the variables of ${tenant}, ${verdict.message}. What a release gives with --set cannot be given otherwise by its tenants or their pool.`,
+    );
+}
