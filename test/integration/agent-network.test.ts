@@ -1,14 +1,14 @@
-import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { realSleep } from '@berth/agent/system/clock';
 import type { ContainerPlan, StepOutcome } from '@berth/shared/domain/step';
 import type { RouteTarget, TenantNetwork } from '@berth/shared/domain/network';
+import { createBeyond } from './support/beyond.ts';
 import { createTestHost, type TestHost } from './support/host.ts';
 import { busyboxImage } from './support/images.ts';
 
@@ -348,47 +348,4 @@ async function hostAddress(): Promise<string> {
   const parsed: unknown = JSON.parse(stdout);
   const match = /"prefsrc":"([0-9.]+)"/.exec(JSON.stringify(parsed));
   return match?.[1] ?? '127.0.0.1';
-}
-
-/** A machine beyond the host, made of a network namespace: one ordinary and one link-local address. */
-async function createBeyond(
-  name: string,
-): Promise<{ internet: string; metadata: string; close: () => Promise<void> }> {
-  const number = Number.parseInt(name.slice(2), 16);
-  const [space, here, there] = [`b${name}`, `b${name}h`, `b${name}t`];
-  const [mine, internet, metadata] = [
-    `192.0.2.${200 + number}`,
-    `198.51.100.${10 + number}`,
-    `169.254.77.${10 + number}`,
-  ];
-  const folder = await mkdtemp(join(tmpdir(), 'berth-beyond-'));
-  const close = async (): Promise<void> => {
-    await rm(folder, { recursive: true, force: true });
-    await run('ip', ['netns', 'pids', space])
-      .then(({ stdout }) => {
-        for (const pid of stdout.split(/\s+/)) if (Number(pid) > 1) process.kill(Number(pid), 'SIGKILL');
-      })
-      .catch(() => {});
-    await run('ip', ['link', 'del', here]).catch(() => {});
-    await run('ip', ['netns', 'del', space]).catch(() => {});
-  };
-  await run('ip', ['netns', 'add', space]);
-  await run('ip', ['link', 'add', here, 'type', 'veth', 'peer', 'name', there, 'netns', space]);
-  await run('ip', ['addr', 'add', `${mine}/32`, 'dev', here]);
-  await run('ip', ['link', 'set', here, 'up']);
-  const inside = (...args: string[]): Promise<unknown> => run('ip', ['-n', space, ...args]);
-  await inside('link', 'set', 'lo', 'up');
-  await inside('link', 'set', there, 'up');
-  for (const address of [internet, metadata]) await inside('addr', 'add', `${address}/32`, 'dev', there);
-  await inside('route', 'add', `${mine}/32`, 'dev', there);
-  for (const address of [internet, metadata])
-    await run('ip', ['route', 'add', `${address}/32`, 'dev', here, 'src', mine]);
-  const busybox = process.env['BERTH_BUSYBOX'] || '/usr/bin/busybox';
-  await writeFile(`${folder}/index.html`, 'beyond\n');
-  spawn('ip', ['netns', 'exec', space, busybox, 'httpd', '-f', '-p', '8080', '-h', folder], {
-    stdio: 'ignore',
-  });
-  for (let round = 0; round < 50 && (await get(internet, 8080)) !== 'beyond'; round += 1)
-    await realSleep(50, new AbortController().signal);
-  return { internet, metadata, close };
 }
