@@ -34,7 +34,6 @@ export const headText = (head: ChainHead): string => `${head.number}:${head.hash
  */
 export function exportLine(record: ChainedAuditRecord): string {
   return JSON.stringify(record).replaceAll(
-    // oxlint-disable-next-line no-control-regex
     new RegExp(`[\u007f-\u009f\u2028\u2029${TURNING}]`, 'g'),
     (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

@@ -8,7 +8,7 @@ export const REDACTED = '(redacted)';
 
 /** Fields whose value is never kept, by their name in lower case with letters and digits only. */
 const DENIED =
-  /^(value|values|secret|compose|content|seed|hash|tokenhash|signature|proof)$|(password|passphrase|privatekey|secretkey|accesskey|datakey|token|plaintext|ciphertext|credential|credentials|cookie|authorization|jwt)$/;
+  /^(value|values|secret|compose|content|seed|hash|tokenhash|proof)$|(password|passphrase|privatekey|secretkey|accesskey|datakey|token|plaintext|ciphertext|credential|credentials|cookie|authorization|jwt)$/;
 
 /** Named like a secret, and none: looked at one by one. */
 const ALLOWED = new Set(['publickey']);
