@@ -2,15 +2,33 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
+import { PoolName } from '@berth/shared/domain/ids';
 import { RegistryConfigs } from '@berth/shared/registry/config';
 import { ReleaseRules } from './desired/vet.ts';
 import { HostConfig } from './system/config.ts';
+import { IMDS_ENDPOINT } from './system/imds.ts';
 
 /** The agent's configuration file, JSON. Ranges are CIDR, sizes bytes. */
 export const AgentConfig = z.strictObject({
   coordinator: z.strictObject({ url: z.url({ protocol: /^https?$/ }) }),
   /** A file with a single-use token, for the first start; it is deleted once it was used. */
   joinTokenFile: z.string().nullable().default(null),
+  /** How this host shows who it is when it enrols: a token (as with joinTokenFile), or what AWS says of the instance. */
+  join: z
+    .discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('token'), file: z.string().nullable().default(null) }),
+      z.strictObject({
+        kind: z.literal('aws'),
+        pool: PoolName,
+        /** Instead of STS's own address, such as a VPC endpoint. The coordinator must be told of it as well. */
+        stsEndpoint: z
+          .url({ protocol: /^https?$/ })
+          .nullable()
+          .default(null),
+        imdsEndpoint: z.url({ protocol: /^http$/ }).default(IMDS_ENDPOINT),
+      }),
+    ])
+    .optional(),
   /** What people call this host. */
   name: z.string().min(1).max(63),
   ...HostConfig.shape,

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
 import { cpus, hostname, release, totalmem } from 'node:os';
 import type { Logger } from 'pino';
 import { VERSION } from '@berth/shared/domain/version';
@@ -9,7 +10,7 @@ import { createReceiver } from './desired/receive.ts';
 import { createVet } from './desired/vet.ts';
 import { openCredentials } from './system/registries.ts';
 import { createExecutor } from './execute/executor.ts';
-import { enrol } from './link/enrol.ts';
+import { createJoining } from './joining.ts';
 import { createLink, type Link } from './link/link.ts';
 import type { HelloFacts } from './link/handlers.ts';
 import { createGate } from './loop/gate.ts';
@@ -50,6 +51,8 @@ export async function createContext(
     system,
     clock,
     sleep: realSleep,
+  const joining = createJoining(config, clock, log, (ms) => wait(ms));
+  const copied = await joining.settle();
     credentials: openCredentials(config.registries, clock),
   });
   const observer = createObserver({
@@ -137,16 +140,8 @@ export async function createContext(
     loop,
     link,
     traffic,
-    async enrol(signal) {
-      const { joinTokenFile, name, coordinator } = config;
-      const token =
-        joinTokenFile === null
-          ? ({ kind: 'env', variable: 'BERTH_JOIN_TOKEN' } as const)
-          : ({ kind: 'file', path: joinTokenFile } as const);
-      const host = await enrol({ url: coordinator.url, name, token, identity: state.identity, signal });
-      if (joinTokenFile !== null) rmSync(joinTokenFile, { force: true });
-      return host;
-    },
+    secrets,
+    enrol: (signal) => joining.enrol(state.identity, signal),
     async prepare(signal) {
       await executor.ensureNetworkBase(signal);
       await traffic.prepare(signal);
@@ -155,6 +150,20 @@ export async function createContext(
   };
 }
 
+  if (copied !== null) {
+    reports.event({
+      at: clock.now(),
+      tenant: null,
+      generation: null,
+      kind: 'host.state_quarantined',
+      message:
+        `This host's disk is a copy of another's. What belongs to that one was set aside in ${copied}.`.slice(
+          0,
+          1000,
+        ),
+      details: {},
+    });
+  }
 /** A switch is told to the counter as it happens, before it is on disk: each request belongs to one colour. */
 function heardBy(statuses: Statuses, traffic: TrafficCounter): Statuses {
   return {

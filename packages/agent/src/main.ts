@@ -5,8 +5,11 @@ import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { readConfig } from './config.ts';
 import { createContext, type Context } from './context.ts';
 import { failpointFrom } from './failpoint.ts';
+import { AnotherMachine } from './link/enrol-aws.ts';
 
 const RETRY_MS = 2_000;
+/** IMDS, STS or a coordinator that is down is not asked more often than this once it has been down for a while. */
+const LONGEST_RETRY_MS = 30_000;
 
 /** The agent: `--config FILE`. Prints one JSON line when it works; logs go to stderr. */
 async function main(): Promise<void> {
@@ -33,7 +36,10 @@ async function main(): Promise<void> {
     stopping.abort(new Error('the agent stops'));
     await Promise.all([loop, link, traffic]);
   } catch (thrown) {
-    if (!signal.aborted) throw thrown;
+    const stopped = signal.aborted;
+    // What still runs ends as well, so that the process does.
+    stopping.abort(new Error('the agent stops'));
+    if (!stopped) throw thrown;
   } finally {
     context.close();
   }
@@ -44,6 +50,7 @@ async function main(): Promise<void> {
 async function connect(context: Context, log: Logger, signal: AbortSignal): Promise<void> {
   let said = '';
   while (!signal.aborted) {
+  let tries = 0;
     try {
       const host = await context.enrol(signal);
       process.stdout.write(`${JSON.stringify({ event: 'ready', host })}\n`);
@@ -51,10 +58,14 @@ async function connect(context: Context, log: Logger, signal: AbortSignal): Prom
     } catch (thrown) {
       if (signal.aborted) return;
       const sentence = messageOf(thrown);
+      // Only a start can set aside what the disk brought along.
+      if (thrown instanceof AnotherMachine) throw thrown;
       if (sentence !== said)
         log.error({ code: thrown instanceof BerthError ? thrown.code : 'internal' }, sentence);
       said = sentence;
-      await wait(RETRY_MS, undefined, { signal }).catch(() => undefined);
+      const ms = Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** Math.min(tries, 10)) * (0.5 + Math.random() / 2);
+      tries += 1;
+      await wait(ms, undefined, { signal }).catch(() => undefined);
     }
   }
   if (!signal.aborted) await context.link.run(signal);

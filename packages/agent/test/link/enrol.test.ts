@@ -33,6 +33,9 @@ afterEach(async () => {
 const identity: Identity = {
   publicKey: 'the public key',
   host: () => bound,
+  instance: () => null,
+  claim: () => Promise.resolve(),
+  renew: () => Promise.resolve(),
   sign: () => 'signature',
   bind: (host) => {
     bound = host;
