@@ -45,14 +45,14 @@ export async function createContext(
   log: Logger,
   failpoint: Failpoint,
 ): Promise<Context> {
+  const joining = createJoining(config, clock, log, (ms) => wait(ms));
+  const copied = await joining.settle();
   const state = await openState(config.stateDir, { clock });
   const system = createSystem(hostConfigOf(config));
   const executor = createExecutor({
     system,
     clock,
     sleep: realSleep,
-  const joining = createJoining(config, clock, log, (ms) => wait(ms));
-  const copied = await joining.settle();
     credentials: openCredentials(config.registries, clock),
   });
   const observer = createObserver({
@@ -135,6 +135,20 @@ export async function createContext(
       details: {},
     });
   }
+  if (copied !== null) {
+    reports.event({
+      at: clock.now(),
+      tenant: null,
+      generation: null,
+      kind: 'host.state_quarantined',
+      message:
+        `This host's disk is a copy of another's. What belongs to that one was set aside in ${copied}.`.slice(
+          0,
+          1000,
+        ),
+      details: {},
+    });
+  }
   return {
     state,
     loop,
@@ -150,20 +164,6 @@ export async function createContext(
   };
 }
 
-  if (copied !== null) {
-    reports.event({
-      at: clock.now(),
-      tenant: null,
-      generation: null,
-      kind: 'host.state_quarantined',
-      message:
-        `This host's disk is a copy of another's. What belongs to that one was set aside in ${copied}.`.slice(
-          0,
-          1000,
-        ),
-      details: {},
-    });
-  }
 /** A switch is told to the counter as it happens, before it is on disk: each request belongs to one colour. */
 function heardBy(statuses: Statuses, traffic: TrafficCounter): Statuses {
   return {

@@ -49,17 +49,17 @@ async function main(): Promise<void> {
 /** Enrols, however long that takes, and stays connected. */
 async function connect(context: Context, log: Logger, signal: AbortSignal): Promise<void> {
   let said = '';
-  while (!signal.aborted) {
   let tries = 0;
+  while (!signal.aborted) {
     try {
       const host = await context.enrol(signal);
       process.stdout.write(`${JSON.stringify({ event: 'ready', host })}\n`);
       break;
     } catch (thrown) {
       if (signal.aborted) return;
-      const sentence = messageOf(thrown);
       // Only a start can set aside what the disk brought along.
       if (thrown instanceof AnotherMachine) throw thrown;
+      const sentence = messageOf(thrown);
       if (sentence !== said)
         log.error({ code: thrown instanceof BerthError ? thrown.code : 'internal' }, sentence);
       said = sentence;
