@@ -3,7 +3,10 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { cpus, hostname, release, totalmem } from 'node:os';
 import type { Logger } from 'pino';
+import { messageOf } from '@berth/shared/domain/errors';
+import { keyHint } from '@berth/shared/domain/signature';
 import { VERSION } from '@berth/shared/domain/version';
+import { SEALING_FACT } from '@berth/shared/secrets/sealed';
 import { createAnswers } from './answers.ts';
 import { hostConfigOf, type AgentConfig } from './config.ts';
 import { createReceiver } from './desired/receive.ts';
@@ -18,7 +21,10 @@ import { createLoop, type Loop } from './loop/loop.ts';
 import type { Failpoint, Reports, Statuses } from './loop/ports.ts';
 import { createObserver } from './observe/observer.ts';
 import { createOutbox, type Outbox } from './report/outbox.ts';
+import { createResolve, kmsWrap } from './secrets/references.ts';
+import { createHostSecrets, type HostSecrets } from './secrets/secrets.ts';
 import { openState, type AgentState } from './state/open.ts';
+import { askAws } from './system/aws.ts';
 import { realSleep } from './system/clock.ts';
 import { readDisk } from './system/host-facts.ts';
 import { createSystem } from './system/system.ts';
@@ -32,6 +38,7 @@ export interface Context {
   link: Link;
   /** Counts requests, once all is prepared. */
   traffic: TrafficCounter;
+  secrets: HostSecrets;
   /** Binds this host at the coordinator when it is not bound yet. */
   enrol(signal: AbortSignal): Promise<string>;
   /** Puts the kernel's tables in place. Errors: `conflict` when the address ranges are in use. */
@@ -49,8 +56,19 @@ export async function createContext(
   const copied = await joining.settle();
   const state = await openState(config.stateDir, { clock });
   const system = createSystem(hostConfigOf(config));
+  const { kms, ...aws } = config.secrets;
+  const secrets = createHostSecrets({
+    dir: system.paths.secretsDir,
+    identity: state.identity,
+    wrap: kms === undefined ? null : kmsWrap(askAws, { ...aws, key: kms.key }),
+    resolve: createResolve(askAws, aws),
+    clock,
+    log,
+  });
+  system.secrets.listenTo((tenant) => secrets.valuesOf(tenant));
   const executor = createExecutor({
     system,
+    secrets,
     clock,
     sleep: realSleep,
     credentials: openCredentials(config.registries, clock),
@@ -84,7 +102,7 @@ export async function createContext(
     settings: config,
     observer,
     execute: executor.execute,
-    statuses: heardBy(state.statuses, traffic),
+    statuses: heardBy(state.statuses, traffic, secrets),
     lost: state.lost,
     reports,
     gate: createGate(config.concurrency),
@@ -101,7 +119,8 @@ export async function createContext(
     url: config.coordinator.url,
     state,
     outbox,
-    facts: () => facts,
+    facts: async () => factsWith(facts, await sealingFact(secrets, log)),
+    secrets,
     answer: createAnswers(loop, observer),
     clock,
     random: Math.random,
@@ -110,7 +129,12 @@ export async function createContext(
       createReceiver({
         store: state.desired,
         log,
-        onDesired: (next, changed) => loop.desire(next, changed),
+        onDesired(next, changed) {
+          const tenants = changed.flatMap((tenant) => next.tenants[tenant] ?? []);
+          // A value that cannot be asked for now is asked for by the step that needs it.
+          void secrets.prefetch(tenants).catch(() => undefined);
+          loop.desire(next, changed);
+        },
         onUnwritable: (refused, changed, why) => loop.refuse(refused, changed, why),
         onMode: (mode) => loop.setMode(mode),
         onNewEpoch() {
@@ -159,22 +183,35 @@ export async function createContext(
     async prepare(signal) {
       await executor.ensureNetworkBase(signal);
       await traffic.prepare(signal);
+      for (const problem of await secrets.restore(signal)) {
+        log.error({}, problem);
+        reports.event({
+          at: clock.now(),
+          tenant: null,
+          generation: null,
+          kind: 'host.secrets_unavailable',
+          message: problem.slice(0, 1000),
+          details: {},
+        });
+      }
+      await secrets.prefetch(Object.values(state.desired.current().tenants));
     },
     close: () => system.close(),
   };
 }
 
 /** A switch is told to the counter as it happens, before it is on disk: each request belongs to one colour. */
-function heardBy(statuses: Statuses, traffic: TrafficCounter): Statuses {
+function heardBy(statuses: Statuses, traffic: TrafficCounter, secrets: HostSecrets): Statuses {
   return {
     all: () => statuses.all(),
     save(status) {
       traffic.note(status);
       return statuses.save(status);
     },
-    remove(tenant) {
+    async remove(tenant) {
       traffic.forget(tenant);
-      return statuses.remove(tenant);
+      await secrets.forget(tenant);
+      await statuses.remove(tenant);
     },
   };
 }
@@ -192,6 +229,21 @@ function reportsTo(outbox: Outbox): Reports {
       outbox.event({ ...event, id: `${start}-${count}` });
     },
   };
+}
+
+/** Null, and a word in the log, when the key cannot be had: then no secrets come, and all else goes on. */
+async function sealingFact(secrets: HostSecrets, log: Logger): Promise<string | null> {
+  try {
+    return await secrets.fact();
+  } catch (thrown) {
+    log.error({ err: thrown }, messageOf(thrown));
+    return null;
+  }
+}
+
+/** A coordinator gives secrets to who shows a key to seal them to. */
+function factsWith(facts: HelloFacts, sealing: string | null): HelloFacts {
+  return sealing === null ? facts : { ...facts, facts: { ...facts.facts, [SEALING_FACT]: sealing } };
 }
 
 async function helloFacts(config: AgentConfig): Promise<HelloFacts> {
@@ -215,12 +267,13 @@ async function helloFacts(config: AgentConfig): Promise<HelloFacts> {
 }
 
 /** Whose signatures this host asks for, so that nobody sends it what it will refuse. */
-function signersOf({ releases }: AgentConfig): { releaseSigners?: string } {
+function signersOf({ releases }: AgentConfig): Record<string, string> {
   if (!releases.requireSignature) return {};
   return {
     releaseSigners: releases.keys
       .map((each) => each.name)
       .join(', ')
       .slice(0, 200),
+    releaseKeys: releases.keys.map((each) => keyHint(each.publicKey)).join(','),
   };
 }

@@ -1,6 +1,9 @@
 import { whoText } from '@berth/shared/domain/actor';
 import { z } from 'zod';
 import { namingFile, readRelease } from '../apply.ts';
+import type { Context } from '../context.ts';
+import { checkSignable, type OwnRelease } from '../signing.ts';
+import { readSigningKey, type SigningKey } from '../signing-key.ts';
 import { readStdin } from '../output/ask.ts';
 import { timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
@@ -8,23 +11,58 @@ import { fields, table } from '../output/table.ts';
 import { argument, collect, does, examples, NoOptions, type Register } from './define.ts';
 import { allPages } from './pages.ts';
 import { parseCount } from './parse.ts';
+import {
+  addSignOptions,
+  ownRelease,
+  registerSigning,
+  sayOpen,
+  signAndTell,
+  SignFlags,
+} from './release-sign.ts';
 import { diffView, labelText, noteWarnings, releaseTable, shortDigests } from './release-text.ts';
+
+/** Key and files are looked at before anything is made. */
+function signingOf(
+  context: Context,
+  app: string,
+  body: ReturnType<typeof readRelease>,
+  file: string,
+  options: z.output<typeof SignFlags> & { signKey?: string | undefined },
+): { own: OwnRelease; key: SigningKey } | undefined {
+  if (options.signKey === undefined) return undefined;
+  const given = options.signKey === '-' ? undefined : options.signKey;
+  const key = readSigningKey({ file: given, name: options.keyName }, context.env, context.cwd);
+  const own = ownRelease(app, body, file, options);
+  checkSignable(own);
+  return { own, key };
+}
+
+function signersText(signatures: readonly { key: string; fingerprint: string }[]): string {
+  return signatures.map(({ key, fingerprint }) => clean(`${key} ${fingerprint}`)).join('\n') || 'nobody';
+}
 
 export const registerRelease: Register = (program, contextOf) => {
   const release = program.command('release').description('releases: versions of an app that never change');
 
-  const create = release
-    .command('create')
-    .description('make a release whose images are pinned by what they are in their registries now')
-    .argument('<app>')
-    .requiredOption('-f, --file <compose.yaml>', 'the Compose file; - reads it from stdin')
-    .option('--set <k=v>', 'a variable of the release, such as VERSION=2; may be said again', collect)
-    .option('--label <k=v>', 'a label of the release, such as commit=abc123', collect);
+  const create = addSignOptions(
+    release
+      .command('create')
+      .description('make a release whose images are pinned by what they are in their registries now')
+      .argument('<app>')
+      .requiredOption('-f, --file <compose.yaml>', 'the Compose file; - reads it from stdin')
+      .option('--set <k=v>', 'a variable of the release, such as VERSION=2; may be said again', collect)
+      .option('--label <k=v>', 'a label of the release, such as commit=abc123', collect)
+      .option(
+        '--sign-key <file>',
+        'sign it with this private key, PEM; - takes the PEM from BERTH_SIGNING_KEY',
+      ),
+  );
   examples(create, [
     ['berth release create shop -f compose.yaml --set VERSION=2', ''],
     ['berth release create shop -f compose.yaml --set VERSION=2 --label commit=abc123 --label build=57', ''],
   ]);
-  const createOptions = z.object({
+  const createOptions = SignFlags.extend({
+    signKey: z.string().optional(),
     file: z.string(),
     set: z.array(z.string()).default([]),
     label: z.array(z.string()).default([]),
@@ -36,10 +74,13 @@ export const registerRelease: Register = (program, contextOf) => {
     const source = stdin ? { file: 'stdin', text: await readStdin(context, 'a Compose file', 262_144) } : {};
     const files = { ...options, ...source };
     const body = readRelease(context.cwd, files);
+    const signing = signingOf(context, app, body, files.file, options);
     const made = await namingFile(files.file, () =>
       context.api().createRelease({ params: { app }, body }, context.signal),
     );
-    output.json(made);
+    const signed =
+      signing === undefined ? undefined : await signAndTell(context, signing.own, made, signing.key);
+    output.json(signed === undefined ? made : { ...made, signatures: signed.signatures });
     noteWarnings(output, files.file, made.warnings);
     output.print(
       made.result === 'created'
@@ -48,7 +89,9 @@ export const registerRelease: Register = (program, contextOf) => {
     );
     for (const [service, { image, digest }] of Object.entries(made.pins))
       output.print(`  ${service}: ${image} ${output.style.dim(shortDigests(`@${digest}`).slice(1))}`);
+    if (signing !== undefined && signed !== undefined) sayOpen(context, signing.key, signed.signable);
   });
+  registerSigning(release, contextOf);
 
   const list = release.command('list').description('releases of an app, newest first').argument('<app>');
   does(list, contextOf, NoOptions, async (context, args) => {
@@ -78,6 +121,7 @@ export const registerRelease: Register = (program, contextOf) => {
           ['created', `${timestamp(one.createdAt)} by ${clean(whoText(one.createdBy))}`],
           ['labels', labelText(one.labels) || 'none'],
           ['images', one.images],
+          ['signed by', signersText(one.signatures)],
           ['variables', variables.join('\n') || 'none'],
           ['env files', files.join('\n') || 'none'],
         ],

@@ -3,6 +3,7 @@ import { signableOf } from '@berth/shared/compose/signable';
 import { BerthError } from '@berth/shared/domain/errors';
 import {
   keyFingerprint,
+  keyHint,
   readPublicKey,
   verifyRelease,
   type AcceptedKey,
@@ -93,15 +94,15 @@ export async function requireSigned(
   desired: DesiredTenant,
 ): Promise<void> {
   const view = await reads.host(host);
-  const signers = view?.facts['releaseSigners']?.split(', ');
-  if (view === null || signers === undefined) return;
+  const accepted = view?.facts['releaseKeys']?.split(',');
+  if (view === null || accepted === undefined) return;
   const { app, release, tenant } = desired;
   const kept = (await reads.release(app, release))?.signature;
   const keys = (kept?.by ?? []).flatMap(({ key, publicKey }): AcceptedKey[] => {
     const read = readPublicKey(publicKey);
-    return read === null || !signers.includes(key) ? [] : [{ name: key, key: read }];
+    return read === null || !accepted.includes(keyHint(publicKey)) ? [] : [{ name: key, key: read }];
   });
-  const what = `Host ${view.name} runs only releases that are signed by ${signers.join(' or ')}`;
+  const what = `Host ${view.name} runs only releases that are signed by ${view.facts['releaseSigners'] ?? 'keys of its own'}`;
   if (keys.length === 0)
     throw new BerthError(
       'release_not_signed',

@@ -104,6 +104,11 @@ export function keyFingerprint(publicKey: string): string {
   return `SHA256:${hash.replace(/=+$/, '')}`;
 }
 
+/** Eleven characters of it, for a host to say shortly which keys it goes by. */
+export function keyHint(publicKey: string): string {
+  return keyFingerprint(publicKey).slice(7, 18);
+}
+
 export interface AcceptedKey {
   name: string;
   key: KeyObject;
