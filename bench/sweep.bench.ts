@@ -95,7 +95,12 @@ await runBench(async (bench) => {
   let onStep: ((step: Step) => void) | null = null;
   let looks = 0;
   let onLook: (() => void) | null = null;
-  const observer = createObserver({ system, clock, sleep: realSleep, restoreBase: () => Promise.resolve() });
+  const observer = createObserver({
+    system,
+    clock,
+    sleep: realSleep,
+    restoreBase: () => Promise.resolve('whole'),
+  });
   const silent = { info: () => {}, warn: () => {}, error: () => {} };
   const loop = createLoop({
     settings,

@@ -205,6 +205,8 @@ function tenantRecord(tenant: string, host: string): TenantRecord {
     tags: [],
     pinned: null,
     window: null,
+    tenancy: 'shared',
+    egress: null,
     createdAt: 1,
     updatedAt: 1,
   };

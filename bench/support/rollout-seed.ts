@@ -82,6 +82,8 @@ function recordOf(app: string, tenant: string, host: string, at: number): Tenant
     tags: [],
     pinned: null,
     window: null,
+    tenancy: 'shared',
+    egress: null,
     createdAt: at,
     updatedAt: at,
   };

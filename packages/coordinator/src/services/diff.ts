@@ -6,22 +6,31 @@ export type Effect = 'none' | 'new-generation' | 'routes-only';
 
 /**
  * What moving from one desired state to another means. Containers carry their release as a label, so another release is
- * another generation even when its services are the same; domains alone only move routes. How long it bakes does not
+ * another generation even when its services are the same; domains and egress alone change
+ * only what leads to and from them. How long it bakes does not
  * change what runs: a rollout sets its own time.
  */
 export function effectOf(before: DesiredTenant, after: DesiredTenant): Effect {
   if (before.release !== after.release || contentOf(before) !== contentOf(after)) return 'new-generation';
-  return canonicalJson(before.domains) === canonicalJson(after.domains) ? 'none' : 'routes-only';
+  return canonicalJson(reachOf(before)) === canonicalJson(reachOf(after)) ? 'none' : 'routes-only';
 }
 
 /** `after` as it is put: while its generation stays, so does its spec with the time to bake that it was given with. */
 export function asPut(effect: Effect, before: DesiredTenant, after: DesiredTenant): DesiredTenant {
-  return effect === 'new-generation' ? after : { ...after, spec: before.spec };
+  if (effect === 'new-generation') return after;
+  const { egress: _before, ...spec } = before.spec;
+  return { ...after, spec: after.spec.egress === undefined ? spec : { ...spec, egress: after.spec.egress } };
+}
+
+/** What holds for the containers that there are: who comes to them, and where they may connect to. */
+function reachOf({ domains, egress, spec }: DesiredTenant): unknown {
+  return [domains, egress ?? null, spec.egress ?? null];
 }
 
 /** What of a spec makes a generation. */
 function contentOf({ spec }: DesiredTenant): string {
-  return canonicalJson({ ...spec, bakeMs: 0 });
+  const { egress: _reach, ...content } = spec;
+  return canonicalJson({ ...content, bakeMs: 0 });
 }
 
 /** Each leaf that differs, by path: services by name, lists whole. */
@@ -41,6 +50,7 @@ function leavesOfDesired(desired: DesiredTenant): Map<string, string> {
     release: desired.release,
     state: desired.state,
     domains: desired.domains,
+    ...(desired.egress === undefined ? {} : { 'operator-egress': desired.egress }),
     ...rest,
     services: Object.fromEntries(services.map(({ name, ...service }) => [name, service])),
   });

@@ -22,6 +22,10 @@ export interface PlacementHost {
   reservedCpus: number;
   /** The largest surge of any one tenant here. */
   largestSurge: number;
+  /** How many tenants are here, those that are being removed too. */
+  tenants: number;
+  /** The tenant that keeps this host to itself. */
+  dedicatedTo: string | null;
 }
 
 export interface HostNumbers {
@@ -58,6 +62,8 @@ export interface Where {
   /** Only this host. */
   host?: string | undefined;
   cpuOvercommit?: number | undefined;
+  /** `dedicated`: only a host without any other tenant will do. */
+  tenancy?: 'shared' | 'dedicated' | undefined;
 }
 
 /** Memory of a host that tenants may reserve, in bytes. */
@@ -89,7 +95,16 @@ export function place(hosts: readonly PlacementHost[], need: Need, where: Where)
 
 function eligible(host: PlacementHost, where: Where): boolean {
   if (where.host === undefined ? host.pool !== where.pool : host.host !== where.host) return false;
-  return host.scheduling === 'open' && host.connection === 'online';
+  return usable(host, where);
+}
+
+function usable(host: PlacementHost, where: Where): boolean {
+  return host.scheduling === 'open' && host.connection === 'online' && !isTaken(host, where);
+}
+
+/** A dedicated tenant shares with nobody: nobody comes to it, and it goes where nobody is. */
+function isTaken(host: PlacementHost, where: Where): boolean {
+  return host.dedicatedTo !== null || (where.tenancy === 'dedicated' && host.tenants > 0);
 }
 
 /** Sums of fractions of a CPU carry rounding errors far below this. */
@@ -136,13 +151,24 @@ function refusal(hosts: readonly PlacementHost[], need: Need, where: Where): Pla
       numbers,
     };
   }
-  const usable = asked.filter((host) => host.scheduling === 'open' && host.connection === 'online');
+  const left = asked.filter((host) => usable(host, where));
   const list = numbers
     .slice(0, 10)
     .map((host) => `${host.name} ${host.why}`)
     .join('; ');
   const more = numbers.length > 10 ? `; and ${numbers.length - 10} more` : '';
-  if (usable.length === 0) {
+  if (left.length === 0 && asked.some((host) => isTaken(host, where))) {
+    const dedicated = where.tenancy === 'dedicated';
+    return {
+      kind: 'refused',
+      code: 'no_host',
+      reason:
+        `${dedicated ? 'A dedicated tenant needs a host without any other tenant' : `No host of ${place} can take a tenant now`}: ` +
+        `${list}${more}. Join a host with a token from "berth host join-token"${dedicated ? '' : ', or choose another pool'}.`,
+      numbers,
+    };
+  }
+  if (left.length === 0) {
     return {
       kind: 'refused',
       code: asked.every((host) => host.scheduling === 'open') ? 'host_offline' : 'no_host',
@@ -174,7 +200,7 @@ function numbersOf(host: PlacementHost, need: Need, where: Where): HostNumbers {
   return {
     host: host.host,
     name: host.name,
-    why: whyNot(host, { memory: freeMemoryBytes, cpus: freeCpus }, { memory: usable, cpus }),
+    why: whyNot(host, where, { memory: freeMemoryBytes, cpus: freeCpus }, { memory: usable, cpus }),
     memoryBytes: usable,
     freeMemoryBytes,
     cpus,
@@ -187,10 +213,12 @@ interface Amount {
   cpus: number;
 }
 
-function whyNot(host: PlacementHost, free: Amount, all: Amount): string {
+function whyNot(host: PlacementHost, where: Where, free: Amount, all: Amount): string {
   if (host.scheduling === 'cordoned') return 'is cordoned';
   if (host.connection === 'never-seen') return 'has never connected';
   if (host.connection === 'offline') return 'is offline';
+  if (host.dedicatedTo !== null) return 'is dedicated to one tenant';
+  if (isTaken(host, where)) return `carries ${host.tenants} tenant${host.tenants === 1 ? '' : 's'}`;
   return `has ${showSize(free.memory)} of ${showSize(all.memory)} memory and ${showCpus(free.cpus)} of ${showCpus(all.cpus)} CPU reservations free`;
 }
 

@@ -1,3 +1,4 @@
+import type { Egress } from '@berth/shared/domain/egress';
 import { z } from 'zod';
 import { Open } from '@berth/shared/domain/signature';
 import type { Pin, TenantState } from '@berth/shared/api/schemas';
@@ -72,6 +73,10 @@ export interface TenantRecord {
   pinned: string | null;
   /** When rollouts may move it; null: at any time. */
   window: string | null;
+  /** `dedicated`: nobody else is on its host. */
+  tenancy: 'shared' | 'dedicated';
+  /** An operator's word on where it may connect to; null: as its release says. */
+  egress: Egress | null;
   createdAt: number;
   updatedAt: number;
 }
@@ -126,6 +131,8 @@ export interface HostView extends HostRecord {
   reservedCpus: number;
   /** The largest surge of any tenant here: room that is kept for one move at a time. */
   largestSurge: number;
+  /** The tenant that keeps it to itself. */
+  dedicatedTo: string | null;
   /** Of AWS, that it proved to be; null when it came with a token. */
   instance?: string | null;
 }

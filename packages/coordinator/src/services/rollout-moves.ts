@@ -8,7 +8,7 @@ import { CPU_OVERCOMMIT, usableMemory } from './placement.ts';
 import type { ReleaseSource, TenantRecord, VariableRecord } from './records.ts';
 import type { RolloutRecord } from './rollout-store.ts';
 import type { StoreWrites } from './store.ts';
-import { renderRows, withNeed } from './tenant-state.ts';
+import { renderRows, withNeed, withWord } from './tenant-state.ts';
 import type { TemplateCache } from './templates.ts';
 
 /** What is desired of a tenant from now, on its host. */
@@ -118,7 +118,7 @@ export async function returnTenants(given: MoveGiven, returns: readonly Return[]
       : Math.max(before.generation, last.get(tenant) ?? 0) + 1;
     const draft = { ...before, release: earlier.release, generation, updatedAt: now };
     const entry = wordForWord
-      ? { ...earlier, ...present }
+      ? withWord({ ...earlier, ...present }, before)
       : renderedAnew(anew, draft, { ...earlier, ...present, generation });
     made.push({ before, record: withNeed(draft, entry), entry });
     if (because !== null) progress.set(tenant, { kind: 'returning', generation, since: now, ...because });

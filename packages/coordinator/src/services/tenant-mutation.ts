@@ -88,6 +88,6 @@ export async function remember(
 }
 
 export function audited(record: TenantRecord): Record<string, unknown> {
-  const { release, generation, state, host, domains } = record;
-  return { release, generation, state, host, domains };
+  const { release, generation, state, host, domains, tenancy, egress } = record;
+  return { release, generation, state, host, domains, tenancy, egress };
 }

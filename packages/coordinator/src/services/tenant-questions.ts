@@ -76,6 +76,7 @@ export function createTenantQuestions(
         ...record,
         release: change.release ?? record.release,
         domains: change.domains ?? record.domains,
+        egress: change.egress === undefined ? record.egress : change.egress,
       };
       const { desired, template, warnings } = await renderRecord(store, cache, draft, change.variables);
       const effect = effectOf(before, desired);

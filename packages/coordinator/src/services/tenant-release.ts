@@ -24,6 +24,7 @@ import {
   renderRecord,
   tenantEvent,
   withNeed,
+  withWord,
 } from './tenant-state.ts';
 import type { TemplateCache } from './templates.ts';
 import { tenantShown } from './views.ts';
@@ -193,5 +194,6 @@ async function keptEntry(
   if (earlier?.release !== release || earlier.generation >= record.generation) return null;
   const [fact] = await tx.tenantFacts([record.tenant]);
   if (!stillHas(fact?.reported ?? null, earlier.generation, record.generation)) return null;
-  return { ...earlier, domains: record.domains, state: record.state === 'paused' ? 'paused' : 'running' };
+  const state = record.state === 'paused' ? 'paused' : 'running';
+  return withWord({ ...earlier, domains: record.domains, state }, record);
 }

@@ -63,7 +63,14 @@ function desiredOf(
     domains: record.domains,
     spec,
     ...(signature === undefined ? {} : { signature }),
+    ...(record.egress === null ? {} : { egress: record.egress }),
   };
+}
+
+/** An earlier entry with what an operator says now about where the tenant may connect to. */
+export function withWord(entry: DesiredTenant, { egress }: Pick<TenantRecord, 'egress'>): DesiredTenant {
+  const { egress: _before, ...rest } = entry;
+  return egress === null ? rest : { ...rest, egress };
 }
 
 /** The record with what is kept of its spec: reservations and routes. */

@@ -1,5 +1,7 @@
 import type { ChangeTenant, CreateTenant, Tenant, TenantChanged } from '@berth/shared/api/schemas';
 import type { AccessScope } from '@berth/shared/domain/access';
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import { DEFAULT_EGRESS, egressText } from '@berth/shared/domain/egress';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
@@ -81,6 +83,8 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           tags: [...new Set(given.tags)],
           pinned: null,
           window: null,
+          tenancy: given.tenancy ?? 'shared',
+          egress: given.egress ?? null,
           createdAt: at,
           updatedAt: at,
         };
@@ -90,6 +94,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           pool,
           host: given.host,
           cpuOvercommit: context.cpuOvercommit,
+          tenancy: given.tenancy,
         });
         if (placed.kind === 'refused')
           throw new BerthError(placed.code, placed.reason, { details: { hosts: placed.numbers } });
@@ -131,6 +136,8 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           ...before,
           release: change.release ?? before.release,
           domains: change.domains ?? before.domains,
+          egress: change.egress === undefined ? before.egress : change.egress,
+          tenancy: change.tenancy ?? before.tenancy,
           updatedAt: at,
         };
         const { desired } = await renderRecord(tx, cache, draft, change.variables);
@@ -138,6 +145,9 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
         for (const [name, value] of Object.entries(change.variables ?? {}))
           if (await tx.setVariable('tenant', tenant, name, value, at)) set.push(name);
         const effect = effectOf(present, desired);
+        if (before.tenancy !== draft.tenancy) await requireAlone(tx, draft);
+        if (effect === 'none' && before.tenancy !== draft.tenancy)
+          return await changedTenancy(tx, before, draft, set, at);
         if (effect === 'none') {
           // A variable that the template does not use is kept all the same.
           const audit =
@@ -168,7 +178,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
         const message =
           effect === 'new-generation'
             ? `Tenant ${tenant} is to move to generation ${record.generation}, release ${record.release}.`
-            : `Tenant ${tenant} has other domains: ${record.domains.join(', ')}.`;
+            : reachedWords(present, record, desired);
         if (effect === 'new-generation')
           await remember(tx, by, record, at, 'changed', changedWords(before, record, set));
         await tx.addEvents([tenantEvent('tenant.changed', record, at, message)]);
@@ -236,6 +246,50 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
         };
       }),
   };
+}
+
+/** Errors: `conflict` when somebody else is on the host that a tenant is to have to itself. */
+async function requireAlone(tx: StoreWrites, tenant: TenantRecord): Promise<void> {
+  if (tenant.tenancy === 'shared') return;
+  const [host] = await tx.lockHosts({ host: tenant.host });
+  const others = (host?.tenants ?? 1) - 1;
+  if (others === 0) return;
+  throw new BerthError(
+    'conflict',
+    `Host ${host?.name ?? tenant.host} carries ${others} other tenant${others === 1 ? '' : 's'}, so it cannot become ${tenant.tenant}'s own. Take them away first, or create the tenant anew with --dedicated.`,
+  );
+}
+
+async function changedTenancy(
+  tx: StoreWrites,
+  before: TenantRecord,
+  record: TenantRecord,
+  set: readonly string[],
+  at: number,
+): Promise<Outcome> {
+  await tx.updateTenant(record);
+  const message =
+    record.tenancy === 'dedicated'
+      ? `Tenant ${record.tenant} has its host to itself from now on.`
+      : `Tenant ${record.tenant} shares its host from now on.`;
+  await tx.addEvents([tenantEvent('tenant.changed', record, at, message)]);
+  const after = { ...audited(record), variables: [...set].sort() };
+  return {
+    record,
+    audit: { action: 'tenant.changed', before: audited(before), after, told: undefined },
+  };
+}
+
+function reachedWords(before: DesiredTenant, record: TenantRecord, after: DesiredTenant): string {
+  const domains = before.domains.join() !== record.domains.join();
+  const egress = egressText(after.egress ?? after.spec.egress ?? DEFAULT_EGRESS);
+  const words = [
+    ...(domains ? [`has other domains: ${record.domains.join(', ')}`] : []),
+    ...(domains && egress === egressText(before.egress ?? before.spec.egress ?? DEFAULT_EGRESS)
+      ? []
+      : [`may connect to: ${egress}`]),
+  ];
+  return `Tenant ${record.tenant} ${words.join(', and ')}.`.slice(0, 1000);
 }
 
 async function setState(

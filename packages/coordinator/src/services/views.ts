@@ -23,6 +23,8 @@ export function tenantShown(view: TenantView): Tenant {
     tags: view.tags,
     pinned: view.pinned,
     window: view.window,
+    tenancy: view.tenancy,
+    egress: view.egress,
     phase: upToDate ? reported.phase : 'waiting',
     live: reported?.live ?? null,
     freshness: view.connection === 'online' ? 'current' : 'stale',

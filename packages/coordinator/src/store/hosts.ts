@@ -46,6 +46,7 @@ function viewQuery(db: Db) {
             inner.fn.sum<number>('reserved_memory').as('memory'),
             inner.fn.sum<number>('reserved_cpus').as('cpus'),
             inner.fn.max('surge_memory').as('surge'),
+            sql<string | null>`max(case when tenancy = 'dedicated' then tenant end)`.as('dedicated_to'),
           ])
           .groupBy('tenants.host')
           .as('sums'),
@@ -58,6 +59,7 @@ function viewQuery(db: Db) {
       'sums.memory as reserved_memory',
       'sums.cpus as reserved_cpus',
       'sums.surge as largest_surge',
+      'sums.dedicated_to',
       'instances.instance as instance',
     ]);
 }
@@ -70,6 +72,7 @@ const viewOf = (row: ViewRow): HostView => ({
   reservedMemory: row.reserved_memory ?? 0,
   reservedCpus: row.reserved_cpus ?? 0,
   largestSurge: row.largest_surge ?? 0,
+  dedicatedTo: row.dedicated_to,
   instance: row.instance,
 });
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { egressFrom, type Egress } from '@berth/shared/domain/egress';
 import { BerthError } from '@berth/shared/domain/errors';
 import { HostReport, TenantPhase } from '@berth/shared/protocol/report';
 import { Pin } from '@berth/shared/api/schemas';
@@ -27,6 +28,9 @@ export const details = (json: string): Record<string, unknown> => {
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+/** What cannot be read is the strictest: better a tenant that complains than one that reaches what it must not. */
+export const egress = (text: string | null): Egress | null =>
+  text === null ? null : (egressFrom(text) ?? 'none');
 export const phase = (text: string): z.infer<typeof TenantPhase> => TenantPhase.parse(text);
 export const problem = (json: string | null): Problem | null =>
   json === null ? null : Problem.parse(JSON.parse(json));

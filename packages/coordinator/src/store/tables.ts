@@ -109,6 +109,9 @@ export interface TenantTable {
   tags: string;
   pinned: string | null;
   window: string | null;
+  tenancy: TenantRecord['tenancy'];
+  /** As text; null when nobody has said anything. */
+  egress: string | null;
   created_at: number;
   updated_at: number;
 }

@@ -1,10 +1,11 @@
 import { CompiledQuery, sql, type Kysely } from 'kysely';
 import { DesiredTenant } from '@berth/shared/domain/desired';
+import { egressText } from '@berth/shared/domain/egress';
 import { TenantReport } from '@berth/shared/protocol/report';
 import type { TenantRecord, TenantView } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
 import type { Dialect } from './dialect.ts';
-import { phase, problem, routes, texts } from './json.ts';
+import { egress, phase, problem, routes, texts } from './json.ts';
 import { inScope } from './scope.ts';
 import type { Tables, TenantTable } from './tables.ts';
 
@@ -26,6 +27,8 @@ export const tenantOf = (row: TenantTable): TenantRecord => ({
   tags: row.tags === '[]' ? [] : texts(row.tags),
   pinned: row.pinned,
   window: row.window,
+  tenancy: row.tenancy,
+  egress: egress(row.egress),
   createdAt: row.created_at,
   updatedAt: row.updated_at,
 });
@@ -46,6 +49,8 @@ const rowOf = (tenant: TenantRecord): TenantTable => ({
   tags: JSON.stringify(tenant.tags),
   pinned: tenant.pinned,
   window: tenant.window,
+  tenancy: tenant.tenancy,
+  egress: tenant.egress === null ? null : egressText(tenant.egress),
   created_at: tenant.createdAt,
   updated_at: tenant.updatedAt,
 });

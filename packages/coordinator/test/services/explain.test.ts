@@ -30,6 +30,7 @@ function host(given: Partial<HostView> = {}): HostView {
     reservedMemory: 0,
     reservedCpus: 0,
     largestSurge: 0,
+    dedicatedTo: null,
     ...given,
   };
 }

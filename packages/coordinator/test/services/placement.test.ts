@@ -15,6 +15,8 @@ function host(n: number, given: Partial<PlacementHost> = {}): PlacementHost {
     reservedMemory: 0,
     reservedCpus: 0,
     largestSurge: 0,
+    tenants: 0,
+    dedicatedTo: null,
     ...given,
   };
 }

@@ -55,6 +55,8 @@ export function record(tenant: string, given: Partial<TenantRecord> = {}): Tenan
     tags: [],
     pinned: null,
     window: null,
+    tenancy: 'shared',
+    egress: null,
     createdAt: 1,
     updatedAt: 1,
     ...given,

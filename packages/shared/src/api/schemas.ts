@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AccessScope, EVERYTHING, plainText, Role } from '../domain/access.ts';
+import { Egress } from '../domain/egress.ts';
 import { ERROR_CODES } from '../domain/errors.ts';
 import { AppName, Domain, HostId, PoolName, TenantName, VariableName } from '../domain/ids.ts';
 import { Tag } from '../domain/rollout.ts';
@@ -97,6 +98,9 @@ export const AppliedApp = z.object({
 
 export const TenantState = z.enum(['running', 'paused', 'removing']);
 
+export const Tenancy = z.enum(['shared', 'dedicated']);
+export type Tenancy = z.infer<typeof Tenancy>;
+
 export const Tenant = z.object({
   tenant: TenantName,
   app: AppName,
@@ -113,6 +117,10 @@ export const Tenant = z.object({
   pinned: z.string().nullable(),
   /** When rollouts may move it, such as `Mon-Fri 22:00-04:00 Europe/Berlin`; null: at any time. */
   window: z.string().nullable(),
+  /** `dedicated`: nobody else is on its host. */
+  tenancy: Tenancy.optional(),
+  /** An operator's word on where it may connect to; null: as its release says. */
+  egress: Egress.nullable().optional(),
   /** As last reported by the agent; `waiting` before the first report. */
   phase: TenantPhase,
   live: z.number().nullable(),
@@ -147,13 +155,18 @@ export const CreateTenant = z.strictObject({
   host: HostId.optional(),
   release: z.int().min(1).optional(),
   tags: z.array(Tag).max(20).default([]),
+  /** `dedicated`: on a host of its own, that no other tenant is placed on. */
+  tenancy: Tenancy.optional(),
+  egress: Egress.optional(),
 });
 
-/** `null` takes a variable away. */
+/** `null` takes a variable away, and the word on egress. */
 export const ChangeTenant = z.strictObject({
   variables: z.record(VariableName, z.string().max(65_536).nullable()).optional(),
   domains: z.array(Domain).min(1).max(20).optional(),
   release: z.int().min(1).optional(),
+  tenancy: Tenancy.optional(),
+  egress: Egress.nullable().optional(),
 });
 export type ChangeTenant = z.infer<typeof ChangeTenant>;
 

@@ -7,6 +7,7 @@ import { rolloutBefore } from './0005-rollout-before.ts';
 import { access } from './0006-access.ts';
 import { auditChain } from './0007-audit-chain.ts';
 import { enrolment } from './0008-enrolment.ts';
+import { dedicated } from './0010-dedicated.ts';
 import { signatures } from './0011-signatures.ts';
 
 /** In order. A migration that was released is never edited; a new one is added. */
@@ -19,5 +20,6 @@ export const migrations: readonly Migration[] = [
   access,
   auditChain,
   enrolment,
+  dedicated,
   signatures,
 ];
