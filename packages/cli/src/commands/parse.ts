@@ -1,3 +1,4 @@
+import { egressFrom, type Egress } from '@berth/shared/domain/egress';
 import { parseDotenv } from '@berth/shared/compose/dotenv';
 import { VariableName } from '@berth/shared/domain/ids';
 import { Tag } from '@berth/shared/domain/rollout';
@@ -105,4 +106,14 @@ export function parseTag(text: string, what: string): Tag {
 /** A comma-separated list of tags. */
 export function parseTags(text: string, what: string): Tag[] {
   return text.split(',').map((tag) => parseTag(tag.trim(), what));
+}
+
+/** `--egress`: a word or a list of ranges. */
+export function parseEgress(text: string): Egress {
+  const egress = egressFrom(text);
+  if (egress !== null) return egress;
+  throw new UsageError(
+    `--egress ${text} is no policy.`,
+    'Say internet, public, none, or IPv4 ranges such as 10.1.0.0/16,192.0.2.7/32.',
+  );
 }

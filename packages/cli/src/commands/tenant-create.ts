@@ -8,7 +8,7 @@ import { fields } from '../output/table.ts';
 import { argument, collect, does, examples, type ContextOf } from './define.ts';
 import { followChange } from './deploy.ts';
 import { hostIdOf } from './host-id.ts';
-import { parseCount, parseTag, readVariables } from './parse.ts';
+import { parseCount, parseEgress, parseTag, readVariables } from './parse.ts';
 import { addWaitOptions, WaitFlags } from './wait-options.ts';
 
 export function registerTenantCreate(tenant: Command, contextOf: ContextOf): void {
@@ -22,6 +22,8 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
     .option('--var-file <file>', 'variables as NAME=value lines; keeps them out of the process list', collect)
     .option('--pool <pool>', 'the pool of hosts to choose from')
     .option('--host <host>', 'this host and no other')
+    .option('--dedicated', 'on a host of its own, on which no other tenant is placed')
+    .option('--egress <policy>', 'where it may connect to: internet, public, none or ranges 10.1.0.0/16,…')
     .option('--release <n>', 'this release; without it the one the app is at')
     .option('--tag <tag>', 'such as canary or tier=free, for rollouts; may be said again', collect);
   addWaitOptions(create);
@@ -36,6 +38,8 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
     varFile: z.array(z.string()).optional(),
     pool: z.string().optional(),
     host: z.string().optional(),
+    dedicated: z.boolean().default(false),
+    egress: z.string().optional(),
     release: z.string().optional(),
     tag: z.array(z.string()).optional(),
   });
@@ -53,6 +57,8 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
       tags,
       ...(given.pool === undefined ? {} : { pool: given.pool }),
       ...(given.host === undefined ? {} : { host: await hostIdOf(api, given.host, context.signal) }),
+      ...(given.dedicated ? { tenancy: 'dedicated' as const } : {}),
+      ...(given.egress === undefined ? {} : { egress: parseEgress(given.egress) }),
       ...(given.release === undefined ? {} : { release: parseCount(given.release, '--release') }),
     };
     const changed = await api.createTenant({ body }, context.signal);
@@ -62,7 +68,7 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
         [
           ['tenant', output.style.bold(name)],
           ['app', `${placed.app}, release ${placed.release}`],
-          ['host', `${placed.hostName} (pool ${placed.pool})`],
+          ['host', `${placed.hostName} (pool ${placed.pool}${given.dedicated ? ', dedicated' : ''})`],
           ['domains', placed.domains.join(', ')],
           ...(tags.length === 0 ? [] : [['tags', tags.join(' ')] as const]),
           ['variables', Object.keys(variables).join(', ') || 'none of its own'],

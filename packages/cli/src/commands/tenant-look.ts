@@ -1,6 +1,7 @@
 import type { ApiClient } from '@berth/shared/api/client';
 import type { TenantExplain } from '@berth/shared/api/schemas';
 import type { Command } from 'commander';
+import { egressText } from '@berth/shared/domain/egress';
 import { z } from 'zod';
 import { ago, timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
@@ -68,6 +69,8 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
     ];
     if (one.tags.length > 0) rows.push(['tags', one.tags.join(' ')]);
     if (one.pinned !== null) rows.push(['pinned', output.style.yellow(clean(one.pinned))]);
+    if (one.tenancy === 'dedicated') rows.push(['host shared', 'no, it is dedicated']);
+    if (one.egress != null) rows.push(['egress', `${egressText(one.egress)} (an operator’s word)`]);
     if (one.window !== null) rows.push(['window', windowText(one.window, clock.now())]);
     if (one.problem !== null) rows.push(['problem', output.style.red(clean(one.problem.message))]);
     output.print(fields(rows, output.style));

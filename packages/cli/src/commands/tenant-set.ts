@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { UsageError } from '../exit-codes.ts';
 import { argument, collect, does, examples, type ContextOf } from './define.ts';
 import { followChange } from './deploy.ts';
-import { parseCount } from './parse.ts';
+import { parseCount, parseEgress } from './parse.ts';
 import { planView } from './plan-view.ts';
 import { addVariableOptions, variableChanges, VariableFlags } from './variable-flags.ts';
 import { addWaitOptions, WaitFlags } from './wait-options.ts';
@@ -12,6 +12,9 @@ import { addWaitOptions, WaitFlags } from './wait-options.ts';
 const ChangeFlags = VariableFlags.extend({
   domain: z.array(z.string()).optional(),
   release: z.string().optional(),
+  egress: z.string().optional(),
+  dedicated: z.boolean().optional(),
+  shared: z.boolean().optional(),
 });
 
 export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
@@ -25,6 +28,7 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
   examples(set, [
     ['berth tenant set acme --var GREETING=hi', ''],
     ['berth tenant set acme --release 4', ''],
+    ['berth tenant set acme --egress none', 'at once, and without touching a container'],
     ['berth tenant set acme --domain acme.example.com --domain shop.acme.com', 'all domains, not one more'],
   ]);
   does(set, contextOf, ChangeFlags.extend(WaitFlags.shape), async (context, args, given) => {
@@ -42,7 +46,8 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
       if (changed.result === 'changed') context.output.print(`Kept for: berth tenant resume ${name}`);
       return;
     }
-    const lastStep = plan.effect === 'routes-only' ? 'ingress.apply' : undefined;
+    const ending = given.domain === undefined ? 'network.ensure' : 'ingress.apply';
+    const lastStep = plan.effect === 'routes-only' ? ending : undefined;
     await followChange(context, changed, 'live', given, { lastStep, warnings });
   });
 
@@ -64,22 +69,38 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
 function withChangeFlags(command: Command): Command {
   return addVariableOptions(command)
     .option('--domain <domain>', 'all its domains from now on; may be said again', collect)
-    .option('--release <n>', 'move to this release');
+    .option('--release <n>', 'move to this release')
+    .option(
+      '--egress <policy>',
+      'where it may connect to: internet, public, none, ranges 10.1.0.0/16,… or release (as its release says)',
+    )
+    .option('--dedicated', 'no other tenant is placed on its host from now on; refused while there is one')
+    .option('--shared', 'other tenants may be placed on its host again');
 }
 
 function changeOf(given: z.infer<typeof ChangeFlags>, cwd: string): ChangeTenant {
   const change = changesOrNothing(given, cwd);
   if (Object.keys(change).length === 0) {
-    throw new UsageError('Say what to change.', 'One of --var, --var-file, --unset, --domain, --release.');
+    throw new UsageError(
+      'Say what to change.',
+      'One of --var, --var-file, --unset, --domain, --release, --egress, --dedicated, --shared.',
+    );
   }
   return change;
 }
 
 function changesOrNothing(given: z.infer<typeof ChangeFlags>, cwd: string): ChangeTenant {
+  if (given.dedicated === true && given.shared === true)
+    throw new UsageError('A tenant has its host to itself or shares it.', 'Say --dedicated or --shared.');
   const variables = variableChanges(given, cwd);
   return {
     ...(Object.keys(variables).length === 0 ? {} : { variables }),
     ...(given.domain === undefined ? {} : { domains: given.domain }),
     ...(given.release === undefined ? {} : { release: parseCount(given.release, '--release') }),
+    ...(given.egress === undefined
+      ? {}
+      : { egress: given.egress === 'release' ? null : parseEgress(given.egress) }),
+    ...(given.dedicated === true ? { tenancy: 'dedicated' as const } : {}),
+    ...(given.shared === true ? { tenancy: 'shared' as const } : {}),
   };
 }

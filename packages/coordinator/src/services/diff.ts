@@ -1,6 +1,7 @@
 import type { Change } from '@berth/shared/api/schemas';
 import { canonicalJson } from '@berth/shared/domain/digest';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
+import { DEFAULT_EGRESS, egressText } from '@berth/shared/domain/egress';
 
 export type Effect = 'none' | 'new-generation' | 'routes-only';
 
@@ -24,7 +25,7 @@ export function asPut(effect: Effect, before: DesiredTenant, after: DesiredTenan
 
 /** What holds for the containers that there are: who comes to them, and where they may connect to. */
 function reachOf({ domains, egress, spec }: DesiredTenant): unknown {
-  return [domains, egress ?? null, spec.egress ?? null];
+  return [domains, egressText(egress ?? spec.egress ?? DEFAULT_EGRESS)];
 }
 
 /** What of a spec makes a generation. */

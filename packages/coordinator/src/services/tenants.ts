@@ -146,8 +146,9 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           if (await tx.setVariable('tenant', tenant, name, value, at)) set.push(name);
         const effect = effectOf(present, desired);
         if (before.tenancy !== draft.tenancy) await requireAlone(tx, draft);
-        if (effect === 'none' && before.tenancy !== draft.tenancy)
-          return await changedTenancy(tx, before, draft, set, at);
+        // What is said anew may be what holds already; it is kept all the same.
+        if (effect === 'none' && (before.tenancy !== draft.tenancy || wordOf(before) !== wordOf(draft)))
+          return await changedWord(tx, before, draft, set, at);
         if (effect === 'none') {
           // A variable that the template does not use is kept all the same.
           const audit =
@@ -260,7 +261,7 @@ async function requireAlone(tx: StoreWrites, tenant: TenantRecord): Promise<void
   );
 }
 
-async function changedTenancy(
+async function changedWord(
   tx: StoreWrites,
   before: TenantRecord,
   record: TenantRecord,
@@ -269,15 +270,21 @@ async function changedTenancy(
 ): Promise<Outcome> {
   await tx.updateTenant(record);
   const message =
-    record.tenancy === 'dedicated'
-      ? `Tenant ${record.tenant} has its host to itself from now on.`
-      : `Tenant ${record.tenant} shares its host from now on.`;
+    record.tenancy === before.tenancy
+      ? `What is said of where tenant ${record.tenant} may connect to was changed; the same holds as before.`
+      : record.tenancy === 'dedicated'
+        ? `Tenant ${record.tenant} has its host to itself from now on.`
+        : `Tenant ${record.tenant} shares its host from now on.`;
   await tx.addEvents([tenantEvent('tenant.changed', record, at, message)]);
   const after = { ...audited(record), variables: [...set].sort() };
   return {
     record,
     audit: { action: 'tenant.changed', before: audited(before), after, told: undefined },
   };
+}
+
+function wordOf({ egress }: TenantRecord): string {
+  return egress === null ? '' : egressText(egress);
 }
 
 function reachedWords(before: DesiredTenant, record: TenantRecord, after: DesiredTenant): string {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Egress } from './egress.ts';
+import { Egress, egressText } from './egress.ts';
 import { ERROR_CODES, unreachable } from './errors.ts';
 import { ServiceName, TenantName, VolumeName } from './ids.ts';
 import { Ipv4, RouteEntry, Site, TenantNetwork } from './network.ts';
@@ -155,7 +155,7 @@ export function titleOf(step: Step): string {
     case 'ingress.apply':
       return `tell Nginx its ${step.sites.length} sites`;
     case 'network.ensure':
-      return `network ${step.network.subnet}`;
+      return `network ${step.network.subnet}${step.egress === undefined ? '' : `, may connect to: ${egressText(step.egress)}`}`;
     case 'network.remove':
       return 'remove the network';
     case 'volume.ensure':
