@@ -88,9 +88,9 @@ export interface TestServices {
   close(): Promise<void>;
 }
 
-/** The services over an empty store in memory. */
-export async function testServices(): Promise<TestServices> {
-  const store = await openStore({ kind: 'sqlite', path: ':memory:' });
+/** The services over an empty store, in memory unless there is a path. */
+export async function testServices({ path = ':memory:' }: { path?: string } = {}): Promise<TestServices> {
+  const store = await openStore({ kind: 'sqlite', path });
   const fleet = new FakeFleet();
   const registry = new FakeRegistry();
   const clock: TestClock = {
@@ -171,16 +171,16 @@ export interface TestCoordinator extends TestServices {
 
 /** The API over real HTTP on a free port of the loopback interface. */
 export async function testCoordinator(
-  options: { streamHeartbeatMs?: number; services?: (real: Services) => Services } = {},
+  options: { streamHeartbeatMs?: number; services?: (real: Services) => Services; path?: string } = {},
 ): Promise<TestCoordinator> {
-  const base = await testServices();
+  const base = await testServices(options.path === undefined ? {} : { path: options.path });
   const stop = new AbortController();
   const logged: object[] = [];
   const keep = (fields: object, message: string): void => void logged.push({ ...fields, message });
   const log: RequestLog = { info: keep, warn: keep, error: keep };
   const feed = createEventFeed({ store: base.store, signal: stop.signal, pollMs: null, onError: () => {} });
   let requests = 0;
-  const { services = (real: Services) => real, ...rest } = options;
+  const { services = (real: Services) => real, path: _path, ...rest } = options;
   const api = createApi({
     services: services(base.services),
     store: base.store,

@@ -1,0 +1,19 @@
+/**
+ * Fields of `before` and `after` in the audit that somebody has looked at: none of them can hold a secret. A field that a
+ * mutation newly puts on record is added here by whoever has looked at it.
+ */
+export const REVIEWED: ReadonlySet<string> = new Set(
+  `
+  account app approval apps atOnce aws bakeMs by choice cidrs count createdAt createdBy current decisions digest
+  domains egress epoch errorRate expiresAt fingerprint frozen generation host id images instance key kind labels
+  lastUsedAt latencyFactor latencyMs maxAgeMs maxFailures minRequests mode moveTimeoutMs name onFailure order
+  past path percent perHost pinned pins policy pool pools publicKey reason regions release renewed reservedCpus
+  reservedMemory revision role roles routes scheduling scope services signatures since state subdomain
+  surgeMemory tags target tenancy tenant tenants to traffic until updatedAt variables wave waves window
+`
+    .trim()
+    .split(/\s+/),
+);
+
+/** Their keys are data: labels, services, states of tenants. */
+export const MAPS: ReadonlySet<string> = new Set(['labels', 'pins', 'tenants', 'tags']);
