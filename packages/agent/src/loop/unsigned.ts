@@ -39,7 +39,8 @@ interface Refusal {
 
 export function createUnsigned({ vet, statuses, clock, reports, voice }: UnsignedDeps): Unsigned {
   let refusals = new Map<string, Refusal>();
-  const said = new Set<string>();
+  /** By tenant, what was told last where there is no report of its own. */
+  const said = new Map<string, DesiredTenant>();
 
   function refusalFor(wanted: DesiredTenant, why: string, instead: DesiredTenant | null): Refusal {
     const before = refusals.get(wanted.tenant);
@@ -76,7 +77,7 @@ export function createUnsigned({ vet, statuses, clock, reports, voice }: Unsigne
         next.set(wanted.tenant, refusalFor(wanted, why, instead));
       }
       refusals = next;
-      for (const tenant of said) if (!next.has(tenant)) said.delete(tenant);
+      for (const tenant of said.keys()) if (!next.has(tenant)) said.delete(tenant);
       if (next.size === 0) return told;
       const tenants = { ...told.tenants };
       for (const [tenant, { instead }] of next)
@@ -94,8 +95,8 @@ export function createUnsigned({ vet, statuses, clock, reports, voice }: Unsigne
     },
     tell() {
       for (const [tenant, { wanted, problem, instead }] of refusals) {
-        if (instead !== null || said.has(tenant)) continue;
-        said.add(tenant);
+        if (instead !== null || said.get(tenant) === wanted) continue;
+        said.set(tenant, wanted);
         reports.tenant({
           tenant,
           generation: wanted.generation,

@@ -138,6 +138,8 @@ describe('a release that nobody has signed', () => {
     const told = heard.tenants.length;
     loop.repeatReports();
     await waitFor(() => expect(heard.tenants.length).toBe(told + 1));
+    loop.desire(one(tenant(2, 'evil:1'), 2), ['acme']);
+    await waitFor(() => expect(heard.last('acme')).toMatchObject({ phase: 'failed', generation: 2 }));
     await expect(loop.preview(tenant(2, 'evil:1'), new AbortController().signal)).rejects.toThrow(WHY);
   });
 
