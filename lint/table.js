@@ -26,6 +26,7 @@ export const rooms = {
   'agent/execute': { imports: agentBase },
   'agent/report': { imports: agentBase },
   'agent/traffic': { imports: agentBase },
+  'agent/secrets': { imports: agentBase },
 
   coordinator: { imports: ['*'] },
   'coordinator/system': { imports: ['shared'] },
@@ -37,6 +38,8 @@ export const rooms = {
   'coordinator/services/placement': { imports: ['shared'], pure: true },
   'coordinator/store': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/registry': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
+  'coordinator/oidc': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
+  'coordinator/secrets': { imports: ['shared', 'coordinator/services'] },
   'coordinator/http': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/gateway': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
 

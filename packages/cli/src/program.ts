@@ -8,9 +8,11 @@ import { registerDown } from './commands/down.ts';
 import { registerEvents } from './commands/events.ts';
 import { registerHost } from './commands/host.ts';
 import { registerLogin } from './commands/login.ts';
+import { registerOidc } from './commands/oidc.ts';
 import { registerPool } from './commands/pool.ts';
 import { registerRollout } from './commands/rollout.ts';
 import { registerRelease } from './commands/release.ts';
+import { registerSecret } from './commands/secret.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTenant } from './commands/tenant.ts';
 import { registerToken } from './commands/token.ts';
@@ -26,12 +28,14 @@ const REGISTER: readonly Register[] = [
   registerApp,
   registerRelease,
   registerTenant,
+  registerSecret,
   registerRollout,
   registerHost,
   registerPool,
   registerEvents,
   registerAudit,
   registerToken,
+  registerOidc,
   registerCoordinator,
   registerAgent,
 ];

@@ -1,12 +1,15 @@
 import { VERSION } from '@berth/shared/domain/version';
 import { randomBytes } from 'node:crypto';
-import type { Config } from './config.ts';
+import { vaultSettings, type Config } from './config.ts';
 import { openEnrolment } from './enrolment/open.ts';
+import { createIdentityVerifier } from './oidc/verify.ts';
+import { openVault } from './secrets/vault.ts';
 import { openRegistry } from './registry/open.ts';
 import { createEventFeed, type EventFeed } from './services/events.ts';
 import { createFleet } from './services/fleet.ts';
 import { followHints } from './services/fleet-hints.ts';
 import type { Fleet, Log } from './services/fleet-types.ts';
+import { createSecretDelivery } from './services/secret-delivery.ts';
 import { createServices, type Services } from './services/index.ts';
 import { createRolloutDriver } from './services/rollout-driver.ts';
 import type { Store } from './services/store.ts';
@@ -38,7 +41,9 @@ export async function createContext(
   try {
     await store.resetConnections();
     const { heartbeatMs, pingsPerSecond, tickMs } = config.fleet;
+    const vault = openVault(vaultSettings(config));
     const fleet = await createFleet({
+      secrets: createSecretDelivery({ store, vault, log }),
       store: store.fleet,
       clock,
       random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
@@ -80,7 +85,7 @@ export async function createContext(
       cpuOvercommit,
     });
     const services = createServices(
-      { store, fleet, registry, clock, random, cpuOvercommit, enrolment },
+      { store, fleet, registry, identity: createIdentityVerifier(clock), clock, random, cpuOvercommit, enrolment, vault },
       { version: VERSION, startedAt: clock.now() },
       { templates, driver },
     );

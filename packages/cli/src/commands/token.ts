@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import { confirm } from '../output/ask.ts';
+import { createClient } from '@berth/shared/api/client';
+import { githubToken } from '../github-oidc.ts';
+import { confirm, readStdin } from '../output/ask.ts';
 import { ago, timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
 import { table } from '../output/table.ts';
@@ -70,6 +72,27 @@ export const registerToken: Register = (program, contextOf) => {
     },
   );
 
+  const exchange = token
+    .command('exchange')
+    .description('a short-lived deployer token for an identity token of a CI job, which a trust rule lets in')
+    .option('--github-oidc', 'ask GitHub Actions for the identity token; without it, it is read from stdin')
+    .option('--audience <text>', 'with --github-oidc: what the trust rule names; without it, the address');
+  does(exchange, contextOf, ExchangeOptions, async (context, _args, options) => {
+    const { url } = context.connection();
+    const identity =
+      options.githubOidc === undefined
+        ? (await readStdin(context, 'an identity token', 16_384)).trim()
+        : await githubToken(context.env, options.audience ?? url, context.signal);
+    if (identity === '') throw new UsageError('No identity token came on stdin.');
+    const made = await createClient({ url }).exchangeToken({ body: { token: identity } }, context.signal);
+    context.output.json(made);
+    context.output.print(made.token);
+    if (context.output.format === 'human')
+      context.output.note(
+        `deployer token ${made.id} of ${made.name}: ${made.apps.join(', ')}, until ${timestamp(made.expiresAt)} UTC.`,
+      );
+  });
+
   const revoke = token
     .command('revoke')
     .description('end a token at once')
@@ -91,6 +114,8 @@ export const registerToken: Register = (program, contextOf) => {
     context.output.print(`${id} is revoked`);
   });
 };
+
+const ExchangeOptions = z.object({ githubOidc: z.literal(true).optional(), audience: z.string().optional() });
 
 const CreateOptions = z.object({
   name: z.string().optional(),

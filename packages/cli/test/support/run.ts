@@ -15,13 +15,18 @@ export interface Ran {
 export async function run(
   url: string,
   argv: readonly string[],
-  options: { signal?: AbortSignal; tty?: 'terminal' | 'pipe'; now?: () => number } = {},
+  options: {
+    signal?: AbortSignal;
+    tty?: 'terminal' | 'pipe';
+    now?: () => number;
+    env?: Record<string, string>;
+  } = {},
 ): Promise<Ran> {
   const { output, written } = keptOutput(argv.includes('--json') ? 'json' : 'human', options.tty ?? 'pipe');
   const program = createProgram(output, (globals) =>
     createContext({
       output,
-      env: { BERTH_TOKEN: 't', BERTH_URL: url },
+      env: { BERTH_TOKEN: 't', BERTH_URL: url, ...options.env },
       cwd: '/',
       clock: { now: options.now ?? (() => Date.now()) },
       signal: options.signal ?? new AbortController().signal,

@@ -6,7 +6,7 @@ import { Hono, type Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { z } from 'zod';
 import type { Caller } from '../services/access.ts';
-import { requireRole, requireScope } from '../services/access-guard.ts';
+import { requireRole, requireScope, subjectIsInBody } from '../services/access-guard.ts';
 import type { EventFeed } from '../services/events.ts';
 import type { Services } from '../services/index.ts';
 import type { Actor } from '../services/records.ts';
@@ -21,6 +21,7 @@ import { createMetrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
 import { poolHandlers } from './pools.ts';
 import { rolloutHandlers } from './rollouts.ts';
+import { secretHandlers } from './secrets.ts';
 import { statusHandlers } from './status.ts';
 import { createStreams } from './stream.ts';
 import { tenantHandlers } from './tenants.ts';
@@ -86,6 +87,7 @@ export function createApi(options: ApiOptions): Api {
     ...poolHandlers(services),
     ...journalHandlers(store),
     ...tokenHandlers(services),
+    ...secretHandlers(services),
   };
 
   app.use(async (c, next) => {
@@ -152,9 +154,15 @@ export function createApi(options: ApiOptions): Api {
       c.set('route', `${API_PREFIX}${route.path}`);
       const caller = route.access === 'public' ? null : await callerOf(c, route.access);
       const params = route.params === undefined ? undefined : checked('path', route.params, c.req.param());
+      const guarded = async (named: unknown): Promise<void> => {
+        if (caller !== null) await requireScope(store, caller, route, record(named));
+      };
+      // What the path names is looked at before anything else is read: a foreign thing has no rules for its body.
+      const inBody = subjectIsInBody(route);
+      if (!inBody) await guarded(params);
       const query = route.query === undefined ? undefined : checked('query', route.query, c.req.query());
       const body = route.body === undefined ? undefined : checked('body', route.body, await jsonBody(c.req));
-      if (caller !== null) await requireScope(store, caller, route, { ...record(body), ...record(params) });
+      if (inBody) await guarded(body);
       const by: Actor = { actor: caller?.actor ?? 'anonymous', requestId: c.get('requestId') };
       const given = { params, query, body, by, scope: scopeOf(caller) };
       // Each part has just been parsed by the schema that its type is made from.

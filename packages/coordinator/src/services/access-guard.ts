@@ -66,6 +66,26 @@ export async function requireScope(
   }
 }
 
+/** Whether the name of what a route is about comes in its body; else it is in the path, or there is none. */
+export function subjectIsInBody({ on, path }: Pick<RouteDefinition, 'on' | 'path'>): boolean {
+  switch (on) {
+    case 'nothing':
+    case 'listed':
+    case 'coordinator':
+      return false;
+    case 'new-tenant':
+      return true;
+    case 'app':
+    case 'pool':
+    case 'tenant':
+    case 'host':
+    case 'rollout':
+      return !path.includes(`{${on}}`);
+    default:
+      return unreachable(on);
+  }
+}
+
 /** Errors: `not_found` that does not tell whether the thing exists. */
 function notThere(what: RouteSubject, name: string): BerthError {
   return new BerthError(

@@ -3,10 +3,12 @@ import { createApps, type Apps } from './apps.ts';
 import type { ServiceContext } from './context.ts';
 import { createHosts, type Hosts } from './hosts.ts';
 import { createPoolJoins, type PoolJoins } from './pool-join.ts';
+import { createOidc, type Oidc } from './oidc.ts';
 import { createPools, type Pools } from './pools.ts';
 import { createReleases, type Releases } from './releases.ts';
 import type { RolloutPort } from './rollout-driver.ts';
 import { createRollouts, type Rollouts } from './rollouts.ts';
+import { createSecrets, type Secrets } from './secrets.ts';
 import { createStatus, type Status } from './status.ts';
 import type { TemplateCache } from './templates.ts';
 import { createTenantQuestions, type TenantQuestions } from './tenant-questions.ts';
@@ -24,7 +26,9 @@ export interface Services {
   pools: Pools;
   poolJoins: PoolJoins;
   access: Access;
+  oidc: Oidc;
   status: Status;
+  secrets: Secrets;
 }
 
 /** The rules of the coordinator over one store and one fleet. */
@@ -44,6 +48,8 @@ export function createServices(
     pools: createPools(context),
     poolJoins: createPoolJoins(context),
     access: createAccess(context),
+    oidc: createOidc(context, context.identity),
     status: createStatus(context, about),
+    secrets: createSecrets(context),
   };
 }

@@ -1,3 +1,4 @@
+import type { Trust } from '@berth/shared/api/oidc';
 import type { AccessScope } from '@berth/shared/domain/access';
 import type { ChainHead } from '@berth/shared/domain/audit';
 import type { DesiredTenant, Tombstone } from '@berth/shared/domain/desired';
@@ -29,6 +30,7 @@ import type {
   VariableRecord,
 } from './records.ts';
 import type { RolloutReads, RolloutWrites } from './rollout-store.ts';
+import type { SecretReads, SecretWrites } from './secret-store.ts';
 
 /** All that is kept, in SQLite or PostgreSQL alike. Reads here see what is committed. */
 export interface Store extends StoreReads, EnrolmentKeys {
@@ -64,7 +66,7 @@ export interface Page {
   scope?: AccessScope | undefined;
 }
 
-export interface StoreReads extends RolloutReads, BulkReads, EnrolReads {
+export interface StoreReads extends SecretReads, RolloutReads, BulkReads, EnrolReads {
   epoch(): Promise<EpochRecord>;
 
   /** Hosts that have not acknowledged their newest desired state, and by how many revisions the furthest is behind. */
@@ -123,6 +125,8 @@ export interface StoreReads extends RolloutReads, BulkReads, EnrolReads {
 
   tokens(): Promise<TokenRecord[]>;
   tokenByHash(hash: string): Promise<TokenRecord | null>;
+  /** In the order in which they were added. */
+  trusts(): Promise<Trust[]>;
   joinToken(hash: string): Promise<JoinTokenRecord | null>;
 }
 
@@ -132,7 +136,7 @@ export type DesiredPut =
   | { kind: 'forgotten'; tenant: string };
 
 /** What can be done inside `mutate`. */
-export interface StoreWrites extends StoreReads, RolloutWrites, BulkWrites, EnrolWrites {
+export interface StoreWrites extends StoreReads, SecretWrites, RolloutWrites, BulkWrites, EnrolWrites {
   setMode(mode: 'apply' | 'observe', reason: string | null): Promise<void>;
 
   insertApp(app: string, at: number): Promise<void>;
@@ -167,6 +171,10 @@ export interface StoreWrites extends StoreReads, RolloutWrites, BulkWrites, Enro
   addEvents(events: readonly NewEvent[]): Promise<void>;
 
   insertToken(token: TokenRecord, hash: string): Promise<void>;
+  insertTrust(rule: Trust): Promise<void>;
+  deleteTrust(id: string): Promise<void>;
+  /** Notes that an identity token was exchanged, and forgets those that have run out and what they were given. */
+  useIdentity(hash: string, expiresAt: number, at: number): Promise<'fresh' | 'used'>;
   deleteToken(id: string): Promise<TokenRecord | null>;
   insertJoinToken(hash: string, pool: string, at: number, expiresAt: number): Promise<void>;
   useJoinToken(hash: string, host: string): Promise<void>;

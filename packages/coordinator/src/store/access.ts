@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { Trust } from '@berth/shared/api/oidc';
 import { AccessScope, EVERYTHING } from '@berth/shared/domain/access';
 import type { TokenRecord } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
@@ -20,7 +21,7 @@ const tokenOf = (row: TokenTable): TokenRecord => ({
 export function accessReads(
   db: Db,
   dialect: Dialect,
-): Pick<StoreReads, 'tokens' | 'tokenByHash' | 'joinToken'> {
+): Pick<StoreReads, 'tokens' | 'tokenByHash' | 'trusts' | 'joinToken'> {
   return {
     async tokens() {
       return (await db.selectFrom('tokens').selectAll().orderBy('created_at').orderBy('id').execute()).map(
@@ -30,6 +31,15 @@ export function accessReads(
     async tokenByHash(hash) {
       const row = await db.selectFrom('tokens').selectAll().where('hash', '=', hash).executeTakeFirst();
       return row === undefined ? null : tokenOf(row);
+    },
+    async trusts() {
+      const rows = await db
+        .selectFrom('oidc_trust')
+        .select('json')
+        .orderBy('created_at')
+        .orderBy('id')
+        .execute();
+      return rows.map((row) => Trust.parse(JSON.parse(row.json)));
     },
     async joinToken(hash) {
       const row = await db
@@ -43,7 +53,14 @@ export function accessReads(
   };
 }
 
-type AccessWrites = 'insertToken' | 'deleteToken' | 'insertJoinToken' | 'useJoinToken';
+type AccessWrites =
+  | 'insertToken'
+  | 'deleteToken'
+  | 'insertTrust'
+  | 'deleteTrust'
+  | 'useIdentity'
+  | 'insertJoinToken'
+  | 'useJoinToken';
 
 export function accessWrites(db: Db): Pick<StoreWrites, AccessWrites> {
   return {
@@ -65,6 +82,31 @@ export function accessWrites(db: Db): Pick<StoreWrites, AccessWrites> {
     async deleteToken(id) {
       const row = await db.deleteFrom('tokens').where('id', '=', id).returningAll().executeTakeFirst();
       return row === undefined ? null : tokenOf(row);
+    },
+    async insertTrust(rule) {
+      const { id, issuer, createdAt, createdBy } = rule;
+      await db
+        .insertInto('oidc_trust')
+        .values({ id, issuer, json: JSON.stringify(rule), created_at: createdAt, created_by: createdBy })
+        .execute();
+    },
+    async deleteTrust(id) {
+      await db.deleteFrom('oidc_trust').where('id', '=', id).execute();
+    },
+    async useIdentity(hash, expiresAt, at) {
+      await db.deleteFrom('oidc_used').where('expires_at', '<', at).execute();
+      await db
+        .deleteFrom('tokens')
+        .where('id', '>=', 'ci_')
+        .where('id', '<', 'ci`')
+        .where('expires_at', '<', at - 86_400_000)
+        .execute();
+      const added = await db
+        .insertInto('oidc_used')
+        .values({ hash, expires_at: expiresAt })
+        .onConflict((oc) => oc.column('hash').doNothing())
+        .executeTakeFirst();
+      return added.numInsertedOrUpdatedRows === 1n ? 'fresh' : 'used';
     },
     async insertJoinToken(hash, pool, at, expiresAt) {
       // Tokens that ran out a day ago are of no use to anyone, not even for a clear sentence.

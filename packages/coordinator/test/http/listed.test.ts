@@ -118,7 +118,8 @@ describe('the stream of events', () => {
     await meanwhile();
     let text = '';
     const decoder = new TextDecoder();
-    for await (const chunk of answer.body ?? []) {
+    const body: ReadableStream<Uint8Array> | null = answer.body;
+    for await (const chunk of body ?? []) {
       text += decoder.decode(chunk);
       if (text.includes(until)) break;
     }

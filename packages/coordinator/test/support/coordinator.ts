@@ -8,6 +8,8 @@ import { BerthError } from '@berth/shared/domain/errors';
 import { createApi, type Api, type RequestLog } from '../../src/http/app.ts';
 import { createEventFeed } from '../../src/services/events.ts';
 import type { Registry, ResolvedImage } from '../../src/services/registry.ts';
+import { createIdentityVerifier } from '../../src/oidc/verify.ts';
+import type { IdentityVerifier } from '../../src/services/identity.ts';
 import type { FleetPort } from '../../src/services/fleet-port.ts';
 import {
   createRolloutDriver,
@@ -89,7 +91,13 @@ export interface TestServices {
 }
 
 /** The services over an empty store, in memory unless there is a path. */
-export async function testServices({ path = ':memory:' }: { path?: string } = {}): Promise<TestServices> {
+export async function testServices({
+  path = ':memory:',
+  verifier = createIdentityVerifier,
+}: {
+  path?: string;
+  verifier?: ((clock: TestClock) => IdentityVerifier) | undefined;
+} = {}): Promise<TestServices> {
   const store = await openStore({ kind: 'sqlite', path });
   const fleet = new FakeFleet();
   const registry = new FakeRegistry();
@@ -99,6 +107,7 @@ export async function testServices({ path = ':memory:' }: { path?: string } = {}
       return this.time;
     },
   };
+  const identity = verifier(clock);
   const random = (count: number): Uint8Array => randomBytes(count);
   const templates = new TemplateCache();
   const stop = new AbortController();
@@ -119,7 +128,7 @@ export async function testServices({ path = ':memory:' }: { path?: string } = {}
   let driver = start();
   const port: RolloutPort = { look: () => driver.look(), open: (rollout) => driver.open(rollout) };
   const services = createServices(
-    { store, fleet, registry, clock, random },
+    { store, fleet, registry, identity, clock, random },
     { version: '0.0.0-test', startedAt: 1 },
     { templates, driver: port },
   );
@@ -171,16 +180,21 @@ export interface TestCoordinator extends TestServices {
 
 /** The API over real HTTP on a free port of the loopback interface. */
 export async function testCoordinator(
-  options: { streamHeartbeatMs?: number; services?: (real: Services) => Services; path?: string } = {},
+  options: {
+    streamHeartbeatMs?: number;
+    services?: (real: Services) => Services;
+    path?: string;
+    verifier?: (clock: TestClock) => IdentityVerifier;
+  } = {},
 ): Promise<TestCoordinator> {
-  const base = await testServices(options.path === undefined ? {} : { path: options.path });
+  const { services = (real: Services) => real, path, verifier, ...rest } = options;
+  const base = await testServices({ ...(path === undefined ? {} : { path }), verifier });
   const stop = new AbortController();
   const logged: object[] = [];
   const keep = (fields: object, message: string): void => void logged.push({ ...fields, message });
   const log: RequestLog = { info: keep, warn: keep, error: keep };
   const feed = createEventFeed({ store: base.store, signal: stop.signal, pollMs: null, onError: () => {} });
   let requests = 0;
-  const { services = (real: Services) => real, path: _path, ...rest } = options;
   const api = createApi({
     services: services(base.services),
     store: base.store,

@@ -1,10 +1,12 @@
 import { appsRoutes } from './routes/apps.ts';
 import { coordinatorRoutes } from './routes/coordinator.ts';
 import { hostsRoutes } from './routes/hosts.ts';
+import { oidcRoutes } from './routes/oidc.ts';
 import { journalRoutes } from './routes/journal.ts';
 import { poolsRoutes } from './routes/pools.ts';
 import { releasesRoutes } from './routes/releases.ts';
 import { rolloutsRoutes } from './routes/rollouts.ts';
+import { secretsRoutes } from './routes/secrets.ts';
 import { tenantsRoutes } from './routes/tenants.ts';
 import { tokensRoutes } from './routes/tokens.ts';
 
@@ -14,10 +16,12 @@ export const routes = {
   ...appsRoutes,
   ...releasesRoutes,
   ...tenantsRoutes,
+  ...secretsRoutes,
   ...hostsRoutes,
   ...poolsRoutes,
   ...journalRoutes,
   ...tokensRoutes,
+  ...oidcRoutes,
   ...rolloutsRoutes,
 } as const;
 

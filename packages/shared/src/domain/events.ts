@@ -29,6 +29,7 @@ export const HOST_EVENTS = [
   'host.ahead', // it alone knows more than the coordinator; it is held until an operator confirms
   'host.rules_restored', // somebody flushed the nft tables; they were put back
   'host.nginx_restarted',
+  'host.secrets_unavailable', // what cannot be opened, by name
   'host.docker_down',
   'host.docker_up',
   'host.state_quarantined', // a state file was unreadable; set aside and rebuilt
@@ -39,6 +40,7 @@ export type HostEventKind = (typeof HOST_EVENTS)[number];
 
 export const COORDINATOR_EVENTS = [
   'app.applied',
+  'token.exchanged', // a CI job proved who it is and may deploy; details: { repository, ref, run }
   'coordinator.epoch', // a new epoch began in observe-only mode, or was confirmed
 ] as const;
 export type CoordinatorEventKind = (typeof COORDINATOR_EVENTS)[number];
