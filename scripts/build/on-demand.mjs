@@ -17,6 +17,13 @@ const PARTS = [
     out: 'coordinator-credentials',
   },
   { program: 'agent', part: 'link/aws-sign-sdk.ts', by: 'import', out: 'agent-aws-sign' },
+  { program: 'coordinator', part: 'secrets/kms-sdk.ts', by: 'import', out: 'coordinator-kms' },
+  {
+    program: 'agent',
+    part: 'system/aws-program.ts',
+    by: { module: 'system/aws-module.ts', name: 'AWS_PROGRAM' },
+    out: 'agent-aws',
+  },
   // The agent runs it as a program, whose path another module gives.
   {
     program: 'agent',

@@ -40,6 +40,15 @@ export const AgentConfig = z.strictObject({
   registries: RegistryConfigs,
   /** Whose releases run here. */
   releases: ReleaseRules.default({ requireSignature: false, keys: [] }),
+  secrets: z
+    .strictObject({
+      /** Wraps the host's sealing key with this KMS key; without it, the key lies in a file that only root reads. */
+      kms: z.strictObject({ key: z.string().min(1).max(2048) }).optional(),
+      /** For KMS and for references; without them, what the SDK finds. */
+      region: z.string().min(1).max(60).optional(),
+      endpoint: z.url({ protocol: /^https?$/ }).optional(),
+    })
+    .prefault({}),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
 });
 export type AgentConfig = z.infer<typeof AgentConfig>;

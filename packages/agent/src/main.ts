@@ -32,9 +32,10 @@ async function main(): Promise<void> {
     const loop = context.loop.run(signal);
     const link = connect(context, log, signal);
     const traffic = context.traffic.run(signal);
+    const secrets = context.secrets.run(signal);
     await Promise.race([loop, link]);
     stopping.abort(new Error('the agent stops'));
-    await Promise.all([loop, link, traffic]);
+    await Promise.all([loop, link, traffic, secrets]);
   } catch (thrown) {
     const stopped = signal.aborted;
     // What still runs ends as well, so that the process does.

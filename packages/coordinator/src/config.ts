@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { RegistryConfigs } from '@berth/shared/registry/config';
 import { z } from 'zod';
+import type { VaultSettings } from './secrets/vault.ts';
 
 const LogLevel = z.enum(['silent', 'error', 'warn', 'info', 'debug']);
 
@@ -60,6 +61,19 @@ export const Config = z.strictObject({
     .prefault({}),
   /** Where images come from, and what to show there. The first one that fits counts. */
   registries: RegistryConfigs,
+  /** What wraps the tenants' secrets: a key of AWS KMS, or one in a file. */
+  secrets: z
+    .strictObject({
+      keyFile: z.string().min(1).optional(),
+      kms: z
+        .strictObject({
+          key: z.string().min(1).max(2048),
+          region: z.string().min(1).max(60).optional(),
+          endpoint: z.url({ protocol: /^https?$/ }).optional(),
+        })
+        .optional(),
+    })
+    .prefault({}),
   placement: z
     .strictObject({
       /** How many times a host's CPUs may be reserved. */
@@ -68,6 +82,13 @@ export const Config = z.strictObject({
     .prefault({}),
 });
 export type Config = z.infer<typeof Config>;
+
+/** SQLite is one machine's, so its key lies beside it; who shares a database says which key they share. */
+export function vaultSettings({ secrets, store }: Config): VaultSettings {
+  const beside = store.kind === 'sqlite' && store.path !== ':memory:' ? `${store.path}.secrets-key` : null;
+  const { kms, keyFile } = secrets;
+  return { keyFile: keyFile ?? beside, kms: kms ?? null };
+}
 
 /** Environment variable to field. The environment wins over the file. */
 const FROM_ENVIRONMENT: Readonly<Record<string, readonly [string, string?]>> = {

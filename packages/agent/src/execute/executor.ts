@@ -7,7 +7,7 @@ import { preflight } from './docker/preflight.ts';
 import { probeContainers } from './docker/probe.ts';
 import { createRelease, runRelease } from './docker/release.ts';
 import { settleContainers } from './docker/settle.ts';
-import { resumeContainers, startContainers } from './docker/start.ts';
+import { openSecrets, resumeContainers, startContainers } from './docker/start.ts';
 import { removeContainers, stopContainers } from './docker/stop.ts';
 import { ensureVolumes } from './docker/volume.ts';
 import { problemOf } from './failure.ts';
@@ -52,6 +52,8 @@ export function createExecutor(deps: ExecuteDeps): Executor {
         return await preflight(deps, step, signal);
       case 'image.ensure':
         return await ensureImage(deps, step, signal);
+      case 'secrets.open':
+        return await openSecrets(deps, step, signal);
       case 'release.create':
         return await createRelease(deps, step, signal);
       case 'release.run':

@@ -1,6 +1,7 @@
 import { BerthError, messageOf, type ErrorCode } from '@berth/shared/domain/errors';
 import { titleOf, type Problem, type Step } from '@berth/shared/domain/step';
-import { redact, secretsOf } from '../system/redact.ts';
+import { TENANT_LABEL } from '../system/labels.ts';
+import { longestFirst, redact, secretsOf } from '../system/redact.ts';
 import { cleanLine, lastLines } from '../system/text.ts';
 import type { ExecuteDeps } from './context.ts';
 
@@ -48,7 +49,8 @@ export async function logTailOf(
     // Without its environment nobody knows what must not be told.
     if (found === null) return [];
     const text = await docker.tailLogs(container, tty, 20, { signal });
-    return lastLines(redact(text, secretsOf(found.environment)), 10);
+    const known = await deps.system.secrets.of(found.labels[TENANT_LABEL]);
+    return lastLines(redact(text, longestFirst([...known, ...secretsOf(found.environment)])), 10);
   } catch {
     return [];
   }

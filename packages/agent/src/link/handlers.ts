@@ -1,5 +1,12 @@
 import type { z } from 'zod';
-import type { Answer, Desired, Hello, Question } from '@berth/shared/protocol/messages';
+import type {
+  Answer,
+  Desired,
+  Hello,
+  Question,
+  Secrets,
+  SecretsWant,
+} from '@berth/shared/protocol/messages';
 import type { AgentMode } from '../state/desired.ts';
 import type { AgentState } from '../state/open.ts';
 import type { Clock, Log } from '../state/ports.ts';
@@ -23,6 +30,14 @@ export interface StateReceiver {
   mode(epoch: number, mode: AgentMode): Promise<void>;
 }
 
+/** What this host lacks of the tenants' secrets, and where what comes goes to. */
+export interface SecretLink {
+  wants(): SecretsWant[];
+  /** Called when there is something new to ask for; answers the way to stop it. */
+  onWanting(listener: () => void): () => void;
+  receive(message: Secrets): Promise<void>;
+}
+
 export interface LinkOptions {
   /** Base address of the coordinator. */
   url: string;
@@ -32,7 +47,8 @@ export interface LinkOptions {
   receiver(): StateReceiver;
   onOnline?(): void;
   onOffline?(): void;
-  facts(): HelloFacts;
+  facts(): HelloFacts | Promise<HelloFacts>;
+  secrets?: SecretLink;
   /** Answers a question; it changes nothing on the host. The signal aborts when nobody waits any more. */
   answer(question: Question, signal: AbortSignal): Promise<Answer>;
   clock: Clock;

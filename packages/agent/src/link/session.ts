@@ -39,6 +39,7 @@ export function runSession(
   let tail: Promise<void> = Promise.resolve();
   let heartbeat: NodeJS.Timeout | null = null;
   let unsubscribe: (() => void) | null = null;
+  let unsubscribeWants: (() => void) | undefined;
   const welcomeBy = setTimeout(() => {
     give(CLOSE.silent, 'The coordinator did not welcome this agent in time.');
   }, WELCOME_MS);
@@ -54,6 +55,10 @@ export function runSession(
 
   function flush(): void {
     for (let next = outbox.next(); next !== null; next = outbox.next()) socket.send(next.text);
+  }
+
+  function askForSecrets(): void {
+    for (const message of options.secrets?.wants() ?? []) send(message);
   }
 
   function beat(welcome: z.infer<typeof Welcome>): void {
@@ -88,10 +93,13 @@ export function runSession(
     unsubscribe = outbox.onWaiting(flush);
     log.info({ epoch: welcome.epoch, mode: welcome.mode }, 'Connected to the coordinator.');
     options.onOnline?.();
+    unsubscribeWants = options.secrets?.onWanting(askForSecrets);
+    askForSecrets();
     flush();
   }
 
-  function hello(nonce: string): void {
+  async function hello(nonce: string): Promise<void> {
+    const facts = await options.facts();
     const { epoch, revision } = state.desired.current();
     const message: Hello = {
       type: 'hello',
@@ -101,7 +109,7 @@ export function runSession(
       epoch,
       revision,
       digest: state.desired.digest(),
-      ...options.facts(),
+      ...facts,
     };
     send(message);
   }
@@ -136,7 +144,7 @@ export function runSession(
           return;
         }
         phase = 'welcome';
-        hello(message.nonce);
+        await hello(message.nonce);
         return;
       case 'welcome':
         await greet(message);
@@ -157,6 +165,9 @@ export function runSession(
       case 'query':
         asked += 1;
         void respond(message).finally(() => (asked -= 1));
+        return;
+      case 'secrets':
+        await options.secrets?.receive(message);
         return;
       default:
         unreachable(message);
@@ -202,6 +213,7 @@ export function runSession(
       clearTimeout(welcomeBy);
       if (heartbeat !== null) clearInterval(heartbeat);
       unsubscribe?.();
+      unsubscribeWants?.();
       questions.abort();
       signal.removeEventListener('abort', leave);
       const online = phase === 'ready';

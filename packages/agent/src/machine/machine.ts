@@ -134,6 +134,7 @@ const MAKING: ReadonlySet<Step['kind']> = new Set([
   'volume.ensure',
   'preflight',
   'image.ensure',
+  'secrets.open',
   'release.create',
   'release.run',
   'containers.start',
@@ -286,6 +287,7 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'aborted',
   'timeout',
   'unavailable',
+  'secret_unavailable',
 ]);
 
 /** 5 s, doubling, at most 5 minutes. */

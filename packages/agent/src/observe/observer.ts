@@ -5,8 +5,8 @@ import type { HostReport } from '@berth/shared/protocol/report';
 import type { Clock, Sleep } from '../system/clock.ts';
 import { Listing } from '../system/docker-listing.ts';
 import { readDisk, readMemory } from '../system/host-facts.ts';
-import { AGENT_LABEL, containerFrom } from '../system/labels.ts';
-import { redact, secretsOf } from '../system/redact.ts';
+import { AGENT_LABEL, containerFrom, TENANT_LABEL } from '../system/labels.ts';
+import { longestFirst, redact, secretsOf } from '../system/redact.ts';
 import type { System } from '../system/system.ts';
 import { lastLines } from '../system/text.ts';
 import { Deaths } from './deaths.ts';
@@ -126,7 +126,8 @@ export function createObserver(deps: ObserverDeps): Observer {
       const found = await docker.inspectContainer(containerId, { signal });
       if (found === null || found.labels[AGENT_LABEL] !== config.agent) return [];
       const text = await docker.tailLogs(containerId, found.tty, lines * 2, { signal });
-      return lastLines(redact(text, secretsOf(found.environment)), lines);
+      const known = await system.secrets.of(found.labels[TENANT_LABEL]);
+      return lastLines(redact(text, longestFirst([...known, ...secretsOf(found.environment)])), lines);
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
-import type { Step } from '@berth/shared/domain/step';
+import type { ContainerPlan, Step } from '@berth/shared/domain/step';
 import { drainOf, isUp, membersOf, refsOf } from './containers.ts';
 import { entriesOf, namesOf, type Generation, type PlannedContainer } from './generation.ts';
 import { releaseSteps, untoldSteps } from './release.ts';
@@ -38,6 +38,7 @@ export function moveSteps(given: TenantView, generation: Generation): Step[] {
       steps.push({ kind: 'volume.ensure', tenant: of.tenant, volumes: desired.spec.volumes });
   }
 
+  steps.push(...secretSteps(of, [...fresh.map(({ plan }) => plan), ...releasePlan(view, generation)]));
   steps.push(...keeperSteps(view, generation));
   steps.push(...releaseSteps(view, generation));
   steps.push(...colourSteps(view, generation));
@@ -48,6 +49,24 @@ export function moveSteps(given: TenantView, generation: Generation): Step[] {
   const left = view.containers.filter((each) => !stopped.has(each.id));
   steps.push(...retireSteps({ ...view, containers: left }, generation));
   return steps;
+}
+
+/** What is to be made must not fail for want of a secret once something was stopped for it. */
+export function secretSteps(
+  of: { tenant: string; generation: number },
+  plans: readonly ContainerPlan[],
+): Step[] {
+  const containers = plans.filter(
+    ({ spec }) => spec.secrets !== undefined || spec.secretEnv !== undefined,
+  );
+  return containers.length === 0 ? [] : [{ kind: 'secrets.open', ...of, containers }];
+}
+
+function releasePlan(view: TenantView, { release }: Generation): ContainerPlan[] {
+  if (release === null) return [];
+  const { plan, key } = release;
+  const done = view.status.released.some((each) => each.key === key && each.outcome === 'succeeded');
+  return done || view.containers.some((each) => each.name === plan.name) ? [] : [plan];
 }
 
 /** From a route that was switched but not verified: the rest of the way. */

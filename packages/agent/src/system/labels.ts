@@ -5,6 +5,8 @@ import { madeOf, type ListEntry } from './docker-types.ts';
 
 export const AGENT_LABEL = 'berth.agent';
 export const TENANT_LABEL = 'berth.tenant';
+/** The set of secrets that a container was made with. */
+export const SECRETS_LABEL = 'berth.secrets';
 
 /** All labels of a container: the service's own first, so that none of them can stand in for one of ours. */
 export function labelsOf(agent: string, plan: ContainerPlan): Record<string, string> {
@@ -26,6 +28,7 @@ export function labelsOf(agent: string, plan: ContainerPlan): Record<string, str
   delete labels['berth.virtual'];
   delete labels['berth.command'];
   delete labels['berth.port'];
+  delete labels[SECRETS_LABEL];
   if (plan.virtual !== undefined) labels['berth.virtual'] = plan.virtual;
   if (plan.releaseKey !== undefined) labels['berth.command'] = plan.releaseKey;
   if (plan.spec.route !== undefined) labels['berth.port'] = String(plan.spec.route.port);

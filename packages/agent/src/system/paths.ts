@@ -13,6 +13,8 @@ export interface SystemPaths {
   nginxPid: string;
   /** What Nginx was last reloaded with. */
   nginxLive: string;
+  /** Sealed secrets, and below it `open`, a file system in memory. */
+  secretsDir: string;
   /** A file system of its own in memory, where Nginx writes down requests. */
   requestsDir: string;
 }
@@ -28,5 +30,6 @@ export function pathsOf(stateDir: string): SystemPaths {
     nginxPid: join(nginxDir, 'nginx.pid'),
     nginxLive: join(nginxDir, 'live.json'),
     requestsDir: join(nginxDir, 'requests'),
+    secretsDir: join(stateDir, 'secrets'),
   };
 }

@@ -30,6 +30,40 @@ export function secretsOf(environment: readonly string[]): Secret[] {
   return secrets.sort((a, b) => b.value.length - a.value.length);
 }
 
+/** A secret of this length is worth looking for; of shorter ones half of any text would be hidden. */
+const SHORTEST_KNOWN = 4;
+
+/**
+ * A value that is known to be secret in the forms in which programs print such things: as it is, line by line, in base64,
+ * hex, escaped for a URL or for JSON.
+ */
+export function formsOf(name: string, value: Buffer): Secret[] {
+  const text = value.toString('utf8');
+  const base64 = value.toString('base64');
+  const forms = [
+    text,
+    text.trim(),
+    // What the log's cleaning makes of it.
+    ...text.split(/[\r\n]+/).map((line) => line.trim()),
+    encodeURIComponent(text.toWellFormed()),
+    encodeURIComponent(text.toWellFormed()).replaceAll('%20', '+'),
+    JSON.stringify(text).slice(1, -1),
+    base64,
+    base64.replace(/=+$/, ''),
+    value.toString('base64url'),
+    value.toString('hex'),
+    value.toString('hex').toUpperCase(),
+  ];
+  return [...new Set(forms)]
+    .filter((form) => form.length >= SHORTEST_KNOWN && !/^\s*$/.test(form))
+    .map((form) => ({ name, value: form }));
+}
+
+/** All of them, the longest first: one may be part of another. */
+export function longestFirst(secrets: readonly Secret[]): Secret[] {
+  return [...secrets].sort((a, b) => b.value.length - a.value.length);
+}
+
 /**
  * The text with every secret replaced by `[redacted NAME]`. Only what stands in one line is found: a value that the
  * program itself broke over two lines is not.

@@ -4,6 +4,7 @@ import { DockerClient } from './docker.ts';
 import { EgressBook } from './egress-book.ts';
 import { NetworkCache } from './network-cache.ts';
 import { Nft } from './nft.ts';
+import { KnownSecrets } from './known-secrets.ts';
 import { MAINTENANCE_ADDRESS, NginxControl } from './nginx.ts';
 import { pathsOf, type SystemPaths } from './paths.ts';
 import { RouteTable } from './route-table.ts';
@@ -19,6 +20,7 @@ export interface System {
   readonly networks: NetworkCache;
   readonly egress: EgressBook;
   readonly connections: Connections;
+  readonly secrets: KnownSecrets;
   /** Containers that we ourselves are stopping now: their end is no death. */
   readonly stopping: Set<string>;
   close(): void;
@@ -40,6 +42,7 @@ export function createSystem(input: HostConfig): System {
     networks: new NetworkCache(docker, config.agent),
     egress: new EgressBook(),
     connections: new Connections(),
+    secrets: new KnownSecrets(),
     stopping: new Set(),
     close() {
       docker.close();

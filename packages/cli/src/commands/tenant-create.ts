@@ -5,6 +5,7 @@ import { BerthError } from '@berth/shared/domain/errors';
 import type { Context } from '../context.ts';
 import { findingLines } from '../output/errors.ts';
 import { fields } from '../output/table.ts';
+import { readSecretFlags } from '../read-secret.ts';
 import { argument, collect, does, examples, type ContextOf } from './define.ts';
 import { followChange } from './deploy.ts';
 import { hostIdOf } from './host-id.ts';
@@ -20,6 +21,11 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
     .requiredOption('--domain <domain>', 'a host name it answers to; may be said again', collect)
     .option('--var <k=v>', 'a variable of the template; may be said again', collect)
     .option('--var-file <file>', 'variables as NAME=value lines; keeps them out of the process list', collect)
+    .option(
+      '--secret <name>',
+      'a secret: NAME asks, NAME=- reads stdin, NAME=@file, NAME=aws-ssm:/path; may be said again',
+      collect,
+    )
     .option('--pool <pool>', 'the pool of hosts to choose from')
     .option('--host <host>', 'this host and no other')
     .option('--dedicated', 'on a host of its own, on which no other tenant is placed')
@@ -36,6 +42,7 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
     domain: z.array(z.string()),
     var: z.array(z.string()).optional(),
     varFile: z.array(z.string()).optional(),
+    secret: z.array(z.string()).optional(),
     pool: z.string().optional(),
     host: z.string().optional(),
     dedicated: z.boolean().default(false),
@@ -48,12 +55,14 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
     const { output } = context;
     const name = argument(args, 0);
     const variables = readVariables(given, context.cwd);
+    const secrets = await readSecretFlags(context, given.secret ?? []);
     const tags = (given.tag ?? []).map((tag) => parseTag(tag, '--tag'));
     const body = {
       tenant: name,
       app: given.app,
       domains: given.domain,
       variables,
+      ...(Object.keys(secrets).length === 0 ? {} : { secrets }),
       tags,
       ...(given.pool === undefined ? {} : { pool: given.pool }),
       ...(given.host === undefined ? {} : { host: await hostIdOf(api, given.host, context.signal) }),

@@ -4,6 +4,7 @@ import { registerTenantCreate } from './tenant-create.ts';
 import { registerTenantLook } from './tenant-look.ts';
 import { registerTenantRelease } from './tenant-release.ts';
 import { registerTenantRollouts } from './tenant-rollouts.ts';
+import { registerTenantSecret } from './tenant-secret.ts';
 import { registerTenantSet } from './tenant-set.ts';
 
 export const registerTenant: Register = (program, contextOf) => {
@@ -13,5 +14,6 @@ export const registerTenant: Register = (program, contextOf) => {
   registerTenantChanges(tenant, contextOf);
   registerTenantRelease(tenant, contextOf);
   registerTenantRollouts(tenant, contextOf);
+  registerTenantSecret(tenant, contextOf);
   registerTenantLook(tenant, contextOf);
 };

@@ -22,6 +22,7 @@ import { openApiDocument } from './openapi.ts';
 import { poolHandlers } from './pools.ts';
 import { rolloutHandlers } from './rollouts.ts';
 import { secretHandlers } from './secrets.ts';
+import { secretHandlers } from './secrets.ts';
 import { statusHandlers } from './status.ts';
 import { createStreams } from './stream.ts';
 import { tenantHandlers } from './tenants.ts';
@@ -87,6 +88,7 @@ export function createApi(options: ApiOptions): Api {
     ...poolHandlers(services),
     ...journalHandlers(store),
     ...tokenHandlers(services),
+    ...secretHandlers(services),
     ...secretHandlers(services),
   };
 

@@ -2,7 +2,7 @@ import type { Counts } from '@berth/shared/api/rollouts';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { RolloutTenant } from '../rollout/types.ts';
 import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
-import type { TenantRecord } from './records.ts';
+import type { TenantRecord, VariableRecord } from './records.ts';
 
 /** How the tenants of a wave stand; `failures` counts also those that went back since. */
 export interface WaveCounts extends Counts {
@@ -17,6 +17,8 @@ export interface BulkReads {
   variablesOfTenants(
     tenants: readonly string[],
   ): Promise<ReadonlyMap<string, { name: string; value: string }[]>>;
+  /** The newest version of each of the tenants' secrets; a tenant without any is left out. */
+  secretsOfTenants(tenants: readonly string[]): Promise<ReadonlyMap<string, VariableRecord[]>>;
   /** The highest generation that each tenant ever had, here or in its agent's words. */
   lastGenerations(tenants: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /** What was desired of each before the rollout began it; who was not begun is left out. */

@@ -18,6 +18,8 @@ export class Session implements FleetSession {
   closed = false;
   /** Questions without an answer yet. */
   asked = 0;
+  /** Wants of secrets that are being answered. */
+  wanting = 0;
 
   constructor(
     host: string,

@@ -1,4 +1,5 @@
 import type { FromAgent, Hello } from '@berth/shared/protocol/messages';
+import type { SecretDelivery } from './secret-delivery.ts';
 import type { FleetPort } from './fleet-port.ts';
 import type { FleetStore } from './fleet-store.ts';
 
@@ -79,6 +80,8 @@ export interface FleetOptions {
   /** In [0, 1). */
   random(): number;
   log: Log;
+  /** Answers what hosts lack; without it they are not answered. */
+  secrets?: SecretDelivery;
   heartbeat?: Partial<HeartbeatSettings>;
   /** Changes and reports that come within this time are one read, one transaction. */
   tickMs?: number;

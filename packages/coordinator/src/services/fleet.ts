@@ -1,5 +1,11 @@
 import { BerthError, unreachable } from '@berth/shared/domain/errors';
-import { PROTOCOL_VERSION, CLOSE, type FromAgent, type Hello } from '@berth/shared/protocol/messages';
+import {
+  PROTOCOL_VERSION,
+  CLOSE,
+  type FromAgent,
+  type Hello,
+  type SecretsWant,
+} from '@berth/shared/protocol/messages';
 import type { EpochRecord, HelloRecord } from './fleet-store.ts';
 import { createChanges } from './fleet-changes.ts';
 import { createEpochKeeper, type Claim } from './fleet-epoch.ts';
@@ -12,6 +18,8 @@ import { Session } from './fleet-session.ts';
 import type { AgentConnection, AgentMessage, Fleet, FleetOptions, FleetSession } from './fleet-types.ts';
 
 type Reject = Extract<FromAgent, { type: 'desired.reject' }>;
+
+const WANTS_AT_ONCE = 8;
 
 /** All connected agents. Resolves once the store has told the epoch. */
 export async function createFleet(options: FleetOptions): Promise<Fleet> {
@@ -166,6 +174,20 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
     session.connection.tell(JSON.stringify({ type: 'mode', epoch, mode: 'observe' }));
   }
 
+  /** Each value sealed to the host; a host that asks faster than it is answered asks again later. */
+  async function give(session: Session, { want }: SecretsWant): Promise<void> {
+    if (options.secrets === undefined || session.wanting >= WANTS_AT_ONCE) return;
+    session.wanting += 1;
+    try {
+      for (const message of await options.secrets(session.host, want))
+        if (!session.closed) session.connection.tell(JSON.stringify(message));
+    } catch (thrown) {
+      log.error({ host: session.host, err: thrown }, 'Could not answer a host that lacks secrets.');
+    } finally {
+      session.wanting -= 1;
+    }
+  }
+
   return {
     changed,
     removed(host) {
@@ -212,6 +234,9 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
         case 'query.result':
           if (!questions.answered(given, message.id, message.answer))
             log.debug({ host: given.host, id: message.id }, 'An answer came that nobody waits for.');
+          return null;
+        case 'secrets.want':
+          void give(given, message);
           return null;
         default:
           return unreachable(message);

@@ -149,7 +149,8 @@ export type Scope = 'app' | 'pool' | 'tenant';
 export const LAYERS = ['app', 'release', 'pool', 'tenant'] as const;
 
 export interface VariableRecord {
-  scope: (typeof LAYERS)[number];
+  /** `secret`: not a value but which version there is, as JSON of a SecretRef. */
+  scope: (typeof LAYERS)[number] | 'secret';
   name: string;
   value: string;
 }

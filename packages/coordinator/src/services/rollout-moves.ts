@@ -240,11 +240,14 @@ async function rendererOf(
   const shared = new Map<string, VariableRecord[]>();
   for (const pool of new Set(records.map((each) => each.pool)))
     shared.set(pool, await tx.variables({ app, pool, tenant: '' }));
-  const own = await tx.variablesOfTenants(records.map((each) => each.tenant));
+  const names = records.map((each) => each.tenant);
+  const own = await tx.variablesOfTenants(names);
+  const secrets = await tx.secretsOfTenants(names);
   return (record) =>
     renderRows(record, release, template, [
       ...(shared.get(record.pool) ?? []),
       ...(own.get(record.tenant) ?? []).map((each) => ({ ...each, scope: 'tenant' as const })),
+      ...(secrets.get(record.tenant) ?? []),
     ]);
 }
 

@@ -164,6 +164,7 @@ async function planSome(
   const names = rows.map((row) => row.tenant);
   const records = new Map((await reads.tenantsNamed(names)).map((each) => [each.tenant, each]));
   const own = await reads.variablesOfTenants(names);
+  const secrets = await reads.secretsOfTenants(names);
   const shared = new Map<string, VariableRecord[]>();
   const rowsOf = async (record: TenantRecord): Promise<VariableRecord[]> => {
     const { app, pool } = record;
@@ -172,6 +173,7 @@ async function planSome(
     return [
       ...common,
       ...(own.get(record.tenant) ?? []).map((each) => ({ ...each, scope: 'tenant' as const })),
+      ...(secrets.get(record.tenant) ?? []),
     ];
   };
   for (const [index, name] of names.entries()) {

@@ -2,6 +2,7 @@ import { formatFindings, type Finding } from '@berth/shared/compose/findings';
 import { renderTenant } from '@berth/shared/compose/render';
 import { parseTemplate, type Template } from '@berth/shared/compose/template';
 import { BerthError } from '@berth/shared/domain/errors';
+import type { SecretRef } from '@berth/shared/domain/secret';
 import type { TenantSpec } from '@berth/shared/domain/spec';
 import type { ReleaseSource } from './records.ts';
 
@@ -22,8 +23,9 @@ export function renderFor(
   tenant: string,
   template: Template,
   variables: Readonly<Record<string, string>>,
+  secrets?: ReadonlyMap<string, SecretRef>,
 ): { spec: TenantSpec; warnings: Finding[] } {
-  const rendered = renderTenant(template, variables);
+  const rendered = renderTenant(template, variables, secrets);
   if (!rendered.ok) {
     throw invalidCompose(`The template does not work out with the variables of ${tenant}`, rendered.errors);
   }

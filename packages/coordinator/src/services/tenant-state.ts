@@ -7,6 +7,7 @@ import { needOf } from './need.ts';
 import { withPins } from './pinning.ts';
 import { sentSignature } from './release-sign.ts';
 import type { KeptSignature, NewEvent, ReleaseSource, TenantRecord, VariableRecord } from './records.ts';
+import { secretRefsIn } from './secret-refs.ts';
 import type { StoreReads, StoreWrites } from './store.ts';
 import { renderFor, type TemplateCache } from './templates.ts';
 import { mergeVariables, withChanges, withRelease } from './variables.ts';
@@ -44,7 +45,7 @@ export function renderRows(
   rows: readonly VariableRecord[],
 ): Omit<Rendered, 'template'> {
   const variables = mergeVariables(record, withRelease(rows, release));
-  const { spec, warnings } = renderFor(record.tenant, template, variables);
+  const { spec, warnings } = renderFor(record.tenant, template, variables, secretRefsIn(rows));
   return { desired: desiredOf(record, withPins(spec, release.pins), release.signature), warnings };
 }
 

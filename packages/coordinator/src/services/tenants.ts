@@ -7,6 +7,8 @@ import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import { asPut, effectOf } from './diff.ts';
 import { needOf } from './need.ts';
+import { requireSealing } from './secret-refs.ts';
+import { audited as auditedSecret, insertAll, sealAll } from './secrets.ts';
 import { listed, type Listed } from './paging.ts';
 import { place } from './placement.ts';
 import type { Actor, TenantRecord } from './records.ts';
@@ -55,8 +57,10 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
       return tenantShown(foundTenant(await store.tenantView(tenant), tenant));
     },
 
-    create: (by, given) =>
-      mutate(by, async (tx, at) => {
+    async create(by, given) {
+      // KMS may take its time, so nobody is kept waiting in a transaction meanwhile.
+      const secrets = await sealAll(context, by, given.tenant, given.secrets ?? {}, () => 1);
+      return await mutate(by, async (tx, at) => {
         checkNames(Object.keys(given.variables));
         const app = await tx.app(given.app);
         if (app === null)
@@ -88,6 +92,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           createdAt: at,
           updatedAt: at,
         };
+        await insertAll(tx, secrets);
         const { desired } = await renderRecord(tx, cache, draft, given.variables);
         const hosts = await tx.lockHosts(given.host === undefined ? { pool } : { host: given.host });
         const placed = place(hosts, needOf(desired.spec), {
@@ -100,6 +105,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           throw new BerthError(placed.code, placed.reason, { details: { hosts: placed.numbers } });
         await requireSigned(tx, placed.host, desired);
         const record = { ...withNeed(draft, desired), host: placed.host };
+        await requireSealing(tx, record.host, desired);
         await tx.insertTenant(record);
         await claim(tx, record.tenant, record.domains);
         for (const [name, value] of Object.entries(given.variables))
@@ -119,11 +125,17 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           audit: {
             action: 'tenant.created',
             before: null,
-            after: { ...record, revision, variables: Object.keys(given.variables).sort() },
+            after: {
+              ...record,
+              revision,
+              variables: Object.keys(given.variables).sort(),
+              ...(secrets.length === 0 ? {} : { secrets: secrets.map(auditedSecret) }),
+            },
             told: revision,
           },
         };
-      }),
+      });
+    },
 
     change: (by, tenant, change) =>
       mutate(by, async (tx, at) => {
@@ -171,6 +183,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           desired,
         );
         if (change.domains !== undefined) await claim(tx, tenant, change.domains);
+        await requireSealing(tx, record.host, desired);
         await tx.updateTenant(record);
         const revision = await tx.putDesired(record.host, {
           kind: 'tenant',

@@ -3,6 +3,7 @@ import type { ConfigValue } from '@berth/shared/api/schemas';
 import type { Variable } from '@berth/shared/compose/substitute';
 import type { z } from 'zod';
 import { LAYERS, type VariableRecord } from './records.ts';
+import { secretRefsIn } from './secret-refs.ts';
 
 export interface TenantIdentity {
   tenant: string;
@@ -89,5 +90,12 @@ export function configOf(
       if (row.scope === source) values.set(row.name, { name: row.name, value: row.value, source });
   for (const [name, value] of Object.entries(builtinsOf(identity)))
     values.set(name, { name, value, source: 'builtin' });
-  return [...values.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const secrets = [...secretRefsIn(rows).values()].map(
+    ({ name, version, from }): z.infer<typeof ConfigValue> => ({
+      name,
+      value: from === undefined ? `version ${version}` : `version ${version}, ${from}`,
+      source: 'secret',
+    }),
+  );
+  return [...values.values(), ...secrets].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -3,8 +3,10 @@ import { BerthError } from '@berth/shared/domain/errors';
 import type { Kysely } from 'kysely';
 import { sql } from 'kysely';
 import type { BulkReads, BulkWrites, WaveCounts } from '../services/bulk-store.ts';
+import type { VariableRecord } from '../services/records.ts';
 import { batchStatement, listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
+import { secretVariable } from './secrets.ts';
 import type { Tables, TenantTable } from './tables.ts';
 import { tenantOf } from './tenants.ts';
 
@@ -51,6 +53,21 @@ function createReads(dialect: Dialect): (db: Db) => BulkReads {
     (list) =>
       `select owner, name, value from variables where scope = 'tenant' and owner in (select c0 from ${list}) order by owner, name`,
   );
+  const secrets = listStatement<{
+    tenant: string;
+    name: string;
+    version: number;
+    id: string;
+    reference: string | null;
+  }>(
+    dialect,
+    ['text'],
+    (list) => `
+      select s.tenant, s.name, s.version, s.id, s.reference from ${list}
+      join tenant_secrets s on s.tenant = list.c0
+      where s.version = (select max(n.version) from tenant_secrets n where n.tenant = s.tenant and n.name = s.name)
+      order by s.tenant, s.name`,
+  );
   const generations = listStatement<{
     tenant: string;
     own: number;
@@ -83,6 +100,12 @@ function createReads(dialect: Dialect): (db: Db) => BulkReads {
         if (own === undefined) found.set(owner, [{ name, value }]);
         else own.push({ name, value });
       }
+      return found;
+    },
+    async secretsOfTenants(names) {
+      const found = new Map<string, VariableRecord[]>();
+      for (const row of await secrets(db, [...new Set(names)]))
+        found.set(row.tenant, [...(found.get(row.tenant) ?? []), secretVariable(row)]);
       return found;
     },
     async lastGenerations(names) {

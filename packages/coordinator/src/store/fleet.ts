@@ -8,6 +8,7 @@ import { createIngest } from './ingest.ts';
 import { texts } from './json.ts';
 import { appendAudit } from './audit.ts';
 import type { AppendEvents } from './journal.ts';
+import { forgetSecrets } from './secrets.ts';
 import type { HostTable, Tables } from './tables.ts';
 import { noteGeneration } from './tenants.ts';
 
@@ -184,5 +185,6 @@ async function forget(tx: Db, dialect: Dialect, tenant: string, last: number): P
   await tx.deleteFrom('observed').where('tenant', '=', tenant).execute();
   await tx.deleteFrom('traffic').where('tenant', '=', tenant).execute();
   await tx.deleteFrom('variables').where('scope', '=', 'tenant').where('owner', '=', tenant).execute();
+  await forgetSecrets(tx, tenant);
   await tx.deleteFrom('tenants').where('tenant', '=', tenant).execute();
 }

@@ -19,6 +19,7 @@ import { appendAudit, auditReads } from './audit.ts';
 import { journalReads, journalWrites, createEventLog, type EventLog } from './journal.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations/index.ts';
+import { secretReads, secretWrites } from './secrets.ts';
 import type { Tables } from './tables.ts';
 import { tenantReads, tenantWrites } from './tenants.ts';
 
@@ -136,6 +137,7 @@ function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
     ...kept.traffic.reads(db),
     ...historyReads(db),
     ...kept.bulk.reads(db),
+    ...secretReads(db),
   };
 }
 
@@ -155,6 +157,7 @@ function writes(tx: Kysely<Tables>, dialect: Dialect, kept: Kept): Omit<StoreWri
     ...settingWrites(tx),
     ...historyWrites(tx),
     ...kept.bulk.writes(tx),
+    ...secretWrites(tx),
     putDesired: (host, put) => putDesired(tx, dialect, host, put),
   };
 }

@@ -14,6 +14,7 @@ export interface Tables {
   /** The last generation a tenant's name was given, kept after the tenant is gone, so that no number comes twice. */
   generations: { tenant: string; last: number };
   variables: { scope: Scope; owner: string; name: string; value: string; updated_at: number };
+  tenant_secrets: SecretTable;
   domains: { domain: string; tenant: string };
   hosts: HostTable;
   desired: {
@@ -244,6 +245,20 @@ export interface AuditTable {
   before: string;
   after: string;
   hash: string;
+}
+
+/** Either `reference`, or the three of what is sealed. */
+export interface SecretTable {
+  tenant: string;
+  name: string;
+  version: number;
+  id: string;
+  reference: string | null;
+  key_name: string | null;
+  wrapped: string | null;
+  box: string | null;
+  created_at: number;
+  created_by: string;
 }
 
 export interface TokenTable {

@@ -1,3 +1,4 @@
+import { newestSecrets } from './secrets.ts';
 import { CompiledQuery, sql, type Kysely } from 'kysely';
 import { DesiredTenant } from '@berth/shared/domain/desired';
 import { egressText } from '@berth/shared/domain/egress';
@@ -198,7 +199,7 @@ export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
       return row === undefined ? null : DesiredTenant.parse(JSON.parse(row.json));
     },
     async variables({ app, pool, tenant }) {
-      return await db
+      const rows = await db
         .selectFrom('variables')
         .select(['scope', 'name', 'value'])
         .where((eb) =>
@@ -210,6 +211,7 @@ export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
         )
         .orderBy('name')
         .execute();
+      return tenant === '' ? rows : [...rows, ...(await newestSecrets(db, tenant))];
     },
   };
 }

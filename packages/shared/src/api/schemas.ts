@@ -5,8 +5,10 @@ import { ERROR_CODES } from '../domain/errors.ts';
 import { AppName, Domain, HostId, PoolName, TenantName, VariableName } from '../domain/ids.ts';
 import { Tag } from '../domain/rollout.ts';
 import { Problem } from '../domain/step.ts';
+import { SecretName } from '../domain/secret.ts';
 import { WindowText } from '../domain/window.ts';
 import { ContainerView, HostReport, StepView, TenantPhase } from '../protocol/report.ts';
+import { NewSecret } from './secrets.ts';
 
 /** Times are milliseconds since 1970, sizes bytes. */
 
@@ -151,6 +153,8 @@ export const CreateTenant = z.strictObject({
   app: AppName,
   domains: z.array(Domain).min(1).max(20),
   variables: Variables.default({}),
+  /** The first version of each. */
+  secrets: z.record(SecretName, NewSecret).optional(),
   pool: PoolName.optional(),
   host: HostId.optional(),
   release: z.int().min(1).optional(),
@@ -206,8 +210,8 @@ export type TenantChanged = z.infer<typeof TenantChanged>;
 export const ConfigValue = z.object({
   name: z.string(),
   value: z.string(),
-  /** Where the effective value comes from. */
-  source: z.enum(['builtin', 'template-default', 'app', 'release', 'pool', 'tenant', 'unset']),
+  /** Where the effective value comes from. Of a secret the value is its version, in words. */
+  source: z.enum(['builtin', 'template-default', 'app', 'release', 'pool', 'tenant', 'secret', 'unset']),
 });
 
 /** A rollout that tried to move a tenant and did not bring it about. */

@@ -20,6 +20,8 @@ export interface ServiceBerth {
   strategyAt: Spot | undefined;
   /** `open`: given, but wrong or not known yet. */
   profile: Profile | 'open' | undefined;
+  /** Which variables are to hold secrets. */
+  secretEnv: Tree | undefined;
 }
 
 export function readServiceBerth(f: Findings, node: Tree | undefined): ServiceBerth {
@@ -28,14 +30,16 @@ export function readServiceBerth(f: Findings, node: Tree | undefined): ServiceBe
       ? new Map()
       : fields(f, node, {
           what: "a service's x-berth",
-          known: ['route', 'drain', 'strategy', 'profile'],
+          known: ['route', 'drain', 'strategy', 'profile', 'secrets'],
           refused: TOP_ONLY,
         });
   const route = given.get('route');
   const drain = given.get('drain');
   const strategy = given.get('strategy');
   const profile = given.get('profile');
+  const secrets = given.get('secrets');
   return {
+    secretEnv: secrets === undefined ? undefined : readSecretSettings(f, secrets),
     route: route === undefined ? undefined : readRoute(f, route),
     routeAt: route,
     open:
@@ -48,12 +52,16 @@ export function readServiceBerth(f: Findings, node: Tree | undefined): ServiceBe
   };
 }
 
+function readSecretSettings(f: Findings, node: Tree): Tree | undefined {
+  return fields(f, node, { what: "a service's x-berth.secrets", known: ['env'] }).get('env');
+}
+
 const TOP_ONLY: readonly Row[] = ['release', 'bake', 'database', 'backup'].map((key) => ({
   key,
   reason: 'it is about the whole tenant; move it to the top-level x-berth',
 }));
 
-const SERVICE_ONLY: readonly Row[] = ['route', 'drain', 'strategy'].map((key) => ({
+const SERVICE_ONLY: readonly Row[] = ['route', 'drain', 'strategy', 'secrets'].map((key) => ({
   key,
   reason: 'it is about one service; move it to the x-berth of that service',
 }));

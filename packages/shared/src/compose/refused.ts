@@ -59,7 +59,6 @@ export const REFUSED_IN_SERVICE: readonly Row[] = [
     reason:
       'a template is one file; run `docker compose config` once and use what it prints, or share parts with a YAML anchor',
   },
-  { key: 'secrets', reason: 'it is not yet supported: use environment' },
   { key: 'configs', reason: 'it is not yet supported: use environment, or put the file into the image' },
   { key: 'label_file', reason: 'it is not supported; write the labels under labels' },
   {
@@ -101,7 +100,6 @@ export const REFUSED_AT_TOP: readonly Row[] = [
     key: 'extends',
     reason: 'a template is one file; run `docker compose config` once and use what it prints',
   },
-  { key: 'secrets', reason: 'it is not yet supported: use environment' },
   { key: 'configs', reason: 'it is not yet supported: use environment, or put the file into the image' },
   {
     key: 'models',

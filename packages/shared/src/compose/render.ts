@@ -1,3 +1,4 @@
+import type { SecretRef } from '../domain/secret.ts';
 import { TenantSpec } from '../domain/spec.ts';
 import type { Finding } from './findings.ts';
 import { Findings, pathOf } from './findings.ts';
@@ -13,14 +14,24 @@ export type RenderResult =
  * Fills a template's variables in and decides every default. Equal input gives equal output. No finding ever holds the
  * value of a variable. Never throws.
  */
-export function renderTenant(template: Template, variables: Readonly<Record<string, string>>): RenderResult {
+export function renderTenant(
+  template: Template,
+  variables: Readonly<Record<string, string>>,
+  secrets: ReadonlyMap<string, SecretRef> = new Map(),
+): RenderResult {
   const findings = new Findings();
   const failed = (): RenderResult => ({ ok: false, errors: findings.errors, warnings: findings.warnings });
   const tree = treeOf(template, findings);
   if (tree === undefined || findings.failed) return failed();
   const lookup = (name: string): string | undefined =>
     Object.hasOwn(variables, name) ? variables[name] : undefined;
-  const filling = { mode: 'render' as const, lookup, findings, variables: new Variables() };
+  const filling = {
+    mode: 'render' as const,
+    lookup,
+    secrets: (name: string) => secrets.get(name),
+    findings,
+    variables: new Variables(),
+  };
   const tenant = readTenant(tree, filling, template.envFiles);
   if (findings.failed) return failed();
   const spec = TenantSpec.safeParse(tenant.spec);

@@ -19,6 +19,7 @@ import type { Entry } from './positions.ts';
 import type { PortsFound } from './reach.ts';
 import { checkNetworks, readPorts } from './reach.ts';
 import { REFUSED_IN_SERVICE } from './refused.ts';
+import { readSecretEnv, readSecretFiles, type DeclaredSecrets } from './secrets.ts';
 import type { Filling } from './substitute.ts';
 import { isDeferred } from './values.ts';
 
@@ -26,7 +27,7 @@ const KNOWN = (
   'image build command entrypoint environment env_file healthcheck depends_on volumes tmpfs deploy mem_limit ' +
   'mem_reservation cpus pids_limit scale stop_grace_period stop_signal user group_add init logging labels working_dir ' +
   'hostname tty stdin_open shm_size ulimits sysctls extra_hosts restart pull_policy read_only cap_add security_opt ' +
-  'ports profiles network_mode networks x-berth'
+  'ports profiles network_mode networks secrets x-berth'
 ).split(' ');
 
 /** A service as far as it can be decided alone. Its `dependsOn` and `route` are completed by the tenant. */
@@ -49,6 +50,7 @@ export interface Surroundings {
   filling: Filling;
   envFiles: Readonly<Record<string, string>>;
   networks: ReadonlySet<string>;
+  secrets: DeclaredSecrets;
   /** The profile of services that name none. */
   profile: Profile | 'open';
 }
@@ -78,16 +80,25 @@ export function readService(entry: Entry, around: Surroundings): ServiceDraft {
   checkNetworks(f, given, around.networks);
 
   const container = readContainer(f, entry.value.kind === 'map' ? entry : undefined, given);
+  const environment = readEnvironment(
+    filling,
+    name,
+    given.get('environment'),
+    given.get('env_file'),
+    around.envFiles,
+  );
+  const secrets = given.get('secrets');
+  const secretFiles = secrets === undefined ? [] : readSecretFiles(filling, secrets, around.secrets);
+  const secretEnv =
+    berth.secretEnv === undefined
+      ? {}
+      : readSecretEnv(filling, berth.secretEnv, around.secrets, environment);
   const spec: ServiceSpec = {
     name,
     ...container,
-    environment: readEnvironment(
-      filling,
-      name,
-      given.get('environment'),
-      given.get('env_file'),
-      around.envFiles,
-    ),
+    environment,
+    ...(secretFiles.length === 0 ? {} : { secrets: secretFiles }),
+    ...(Object.keys(secretEnv).length === 0 ? {} : { secretEnv }),
     ...(health.kind === 'check' ? { healthcheck: health.check } : {}),
     volumes: mounts.volumes,
     tmpfs: mounts.tmpfs,

@@ -1,6 +1,7 @@
 import type { Findings, Spot } from './findings.ts';
 import type { Lookup, Part } from './interpolate.ts';
 import { evaluate, MAX_VALUE, parseInterpolation } from './interpolate.ts';
+import type { SecretRef } from '../domain/secret.ts';
 import type { Tree } from './positions.ts';
 
 /** A variable that the template uses. */
@@ -23,6 +24,8 @@ const MAX_FILLED = 1024 * 1024;
 export interface Filling {
   mode: 'check' | 'render';
   lookup: Lookup;
+  /** The tenant's secret of a name, when rendering. */
+  secrets?: (name: string) => SecretRef | undefined;
   findings: Findings;
   variables: Variables;
 }

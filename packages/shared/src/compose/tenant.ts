@@ -11,6 +11,7 @@ import type { Entry, Tree } from './positions.ts';
 import { readNetworks, readVolumes } from './reach.ts';
 import { REFUSED_AT_TOP } from './refused.ts';
 import { checkRoutes, deriveRoute } from './routes.ts';
+import { readDeclaredSecrets } from './secrets.ts';
 import type { ServiceDraft } from './service.ts';
 import { readService } from './service.ts';
 import type { Filling } from './substitute.ts';
@@ -38,7 +39,7 @@ export function readTenant(
   const f = filling.findings;
   const top = fields(f, tree, {
     what: 'a compose file',
-    known: ['name', 'services', 'volumes', 'networks', 'x-berth'],
+    known: ['name', 'services', 'volumes', 'networks', 'secrets', 'x-berth'],
     ignored: IGNORED_AT_TOP,
     refused: REFUSED_AT_TOP,
   });
@@ -49,14 +50,22 @@ export function readTenant(
   const nameNode = filled('name');
   const volumesNode = filled('volumes');
   const networksNode = filled('networks');
+  const secretsNode = filled('secrets');
   const berth = readTopBerth(f, filled('x-berth'));
   const volumes = volumesNode === undefined ? new Set<string>() : readVolumes(f, volumesNode);
   const networks = networksNode === undefined ? new Set<string>() : readNetworks(f, networksNode);
 
+  const secrets = secretsNode === undefined ? new Map<string, string>() : readDeclaredSecrets(f, secretsNode);
   const { kept, leftOut } = chooseServices(f, tree, top);
   const drafts = kept.map((entry) => {
     const value = substitute(entry.value, filling, entry.key);
-    return readService({ ...entry, value }, { filling, envFiles, networks, profile: berth.profile });
+    return readService({ ...entry, value }, {
+      filling,
+      envFiles,
+      networks,
+      secrets,
+      profile: berth.profile,
+    });
   });
   for (const draft of drafts) checkVolumes(f, draft, volumes);
   const guessed = deriveRoute(f, drafts);

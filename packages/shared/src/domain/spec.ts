@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Egress } from './egress.ts';
 import { ServiceName, VolumeName } from './ids.ts';
+import { SecretFile, SecretRef } from './secret.ts';
 
 /**
  * What a tenant runs, with every variable filled in and every default decided: the output of the compose room, the
@@ -89,6 +90,10 @@ export const ServiceSpec = z.strictObject({
   command: z.array(z.string()).optional(),
   entrypoint: z.array(z.string()).optional(),
   environment: z.record(z.string(), z.string()),
+  /** Files in memory, below /run/secrets unless the template says otherwise. */
+  secrets: z.array(SecretFile).max(100).optional(),
+  /** Variables that hold secrets, where the app asks for that: Docker's own files on the host then hold the values. */
+  secretEnv: z.record(z.string(), SecretRef).optional(),
   user: z.string().optional(),
   groupAdd: z.array(z.string()),
   workingDir: z.string().optional(),

@@ -67,6 +67,8 @@ export const Step = z.discriminatedUnion('kind', [
     image: z.string(),
     pullPolicy: ServiceSpec.shape.pullPolicy,
   }),
+  /** Has all the secrets of these containers at hand and puts their files in memory, before anything is stopped for them. */
+  z.strictObject({ kind: z.literal('secrets.open'), ...ofGeneration, containers: z.array(ContainerPlan) }),
   /** Creates the container of a release command and does not start it. */
   z.strictObject({ kind: z.literal('release.create'), ...ofGeneration, container: ContainerPlan }),
   z.strictObject({
@@ -164,6 +166,8 @@ export function titleOf(step: Step): string {
       return 'check memory and disk';
     case 'image.ensure':
       return `image ${step.image}`;
+    case 'secrets.open':
+      return `open the secrets of ${names(step.containers)}`;
     case 'release.create':
       return `make the container of ${step.container.service}'s release command`;
     case 'release.run':

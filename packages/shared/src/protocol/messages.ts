@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DesiredTenant, Tombstone } from '../domain/desired.ts';
 import { Digest, HostId, TenantName } from '../domain/ids.ts';
 import { ERROR_CODES } from '../domain/errors.ts';
+import { SecretName } from '../domain/secret.ts';
 import { TrafficSample } from '../domain/traffic.ts';
 import { AgentEvent, HostReport, RemovalRequest, StepView, TenantReport } from './report.ts';
 
@@ -91,7 +92,39 @@ export const Question = z.discriminatedUnion('kind', [
 export type Question = z.infer<typeof Question>;
 export const Query = z.strictObject({ type: z.literal('query'), id: z.string().max(60), question: Question });
 
-export const ToAgent = z.discriminatedUnion('type', [Challenge, Welcome, Desired, Mode, ReportAck, Query]);
+const SecretPlaceOf = {
+  tenant: TenantName,
+  name: SecretName,
+  version: z.int().min(1),
+  id: z.string().regex(/^[0-9a-f]{16}$/),
+};
+
+/** Answers `secrets.want`, in as many messages as it takes: each value sealed to the host, or why there is none. */
+export const Secrets = z.strictObject({
+  type: z.literal('secrets'),
+  secrets: z
+    .array(
+      z.strictObject({
+        ...SecretPlaceOf,
+        given: z.discriminatedUnion('kind', [
+          z.strictObject({ kind: z.literal('sealed'), box: z.base64().max(100_000) }),
+          z.strictObject({ kind: z.literal('refused'), message: z.string().max(1000) }),
+        ]),
+      }),
+    )
+    .max(200),
+});
+export type Secrets = z.infer<typeof Secrets>;
+
+export const ToAgent = z.discriminatedUnion('type', [
+  Challenge,
+  Welcome,
+  Desired,
+  Mode,
+  ReportAck,
+  Query,
+  Secrets,
+]);
 export type ToAgent = z.infer<typeof ToAgent>;
 
 // Agent -> coordinator
@@ -155,7 +188,18 @@ export const QueryResult = z.strictObject({
   answer: Answer,
 });
 
+/**
+ * Versions that the host has to have and has not. Only sent by an agent whose hello has shown a sealing key, of tenants
+ * that are desired on it.
+ */
+export const SecretsWant = z.strictObject({
+  type: z.literal('secrets.want'),
+  want: z.array(z.strictObject(SecretPlaceOf)).min(1).max(200),
+});
+export type SecretsWant = z.infer<typeof SecretsWant>;
+
 export const FromAgent = z.discriminatedUnion('type', [
+  SecretsWant,
   Hello,
   DesiredAck,
   DesiredReject,

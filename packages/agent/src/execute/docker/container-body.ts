@@ -1,7 +1,8 @@
 import type { Profile, ServiceSpec } from '@berth/shared/domain/spec';
 import type { ContainerPlan } from '@berth/shared/domain/step';
 import { unreachable } from '@berth/shared/domain/errors';
-import { labelsOf } from '../../system/labels.ts';
+import type { SecretParts } from '../context.ts';
+import { labelsOf, SECRETS_LABEL } from '../../system/labels.ts';
 import { volumeName } from '../../system/names.ts';
 
 /** Docker's default capabilities without NET_RAW (spoofing inside the network) and MKNOD. */
@@ -21,15 +22,22 @@ const COMPATIBLE_CAPABILITIES = [
 ];
 
 /**
- * Docker's create call for one container. Nothing here can widen the profile: no published port, no host path, no host
- * namespace, no privilege, whatever the spec says.
+ * Docker's create call for one container. Nothing here can widen the profile: no published port, no host path
+ * but the agent's own of the container's secrets, no host namespace, no privilege, whatever the spec says.
  */
-export function containerBody(agent: string, plan: ContainerPlan): Record<string, unknown> {
+export function containerBody(
+  agent: string,
+  plan: ContainerPlan,
+  secrets: SecretParts = NO_SECRETS,
+): Record<string, unknown> {
   const { spec } = plan;
   return {
     Image: spec.image,
-    Env: Object.entries(spec.environment).map(([name, value]) => `${name}=${value}`),
-    Labels: labelsOf(agent, plan),
+    Env: Object.entries({ ...spec.environment, ...secrets.environment }).map(([name, value]) => `${name}=${value}`),
+    Labels: {
+      ...labelsOf(agent, plan),
+      ...(secrets.set === null ? {} : { [SECRETS_LABEL]: secrets.set }),
+    },
     Tty: spec.tty,
     OpenStdin: spec.stdinOpen,
     StopTimeout: Math.ceil(spec.stopGraceMs / 1000),
@@ -44,14 +52,16 @@ export function containerBody(agent: string, plan: ContainerPlan): Record<string
     ...(spec.stopSignal === undefined ? {} : { StopSignal: spec.stopSignal }),
     // Only the template's check counts; one that an image brings along would be watched without having been asked for.
     Healthcheck: spec.healthcheck === undefined ? { Test: ['NONE'] } : healthcheckBody(spec.healthcheck),
-    HostConfig: hostConfig(agent, plan),
+    HostConfig: hostConfig(agent, plan, secrets),
     NetworkingConfig: {
       EndpointsConfig: { [plan.network]: { IPAMConfig: { IPv4Address: plan.address } } },
     },
   };
 }
 
-function hostConfig(agent: string, plan: ContainerPlan): Record<string, unknown> {
+const NO_SECRETS: SecretParts = { set: null, mounts: [], environment: {} };
+
+function hostConfig(agent: string, plan: ContainerPlan, secrets: SecretParts): Record<string, unknown> {
   const { spec } = plan;
   return {
     ...hardening(spec.profile),
@@ -73,12 +83,22 @@ function hostConfig(agent: string, plan: ContainerPlan): Record<string, unknown>
     ExtraHosts: extraHosts(plan),
     Sysctls: spec.sysctls,
     Ulimits: Object.entries(spec.ulimits).map(([Name, { soft, hard }]) => ({ Name, Soft: soft, Hard: hard })),
-    Mounts: spec.volumes.map((mount) => ({
-      Type: 'volume',
-      Source: volumeName(agent, plan.tenant, mount.volume),
-      Target: mount.target,
-      ReadOnly: mount.readOnly,
-    })),
+    Mounts: [
+      ...spec.volumes.map((mount) => ({
+        Type: 'volume',
+        Source: volumeName(agent, plan.tenant, mount.volume),
+        Target: mount.target,
+        ReadOnly: mount.readOnly,
+      })),
+      // Where the source is missing Docker starts nothing: there is never an empty directory instead.
+      ...secrets.mounts.map(({ source, target }) => ({
+        Type: 'bind',
+        Source: source,
+        Target: target,
+        ReadOnly: true,
+        BindOptions: { Propagation: 'rprivate' },
+      })),
+    ],
     Tmpfs: Object.fromEntries(spec.tmpfs.map((mount) => [mount.target, tmpfsOptions(mount)])),
     ...(spec.shmSizeBytes === undefined ? {} : { ShmSize: spec.shmSizeBytes }),
   };

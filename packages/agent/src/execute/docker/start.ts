@@ -1,6 +1,6 @@
 import { BerthError } from '@berth/shared/domain/errors';
 import type { ContainerPlan, StepOf } from '@berth/shared/domain/step';
-import type { ExecuteDeps, Note } from '../context.ts';
+import type { ExecuteDeps, Note, SecretParts } from '../context.ts';
 import { forAll, logTailOf, StepFailure } from '../failure.ts';
 import { containerBody } from './container-body.ts';
 import { assertSame, inspectOurs } from './ownership.ts';
@@ -24,6 +24,7 @@ export async function resumeContainers(
   step: StepOf<'containers.resume'>,
   signal: AbortSignal,
 ): Promise<Note> {
+  await deps.secrets?.reopen(step.tenant);
   await forAll(step.containers, async (ref) => {
     const found = await inspectOurs(deps, step.tenant, { ref: ref.id, service: ref.service }, signal);
     if (found === null)
@@ -39,6 +40,31 @@ export async function resumeContainers(
   return undefined;
 }
 
+/** Everything that can be wrong with secrets is found out before anything is stopped for their containers. */
+export async function openSecrets(
+  deps: ExecuteDeps,
+  step: StepOf<'secrets.open'>,
+  signal: AbortSignal,
+): Promise<Note> {
+  if (deps.secrets === undefined) throw withoutSecrets(step.containers[0]?.service ?? '');
+  await deps.secrets.open(step.containers, signal);
+  return undefined;
+}
+
+async function secretsFor(
+  deps: ExecuteDeps,
+  plan: ContainerPlan,
+  signal: AbortSignal,
+): Promise<SecretParts | undefined> {
+  if (plan.spec.secrets === undefined && plan.spec.secretEnv === undefined) return undefined;
+  if (deps.secrets === undefined) throw withoutSecrets(plan.service);
+  return await deps.secrets.partsOf(plan, signal);
+}
+
+function withoutSecrets(service: string): StepFailure {
+  return new StepFailure('secret_unavailable', `${service} needs secrets, and this agent has none.`, { service });
+}
+
 const NAME_TRIES = 20;
 const NAME_PAUSE_MS = 100;
 
@@ -49,9 +75,10 @@ export async function ensureCreated(
   signal: AbortSignal,
 ): Promise<string> {
   const { docker, config } = deps.system;
+  const secrets = await secretsFor(deps, plan, signal);
   for (let left = NAME_TRIES; ; left -= 1) {
     try {
-      return await docker.createContainer(plan.name, containerBody(config.agent, plan), { signal });
+      return await docker.createContainer(plan.name, containerBody(config.agent, plan, secrets), { signal });
     } catch (error) {
       if (!(error instanceof BerthError) || error.code !== 'conflict')
         throw explain(error, plan.service, plan.spec.image);

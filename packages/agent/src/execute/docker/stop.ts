@@ -1,4 +1,7 @@
 import type { ContainerRef, StepOf } from '@berth/shared/domain/step';
+import { Listing } from '../../system/docker-listing.ts';
+import { madeOf } from '../../system/docker-types.ts';
+import { AGENT_LABEL, SECRETS_LABEL, TENANT_LABEL } from '../../system/labels.ts';
 import type { ExecuteDeps, Note } from '../context.ts';
 import { forAll } from '../failure.ts';
 import { inspectOurs } from './ownership.ts';
@@ -37,7 +40,17 @@ export async function removeContainers(
       await deps.system.docker.removeContainer(ref.id, { signal });
     });
   });
+  await deps.secrets?.tidy(step.tenant, () => setsInUse(deps, step.tenant, signal));
   return undefined;
+}
+
+/** The sets of secrets that the tenant's containers were made with. */
+async function setsInUse(deps: ExecuteDeps, tenant: string, signal: AbortSignal): Promise<string[]> {
+  const listing = new Listing(`${TENANT_LABEL}=${tenant}`, madeOf);
+  const made = await deps.system.docker.listContainers(listing, { signal });
+  return made.flatMap((each) =>
+    each?.labels[AGENT_LABEL] === deps.system.config.agent ? (each.labels[SECRETS_LABEL] ?? []) : [],
+  );
 }
 
 /** While it lasts, the observer does not take the container's end for a death. */

@@ -7,6 +7,7 @@ import { rolloutBefore } from './0005-rollout-before.ts';
 import { access } from './0006-access.ts';
 import { auditChain } from './0007-audit-chain.ts';
 import { enrolment } from './0008-enrolment.ts';
+import { secrets } from './0009-secrets.ts';
 import { dedicated } from './0010-dedicated.ts';
 import { signatures } from './0011-signatures.ts';
 
@@ -20,6 +21,7 @@ export const migrations: readonly Migration[] = [
   access,
   auditChain,
   enrolment,
+  secrets,
   dedicated,
   signatures,
 ];

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import { Ended, EXIT } from '../exit-codes.ts';
+import { confirm } from '../output/ask.ts';
+import { table } from '../output/table.ts';
+import { does, examples, NoOptions, type Register } from './define.ts';
+
+/** The keys of secrets. A tenant's own are under `berth tenant secret`. */
+export const registerSecret: Register = (program, contextOf) => {
+  const secret = program.command('secret').description('the keys that wrap all secrets');
+
+  const rotate = secret
+    .command('rotate-key')
+    .description('a new key, with which all versions of all secrets are wrapped')
+    .option('-y, --yes', 'do not ask');
+  examples(rotate, [['berth secret rotate-key', 'no tenant notices; keep a new copy of the key file']]);
+  does(rotate, contextOf, z.object({ yes: z.boolean().default(false) }), async (context, _args, given) => {
+    const { output } = context;
+    if ((await confirm(context, 'Make a new key and wrap all secrets with it?', given.yes)) === 'no') {
+      output.print('Nothing was changed.');
+      return;
+    }
+    const done = await context.api().rotateSecretKey({}, context.signal);
+    output.json(done);
+    output.print(`The key is ${done.current} now; ${done.rewrapped} versions are wrapped with it.`);
+    for (const sentence of done.failed) output.print(output.style.red(sentence));
+    if (done.failed.length > 0) throw new Ended(EXIT.failed);
+  });
+
+  does(
+    secret.command('keys').description('the keys, what they wrap, and what cannot be opened'),
+    contextOf,
+    NoOptions,
+    async (context) => {
+      const { output } = context;
+      const answer = await context.api().secretKeys({}, context.signal);
+      output.json(answer);
+      output.print(
+        answer.current === null ? 'There is no key.' : `New secrets are wrapped with ${answer.current}.`,
+      );
+      if (answer.keys.length > 0) {
+        const rows = answer.keys.map(({ key, versions, problem }) => [
+          key,
+          String(versions),
+          problem ?? 'ok',
+        ]);
+        output.print(table(['KEY', 'VERSIONS', 'STATE'], rows, output.style));
+      }
+      if (answer.problem !== null) output.print(output.style.red(answer.problem));
+    },
+  );
+};

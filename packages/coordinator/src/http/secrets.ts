@@ -1,0 +1,17 @@
+import type { Services } from '../services/index.ts';
+import type { Handlers } from './call.ts';
+
+type Names = 'listSecrets' | 'setSecrets' | 'removeSecret' | 'secretKeys' | 'rotateSecretKey';
+
+export function secretHandlers({ secrets }: Services): Pick<Handlers, Names> {
+  return {
+    listSecrets: async ({ params }) => ({ items: await secrets.list(params.tenant) }),
+    setSecrets: ({ params, body, by }) => secrets.set(by, params.tenant, body.secrets),
+    removeSecret: async ({ params, by }) => ({
+      result: 'ok',
+      ...(await secrets.remove(by, params.tenant, params.secret)),
+    }),
+    secretKeys: () => secrets.keys(),
+    rotateSecretKey: ({ by }) => secrets.rotateKey(by),
+  };
+}

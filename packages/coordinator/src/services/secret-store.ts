@@ -1,0 +1,37 @@
+import type { SecretPlace } from '@berth/shared/domain/secret';
+import type { SealedValue } from './vault.ts';
+
+/** One version of a tenant's secret. Either sealed here, or a reference to where it is kept. */
+export interface SecretRecord extends SecretPlace {
+  content: { kind: 'sealed'; sealed: SealedValue } | { kind: 'reference'; from: string };
+  createdAt: number;
+  createdBy: string;
+}
+
+/** A version without what it holds. */
+export interface SecretInfo extends SecretPlace {
+  from: string | null;
+  /** Null of a reference. */
+  key: string | null;
+  createdAt: number;
+  createdBy: string;
+}
+
+export interface SecretReads {
+  /** All versions of a tenant's secrets, by name, the newest first. */
+  secretsOf(tenant: string): Promise<SecretInfo[]>;
+  secret(place: SecretPlace): Promise<SecretRecord | null>;
+  /** How many versions each key wraps. */
+  secretKeys(): Promise<{ key: string; versions: number }[]>;
+  /** Versions that another key wraps, in a fixed order, after this one. */
+  secretsNotUnder(key: string, after: SecretPlace | null, limit: number): Promise<SecretRecord[]>;
+}
+
+export interface SecretWrites {
+  insertSecret(secret: SecretRecord): Promise<void>;
+  /** Only what wraps it. */
+  rewrapSecret(place: SecretPlace, sealed: SealedValue): Promise<void>;
+  /** All versions; how many there were. */
+  deleteSecret(tenant: string, name: string): Promise<number>;
+  deleteSecretVersions(tenant: string, name: string, versions: readonly number[]): Promise<void>;
+}
