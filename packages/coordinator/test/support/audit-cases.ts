@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { AddTrust } from '@berth/shared/api/oidc';
 import { CreateRelease, type SignRelease } from '@berth/shared/api/releases';
 import type { RouteName } from '@berth/shared/api/routes';
 import { signableOf } from '@berth/shared/compose/signable';
@@ -140,6 +141,19 @@ export const AUDIT_CASES: Partial<Record<RouteName, AuditCase>> = {
     body: (world) => ({ token: joinTokens.get(world), publicKey: publicKey(), name: 'fresh' }),
   },
   createToken: { body: () => ({ name: `ci ${acted.reason}`.slice(0, 60), role: 'viewer' }) },
+  removeTrust: {
+    params: async ({ c }) => {
+      const rule = AddTrust.parse({
+        audience: 'a',
+        repository: 'example/shop',
+        ref: 'refs/heads/main',
+        apps: ['shop'],
+      });
+      return { id: (await c.services.oidc.add(BY, rule)).id };
+    },
+  },
+  // It takes an identity provider.
+  exchangeToken: { elsewhere: 'packages/coordinator/test/oidc/exchange.test.ts' },
   revokeToken: {
     params: async ({ c }) => {
       await c.token('viewer');

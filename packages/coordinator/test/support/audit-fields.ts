@@ -4,12 +4,12 @@
  */
 export const REVIEWED: ReadonlySet<string> = new Set(
   `
-  account app approval apps atOnce aws bakeMs by choice cidrs count createdAt createdBy current decisions digest
-  domains egress epoch errorRate expiresAt fingerprint frozen generation host id images instance key kind labels
+  account app approval apps atOnce audience aws bakeMs by choice cidrs count createdAt createdBy current decisions digest
+  domains egress epoch errorRate expiresAt fingerprint frozen generation host id images instance issuer key kind labels
   lastUsedAt latencyFactor latencyMs maxAgeMs maxFailures minRequests mode moveTimeoutMs name onFailure order
-  past path percent perHost pinned pins policy pool pools publicKey reason regions release renewed reservedCpus
+  past path percent perHost pinned pins policy pool pools publicKey reason ref regions release renewed repository reservedCpus
   reservedMemory revision role roles routes scheduling scope services signatures since state subdomain
-  surgeMemory tags target tenancy tenant tenants to traffic until updatedAt variables wave waves window
+  surgeMemory tags target tenancy tenant tenants to traffic ttlMs until updatedAt variables wave waves window
 `
     .trim()
     .split(/\s+/),
