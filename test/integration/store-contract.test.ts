@@ -8,6 +8,7 @@ import { rolloutsContract } from '../../packages/coordinator/test/store/contract
 import { auditContract } from '../../packages/coordinator/test/store/contract-audit.ts';
 import { bulkContract } from '../../packages/coordinator/test/store/contract-bulk.ts';
 import { addApp, addHost, addTenant, write } from '../../packages/coordinator/test/store/contract.ts';
+import { faultOf } from '../../packages/coordinator/test/support/audit.ts';
 import { startPostgres, type PostgresCluster } from './support/postgres.ts';
 
 let cluster: PostgresCluster | null = null;
@@ -116,6 +117,64 @@ describe('one PostgreSQL database with several coordinators', () => {
     } finally {
       go.resolve();
       await Promise.all([one.close(), two.close()]);
+    }
+  });
+
+  test('keeps one chain of the audit, whoever writes, and finds what somebody changed in the database', async () => {
+    const url = await emptyDatabase();
+    const stores = await Promise.all(
+      [1, 2, 3].map(() => openStore({ kind: 'postgres', url, connections: 3 })),
+    );
+    const [one, two] = stores;
+    if (one === undefined || two === undefined) throw new Error('two stores were asked for');
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    try {
+      await Promise.all(
+        stores.flatMap((store, s) =>
+          Array.from({ length: 30 }, (_, n) => write(store, (tx) => tx.insertApp(`app-${s}-${n}`, 1))),
+        ),
+      );
+      const kept = await two.auditHead();
+      expect(kept.number).toBe(90);
+      expect(await faultOf(one)).toBeNull();
+
+      await client.query(`update audit set subject = 'other' where id = 50`);
+      expect(await faultOf(two)).toMatchObject({ kind: 'changed', record: 50 });
+      await client.query(`update audit set subject = 'test' where id = 50`);
+      expect(await faultOf(two)).toBeNull();
+      await client.query(`delete from audit where id > 80`);
+      expect(await faultOf(two)).toMatchObject({ kind: 'cut-off', record: 81 });
+      await client.query(
+        `update meta set last_audit = 80, audit_head = (select hash from audit where id = 80)`,
+      );
+      expect(await faultOf(two)).toBeNull();
+      expect(await faultOf(two, [kept])).toMatchObject({ kind: 'cut-off', record: 81 });
+    } finally {
+      await client.end();
+      await Promise.all(stores.map((store) => store.close()));
+    }
+  });
+
+  test('has neither the change nor the record when the record cannot be written', async () => {
+    const url = await emptyDatabase();
+    const store = await openStore({ kind: 'postgres', url, connections: 2 });
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    try {
+      await client.query(`create function refuse() returns trigger language plpgsql
+        as $$ begin raise exception 'injected'; end $$`);
+      await client.query(`create trigger no_audit before insert on audit execute function refuse()`);
+      await expect(write(store, (tx) => tx.insertApp('shop', 1))).rejects.toThrow('injected');
+      expect(await store.app('shop')).toBeNull();
+      expect(await store.auditHead()).toMatchObject({ number: 0 });
+      await client.query('drop trigger no_audit on audit');
+      await write(store, (tx) => tx.insertApp('shop', 1));
+      expect(await store.app('shop')).not.toBeNull();
+      expect(await faultOf(store)).toBeNull();
+    } finally {
+      await client.end();
+      await store.close();
     }
   });
 

@@ -28,7 +28,7 @@ export function redacted(value: unknown): unknown {
   if (typeof value === 'string') return redactedText(value);
   if (typeof value === 'number') return Number.isFinite(value) ? value : null;
   if (typeof value === 'boolean') return value;
-  if (Array.isArray(value)) return value.map(redacted);
+  if (Array.isArray(value)) return Array.from(value, redacted);
   if (typeof value !== 'object' || value === null) return null;
   const fields: [string, unknown][] = [];
   for (const [name, item] of Object.entries(value)) {

@@ -51,7 +51,7 @@ export function chainHash(previous: string, record: AuditFacts): string {
  * like numbers. So that anybody can compute the chain with a library of theirs.
  */
 export function canonicalText(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalText).join(',')}]`;
+  if (Array.isArray(value)) return `[${Array.from(value, canonicalText).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value ?? null);
   const fields = Object.entries(value)
     .filter(([, item]) => item !== undefined)

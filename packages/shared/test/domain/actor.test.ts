@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { tokenActor, whoText } from '../../src/domain/actor.ts';
+import { tokenActor, whoOf, whoText } from '../../src/domain/actor.ts';
 
 it('a token is shown by its name, and a rollout as itself', () => {
   expect(whoText(tokenActor('t_1q65ytlvcijm', 'ops laptop'))).toBe('ops laptop');
@@ -16,4 +16,13 @@ it('no name makes a token look like a rollout of itself, or vanish', () => {
       expect(shown).toBe(name.trim() === '' ? `token:t_1 ${name}` : name.trim());
     }),
   );
+});
+
+it('a record names the token by id and name, the agent, the rollout, or who else it was', () => {
+  expect(whoOf(tokenActor('t_1', 'ops laptop'))).toEqual({ kind: 'token', id: 't_1', name: 'ops laptop' });
+  expect(whoOf('token:t_1')).toEqual({ kind: 'token', id: 't_1', name: '' });
+  expect(whoOf('agent:h_1')).toEqual({ kind: 'agent', host: 'h_1' });
+  expect(whoOf('rollout:7')).toEqual({ kind: 'rollout', rollout: 7 });
+  for (const actor of ['coordinator', 'join-token', 'rollout:x', ''])
+    expect(whoOf(actor)).toEqual({ kind: 'other', actor });
 });
