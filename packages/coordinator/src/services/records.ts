@@ -205,6 +205,8 @@ export interface AuditFilter {
   subject?: string | undefined;
   /** At that time or later. */
   since?: number | undefined;
+  /** That number or a later one. */
+  from?: number | undefined;
 }
 
 /** Who does something, for the audit. */

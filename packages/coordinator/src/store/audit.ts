@@ -30,8 +30,9 @@ export function auditReads(db: Db, dialect: Dialect): Pick<StoreReads, 'audit' |
 type Chosen = SelectQueryBuilder<Tables, 'audit', AuditTable>;
 
 function filtered(query: Chosen, filter: AuditFilter, dialect: Dialect): Chosen {
-  const { by, action, subject, since } = filter;
+  const { by, action, subject, since, from } = filter;
   let chosen = query;
+  if (from !== undefined) chosen = chosen.where('id', '>=', from);
   if (since !== undefined) chosen = chosen.where('at', '>=', since);
   if (subject !== undefined) chosen = chosen.where('subject', '=', subject);
   // A whole noun too: `tenant` finds `tenant.created`.
