@@ -17,8 +17,15 @@ export interface CoordinatorProcess {
 
 const Ready = z.object({ url: z.url() });
 
-/** `host` is where it listens; it chooses a free port at its first start. */
-export function coordinatorIn(dir: string, host = '127.0.0.1'): CoordinatorProcess {
+/**
+ * `host` is where it listens; it chooses a free port at its first start. `extra`: more of its configuration, and of its
+ * environment, looked at anew at each start.
+ */
+export function coordinatorIn(
+  dir: string,
+  host = '127.0.0.1',
+  extra: { config?: Record<string, unknown>; env?: NodeJS.ProcessEnv } = {},
+): CoordinatorProcess {
   const logFile = join(dir, 'coordinator.log');
   const tokenFile = join(dir, 'admin-token');
   const configFile = join(dir, 'coordinator.json');
@@ -41,9 +48,13 @@ export function coordinatorIn(dir: string, host = '127.0.0.1'): CoordinatorProce
         adminTokenFile: tokenFile,
         fleet: { heartbeatMs: 1_000 },
         logLevel: 'warn',
+        ...extra.config,
       };
       writeFileSync(configFile, JSON.stringify(config));
-      running = start([process.execPath, program('coordinator'), '--config', configFile], { logFile });
+      running = start([process.execPath, program('coordinator'), '--config', configFile], {
+        logFile,
+        ...(extra.env === undefined ? {} : { env: extra.env }),
+      });
       port = Number(new URL(Ready.parse(await running.ready).url).port);
       api ??= createClient({ url: url(), token: readFileSync(tokenFile, 'utf8').trim() });
     },
