@@ -27,7 +27,6 @@ export const rooms = {
   'agent/report': { imports: agentBase },
   'agent/traffic': { imports: agentBase },
   'agent/secrets': { imports: agentBase },
-  'agent/secrets': { imports: agentBase },
 
   coordinator: { imports: ['*'] },
   'coordinator/system': { imports: ['shared'] },
@@ -40,7 +39,6 @@ export const rooms = {
   'coordinator/store': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/registry': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/oidc': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
-  'coordinator/secrets': { imports: ['shared', 'coordinator/services'] },
   'coordinator/secrets': { imports: ['shared', 'coordinator/services'] },
   'coordinator/http': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/gateway': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },

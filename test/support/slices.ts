@@ -71,7 +71,7 @@ function sliceAt(number: number, free: () => void): Slice {
     free,
     async wipe() {
       endNginx(statePrefix);
-      await unmountRequests(statePrefix);
+      await unmountOf(statePrefix);
       await removeAllOf(dockerAt(sharedSocket()), agent);
       await run('nft', ['delete', 'table', 'inet', `berth_${agent}`]).catch(() => undefined);
       await run('ip', ['route', 'del', 'local', ranges.virtualCidr, 'dev', 'lo']).catch(() => undefined);
@@ -82,9 +82,10 @@ function sliceAt(number: number, free: () => void): Slice {
   };
 }
 
-/** Where its Nginx counts requests; a test's own mounts are its own to take away. */
-async function unmountRequests(prefix: string): Promise<void> {
-  for (const path of mountsBelow(prefix)) if (path.endsWith('/nginx/requests')) await unmountBelow(path);
+/** Where its Nginx counts requests, and where secrets lie open; a test's own mounts are its own to take away. */
+async function unmountOf(prefix: string): Promise<void> {
+  for (const path of mountsBelow(prefix))
+    if (/\/(nginx\/requests|secrets\/open)$/.test(path)) await unmountBelow(path);
 }
 
 async function nobodyUses(slice: Slice): Promise<boolean> {

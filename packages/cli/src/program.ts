@@ -13,7 +13,6 @@ import { registerPool } from './commands/pool.ts';
 import { registerRollout } from './commands/rollout.ts';
 import { registerRelease } from './commands/release.ts';
 import { registerSecret } from './commands/secret.ts';
-import { registerSecret } from './commands/secret.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTenant } from './commands/tenant.ts';
 import { registerToken } from './commands/token.ts';
@@ -29,7 +28,6 @@ const REGISTER: readonly Register[] = [
   registerApp,
   registerRelease,
   registerTenant,
-  registerSecret,
   registerSecret,
   registerRollout,
   registerHost,

@@ -4,13 +4,11 @@ import { vaultSettings, type Config } from './config.ts';
 import { openEnrolment } from './enrolment/open.ts';
 import { createIdentityVerifier } from './oidc/verify.ts';
 import { openVault } from './secrets/vault.ts';
-import { openVault } from './secrets/vault.ts';
 import { openRegistry } from './registry/open.ts';
 import { createEventFeed, type EventFeed } from './services/events.ts';
 import { createFleet } from './services/fleet.ts';
 import { followHints } from './services/fleet-hints.ts';
 import type { Fleet, Log } from './services/fleet-types.ts';
-import { createSecretDelivery } from './services/secret-delivery.ts';
 import { createSecretDelivery } from './services/secret-delivery.ts';
 import { createServices, type Services } from './services/index.ts';
 import { createRolloutDriver } from './services/rollout-driver.ts';
@@ -44,9 +42,7 @@ export async function createContext(
     await store.resetConnections();
     const { heartbeatMs, pingsPerSecond, tickMs } = config.fleet;
     const vault = openVault(vaultSettings(config));
-    const vault = openVault(vaultSettings(config));
     const fleet = await createFleet({
-      secrets: createSecretDelivery({ store, vault, log }),
       secrets: createSecretDelivery({ store, vault, log }),
       store: store.fleet,
       clock,

@@ -1,12 +1,5 @@
 import type { z } from 'zod';
-import type {
-  Answer,
-  Desired,
-  Hello,
-  Question,
-  Secrets,
-  SecretsWant,
-} from '@berth/shared/protocol/messages';
+import type { Answer, Desired, Hello, Question, Secrets, SecretsWant } from '@berth/shared/protocol/messages';
 import type { AgentMode } from '../state/desired.ts';
 import type { AgentState } from '../state/open.ts';
 import type { Clock, Log } from '../state/ports.ts';

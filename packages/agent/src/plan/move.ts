@@ -56,9 +56,7 @@ export function secretSteps(
   of: { tenant: string; generation: number },
   plans: readonly ContainerPlan[],
 ): Step[] {
-  const containers = plans.filter(
-    ({ spec }) => spec.secrets !== undefined || spec.secretEnv !== undefined,
-  );
+  const containers = plans.filter(({ spec }) => spec.secrets !== undefined || spec.secretEnv !== undefined);
   return containers.length === 0 ? [] : [{ kind: 'secrets.open', ...of, containers }];
 }
 

@@ -4,7 +4,6 @@ import type { IdentityVerifier } from './identity.ts';
 import type { Registry } from './registry.ts';
 import type { Store } from './store.ts';
 import type { Vault } from './vault.ts';
-import type { Vault } from './vault.ts';
 import type { RandomBytes } from './tokens.ts';
 
 /** What every service is given. */
@@ -15,8 +14,6 @@ export interface ServiceContext {
   identity: IdentityVerifier;
   clock: { now(): number };
   random: RandomBytes;
-  /** Encrypts secrets; without it, there are none. */
-  vault?: Vault | undefined;
   /** Encrypts secrets; without it, there are none. */
   vault?: Vault | undefined;
   /** Finds out which instance of AWS a host is; without it none enrols by that. */

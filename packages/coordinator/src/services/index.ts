@@ -9,7 +9,6 @@ import { createReleases, type Releases } from './releases.ts';
 import type { RolloutPort } from './rollout-driver.ts';
 import { createRollouts, type Rollouts } from './rollouts.ts';
 import { createSecrets, type Secrets } from './secrets.ts';
-import { createSecrets, type Secrets } from './secrets.ts';
 import { createStatus, type Status } from './status.ts';
 import type { TemplateCache } from './templates.ts';
 import { createTenantQuestions, type TenantQuestions } from './tenant-questions.ts';
@@ -51,7 +50,6 @@ export function createServices(
     access: createAccess(context),
     oidc: createOidc(context, context.identity),
     status: createStatus(context, about),
-    secrets: createSecrets(context),
     secrets: createSecrets(context),
   };
 }

@@ -31,7 +31,6 @@ import type {
 } from './records.ts';
 import type { RolloutReads, RolloutWrites } from './rollout-store.ts';
 import type { SecretReads, SecretWrites } from './secret-store.ts';
-import type { SecretReads, SecretWrites } from './secret-store.ts';
 
 /** All that is kept, in SQLite or PostgreSQL alike. Reads here see what is committed. */
 export interface Store extends StoreReads, EnrolmentKeys {

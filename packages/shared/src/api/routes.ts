@@ -7,7 +7,6 @@ import { poolsRoutes } from './routes/pools.ts';
 import { releasesRoutes } from './routes/releases.ts';
 import { rolloutsRoutes } from './routes/rollouts.ts';
 import { secretsRoutes } from './routes/secrets.ts';
-import { secretsRoutes } from './routes/secrets.ts';
 import { tenantsRoutes } from './routes/tenants.ts';
 import { tokensRoutes } from './routes/tokens.ts';
 
@@ -17,7 +16,6 @@ export const routes = {
   ...appsRoutes,
   ...releasesRoutes,
   ...tenantsRoutes,
-  ...secretsRoutes,
   ...secretsRoutes,
   ...hostsRoutes,
   ...poolsRoutes,

@@ -1,5 +1,7 @@
+import type { Egress } from '../domain/egress.ts';
 import type { Profile, Route, Strategy, TenantSpec } from '../domain/spec.ts';
 import { readCommand } from './container.ts';
+import { readEgress } from './egress.ts';
 import type { Fields, Row } from './fields.ts';
 import { fields } from './fields.ts';
 import type { Findings, Spot } from './findings.ts';
@@ -56,7 +58,7 @@ function readSecretSettings(f: Findings, node: Tree): Tree | undefined {
   return fields(f, node, { what: "a service's x-berth.secrets", known: ['env'] }).get('env');
 }
 
-const TOP_ONLY: readonly Row[] = ['release', 'bake', 'database', 'backup'].map((key) => ({
+const TOP_ONLY: readonly Row[] = ['release', 'bake', 'egress', 'database', 'backup'].map((key) => ({
   key,
   reason: 'it is about the whole tenant; move it to the top-level x-berth',
 }));
@@ -116,6 +118,8 @@ export interface TopBerth {
     { service: string; command: string[]; timeoutMs: number; irreversible: boolean; at: Tree } | undefined;
   bakeMs: number;
   profile: Profile | 'open';
+  /** Absent: the default. */
+  egress: Egress | undefined;
 }
 
 export function readTopBerth(f: Findings, node: Tree | undefined): TopBerth {
@@ -124,7 +128,7 @@ export function readTopBerth(f: Findings, node: Tree | undefined): TopBerth {
       ? new Map()
       : fields(f, node, {
           what: 'the top-level x-berth',
-          known: ['release', 'bake', 'profile', 'database', 'backup'],
+          known: ['release', 'bake', 'profile', 'egress', 'database', 'backup'],
           refused: SERVICE_ONLY,
         });
   for (const key of ['database', 'backup']) {
@@ -134,10 +138,12 @@ export function readTopBerth(f: Findings, node: Tree | undefined): TopBerth {
   const release = given.get('release');
   const bake = given.get('bake');
   const profile = given.get('profile');
+  const egress = given.get('egress');
   return {
     release: release === undefined ? undefined : readRelease(f, release),
     bakeMs: bake === undefined ? 60_000 : (duration(f, bake) ?? 60_000),
     profile: profile === undefined ? 'restricted' : (choice(f, profile, PROFILES) ?? 'open'),
+    egress: egress === undefined ? undefined : readEgress(f, egress),
   };
 }
 

@@ -90,9 +90,7 @@ export function readService(entry: Entry, around: Surroundings): ServiceDraft {
   const secrets = given.get('secrets');
   const secretFiles = secrets === undefined ? [] : readSecretFiles(filling, secrets, around.secrets);
   const secretEnv =
-    berth.secretEnv === undefined
-      ? {}
-      : readSecretEnv(filling, berth.secretEnv, around.secrets, environment);
+    berth.secretEnv === undefined ? {} : readSecretEnv(filling, berth.secretEnv, around.secrets, environment);
   const spec: ServiceSpec = {
     name,
     ...container,

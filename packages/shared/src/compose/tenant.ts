@@ -59,13 +59,16 @@ export function readTenant(
   const { kept, leftOut } = chooseServices(f, tree, top);
   const drafts = kept.map((entry) => {
     const value = substitute(entry.value, filling, entry.key);
-    return readService({ ...entry, value }, {
-      filling,
-      envFiles,
-      networks,
-      secrets,
-      profile: berth.profile,
-    });
+    return readService(
+      { ...entry, value },
+      {
+        filling,
+        envFiles,
+        networks,
+        secrets,
+        profile: berth.profile,
+      },
+    );
   });
   for (const draft of drafts) checkVolumes(f, draft, volumes);
   const guessed = deriveRoute(f, drafts);
@@ -83,6 +86,7 @@ export function readTenant(
       ].toSorted(),
       ...(release === undefined ? {} : { release }),
       bakeMs: berth.bakeMs,
+      ...(berth.egress === undefined ? {} : { egress: berth.egress }),
     },
     routed: guessed || drafts.some((draft) => draft.routeAt !== undefined),
   };

@@ -30,7 +30,6 @@ export const HOST_EVENTS = [
   'host.rules_restored', // somebody flushed the nft tables; they were put back
   'host.nginx_restarted',
   'host.secrets_unavailable', // what cannot be opened, by name
-  'host.secrets_unavailable', // what cannot be opened, by name
   'host.docker_down',
   'host.docker_up',
   'host.state_quarantined', // a state file was unreadable; set aside and rebuilt
