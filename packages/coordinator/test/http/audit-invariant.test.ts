@@ -4,11 +4,18 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, describe, expect, test } from 'vitest';
 import { API_PREFIX } from '@berth/shared/api/routes';
+import { openVault } from '../../src/secrets/vault.ts';
 import type { AuditRow } from '../../src/services/records.ts';
 import { ROUTES } from '../support/access-table.ts';
 import { faultOf } from '../support/audit.ts';
 import { MAPS, REVIEWED } from '../support/audit-fields.ts';
-import { AUDIT_CASES, PLANTED, type AuditCase, type AuditWorld } from '../support/audit-cases.ts';
+import {
+  AUDIT_CASES,
+  PLANTED,
+  PLANTED_BYTES,
+  type AuditCase,
+  type AuditWorld,
+} from '../support/audit-cases.ts';
 import { testCoordinator } from '../support/coordinator.ts';
 import { fitting, type Names } from '../support/fitting.ts';
 import { hostId } from '../support/samples.ts';
@@ -35,7 +42,8 @@ async function withWorld(work: (world: AuditWorld, file: Database.Database) => P
   const dir = mkdtempSync(join(tmpdir(), 'berth-invariant-'));
   const path = join(dir, 'berth.db');
   try {
-    const c = await testCoordinator({ path });
+    const vault = openVault({ keyFile: join(dir, 'secret-keys'), kms: null });
+    const c = await testCoordinator({ path, vault });
     const file = new Database(path);
     try {
       await work({ c, names: await side(c, 'shop', 'acme', 'eu-1') }, file);
@@ -200,6 +208,7 @@ describe('what is on record', () => {
     const text = JSON.stringify(seen);
     expect(text).not.toContain(PLANTED);
     expect(text).not.toContain(PLANTED.replace('-', ''));
+    expect(text).not.toContain(PLANTED_BYTES);
     expect(text).not.toMatch(/berth_[a-z]+_\w{16}/);
     expect(text).not.toContain('services:\\n');
   });

@@ -13,6 +13,8 @@ import { BY, hello, report } from './samples.ts';
 
 /** In every value that nobody may read back: variables, env files, reasons that quote a token. */
 export const PLANTED = 'planted-a8f3c1';
+/** The same, as secrets are sent. */
+export const PLANTED_BYTES = Buffer.from(PLANTED).toString('base64');
 
 /** A world with an app of two releases, a tenant of the first, a host, and a rollout that has begun. */
 export interface AuditWorld {
@@ -70,6 +72,9 @@ export const AUDIT_CASES: Partial<Record<RouteName, AuditCase>> = {
     body: () => ({ compose: shop('new'), set: { KEY: PLANTED } }),
   },
   setApp: { body: () => ({ variables: { KEY: PLANTED } }) },
+  setSecrets: { body: () => ({ secrets: { STRIPE_KEY: { kind: 'value', value: PLANTED_BYTES } } }) },
+  removeSecret: { prepare: secret, params: () => Promise.resolve({ secret: 'OLD_KEY' }) },
+  rotateSecretKey: { prepare: secret },
   setPoolJoin: { unknown: 'made' },
   setPool: { body: () => ({ variables: { KEY: PLANTED } }) },
   deleteApp: { params: async ({ c }) => ({ app: await emptyApp(c) }) },
@@ -233,6 +238,10 @@ function policy(text: string): RolloutPolicy {
 async function abort({ c }: AuditWorld): Promise<void> {
   await c.services.rollouts.act(BY, 1, 'abort', {});
   await c.turn();
+}
+
+async function secret({ c }: AuditWorld): Promise<void> {
+  await c.services.secrets.set(BY, 'acme', { OLD_KEY: { kind: 'value', value: PLANTED_BYTES } });
 }
 
 async function emptyApp(c: TestCoordinator): Promise<string> {

@@ -8,8 +8,8 @@ export const REVIEWED: ReadonlySet<string> = new Set(
   domains egress epoch errorRate expiresAt fingerprint frozen generation host id images instance issuer key kind labels
   lastUsedAt latencyFactor latencyMs maxAgeMs maxFailures minRequests mode moveTimeoutMs name onFailure order
   past path percent perHost pinned pins policy pool pools publicKey reason ref regions release renewed repository reservedCpus
-  reservedMemory revision role roles routes scheduling scope services signatures since state subdomain
-  surgeMemory tags target tenancy tenant tenants to traffic ttlMs until updatedAt variables wave waves window
+  reservedMemory revision role roles routes scheduling scope secrets services signatures since state subdomain
+  surgeMemory tags target tenancy tenant tenants to traffic ttlMs until updatedAt variables version versions wave waves window
 `
     .trim()
     .split(/\s+/),

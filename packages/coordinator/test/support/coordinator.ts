@@ -19,6 +19,7 @@ import {
 import { createServices, type Services } from '../../src/services/index.ts';
 import type { Store } from '../../src/services/store.ts';
 import { TemplateCache } from '../../src/services/templates.ts';
+import type { Vault } from '../../src/services/vault.ts';
 import { openStore } from '../../src/store/open.ts';
 import { BY, hello } from './samples.ts';
 
@@ -94,8 +95,10 @@ export interface TestServices {
 export async function testServices({
   path = ':memory:',
   verifier = createIdentityVerifier,
+  vault,
 }: {
   path?: string;
+  vault?: Vault | undefined;
   verifier?: ((clock: TestClock) => IdentityVerifier) | undefined;
 } = {}): Promise<TestServices> {
   const store = await openStore({ kind: 'sqlite', path });
@@ -128,7 +131,7 @@ export async function testServices({
   let driver = start();
   const port: RolloutPort = { look: () => driver.look(), open: (rollout) => driver.open(rollout) };
   const services = createServices(
-    { store, fleet, registry, identity, clock, random },
+    { store, fleet, registry, identity, vault, clock, random },
     { version: '0.0.0-test', startedAt: 1 },
     { templates, driver: port },
   );
@@ -184,11 +187,12 @@ export async function testCoordinator(
     streamHeartbeatMs?: number;
     services?: (real: Services) => Services;
     path?: string;
+    vault?: Vault;
     verifier?: (clock: TestClock) => IdentityVerifier;
   } = {},
 ): Promise<TestCoordinator> {
-  const { services = (real: Services) => real, path, verifier, ...rest } = options;
-  const base = await testServices({ ...(path === undefined ? {} : { path }), verifier });
+  const { services = (real: Services) => real, path, vault, verifier, ...rest } = options;
+  const base = await testServices({ ...(path === undefined ? {} : { path }), vault, verifier });
   const stop = new AbortController();
   const logged: object[] = [];
   const keep = (fields: object, message: string): void => void logged.push({ ...fields, message });
