@@ -6,7 +6,7 @@ import { openCertificates } from './certificates.ts';
 import { createChallenges, type ChallengeCheck } from './challenge.ts';
 import { partitionOf, readDocument, type InstanceDocument } from './document.ts';
 import { tagsOf } from './ec2-tags.ts';
-import { createGate } from './gate.ts';
+import { createGate, createPace, tooMany } from './gate.ts';
 import type { ProvenInstance } from './rule.ts';
 import type { AwsCredentials } from './sigv4.ts';
 import { callerOf } from './sts-answer.ts';
@@ -29,6 +29,7 @@ export interface EnrolmentSettings {
 export interface Claim {
   document: InstanceDocument;
   request: CheckedRequest;
+  signature: { text: string; rsa2048: string };
   challengeExpiresAt: number;
 }
 
@@ -38,10 +39,16 @@ export interface Enrolment {
   /** Whether this is a challenge of ours that has not run out, and was signed by the key that is named. */
   checkChallenge(given: Pick<EnrolAws, 'challenge' | 'publicKey' | 'possession'>, at: number): number;
   /**
-   * What is to be checked without asking anybody: the request's form, its clock, the document's signature. Errors:
-   * `unauthenticated`; `unavailable` without a certificate for the region.
+   * What is cheap to check: challenge and key, the request's form, its clock. The document is read, and not proven yet.
+   * Errors: `unauthenticated`.
    */
-  check(given: EnrolAws, at: number): Promise<Claim>;
+  read(given: EnrolAws, at: number): Claim;
+  /**
+   * Checks the document's signature. That is the costly part, so of all at once only so many are checked in a second, and
+   * fewer of those whose claim does not fit the rule anyway. Errors: `unauthenticated`, `rate_limited`; `unavailable`
+   * without a certificate for the region.
+   */
+  verify(claim: Claim, at: number, claims: 'fit' | 'do-not-fit'): Promise<void>;
   /** Asks STS whose signature it is. Errors: `unauthenticated`, `unavailable`, `timeout`, `rate_limited`; Mismatch. */
   prove(claim: Claim, at: number, signal?: AbortSignal): Promise<ProvenInstance>;
   /** The tags that EC2 knows of the instance; none are asked for when the rule has none. */
@@ -75,6 +82,17 @@ export function openEnrolment(settings: EnrolmentSettings, key: string): Enrolme
   const credentials =
     settings.credentials ??
     (async (region: string) => (await import('./credentials-sdk.ts')).ownCredentials(region));
+  const paces = { fit: createPace(100, 200), 'do-not-fit': createPace(5, 20) };
+
+  /** Answers when the challenge runs out, which is signed by the key that is named. */
+  function checkChallenge(given: EnrolAws, at: number): number {
+    const expiresAt = goodUntil(challenges.check(given.challenge, at));
+    if (holds(given)) return expiresAt;
+    throw new BerthError('unauthenticated', 'The host does not hold the key that it names.', {
+      details: { reason: 'possession' },
+    });
+  }
+
   return {
     challenge: (at, random) => challenges.issue(at, random),
     checkChallenge(given, at) {
@@ -86,14 +104,18 @@ export function openEnrolment(settings: EnrolmentSettings, key: string): Enrolme
       }
       return expiresAt;
     },
-    async check(given, at) {
-      const challengeExpiresAt = this.checkChallenge(given, at);
+    read(given, at) {
+      const challengeExpiresAt = checkChallenge(given, at);
       const { challenge, publicKey, aws } = given;
       const request = checkRequest(aws.sts, { challenge, publicKey, endpoints: settings.stsEndpoints, at });
-      const document = readDocument(aws.document);
+      const signature = { text: aws.document, rsa2048: aws.rsa2048 };
+      return { document: readDocument(aws.document), request, signature, challengeExpiresAt };
+    },
+    async verify({ document, signature: { text, rsa2048 } }, at, claims) {
       const keys = certificates.keysOf(document.region, at);
       const { pkcs7Fault } = await import('./pkcs7-sdk.ts');
-      const fault = pkcs7Fault(Buffer.from(aws.rsa2048, 'base64'), Buffer.from(aws.document, 'utf8'), keys);
+      if (!paces[claims].take(at)) throw tooMany();
+      const fault = pkcs7Fault(Buffer.from(rsa2048, 'base64'), Buffer.from(text, 'utf8'), keys);
       if (fault !== null) {
         throw new BerthError(
           'unauthenticated',
@@ -101,7 +123,6 @@ export function openEnrolment(settings: EnrolmentSettings, key: string): Enrolme
           { details: { reason: 'document', instance: document.instance } },
         );
       }
-      return { document, request, challengeExpiresAt };
     },
     async prove({ document, request }, at, signal) {
       const answer = await throughGate(() =>

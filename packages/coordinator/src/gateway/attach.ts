@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { messageOf, unreachable } from '@berth/shared/domain/errors';
@@ -29,6 +30,11 @@ const CLOSE_MS = 2000;
 /** Hellos that are looked up and verified at one time: enough to keep the threads that verify busy. */
 const ADMITTED_AT_ONCE = 128;
 
+/** A hello is some kilobytes. Who sends more before it is let in is no agent, and is not listened to any longer. */
+const HELLO_BYTES = 64 * 1024;
+/** Connections that may owe us their hello at one time: more than a fleet that comes back all at once. */
+const MOST_OPENING = 16_384;
+
 /** An agent that has sent its first message. */
 interface Newcomer {
   socket: AgentSocket;
@@ -51,6 +57,9 @@ export interface GatewayOptions {
   helloTimeoutMs?: number;
   sweepMs?: number;
   closeMs?: number;
+  mostOpening?: number;
+  /** Called with the connection of an agent that has shown who it is. */
+  admitted?(stream: Duplex): void;
 }
 
 /** Opens the agents' door on an HTTP server. Everything else that asks for an upgrade is somebody else's. */
@@ -71,6 +80,9 @@ export function attachGateway(options: GatewayOptions): Gateway {
   };
   const wss = new WebSocketServer(settings);
   const nonces = createNonces();
+  const mostOpening = options.mostOpening ?? MOST_OPENING;
+  /** Those that owe us their hello, oldest first. */
+  const opening = new Set<AgentSocket>();
 
   // One function for all sockets each: a connection brings no closures of its own.
   function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
@@ -78,6 +90,7 @@ export function attachGateway(options: GatewayOptions): Gateway {
     this.heardAt = clock.now();
     if (this.stage === 'closing') return;
     if (this.stage === 'opening' && !isBinary) {
+      opening.delete(this);
       this.stage = 'admitting';
       door.enter({ socket: this, data });
       return;
@@ -118,6 +131,7 @@ export function attachGateway(options: GatewayOptions): Gateway {
   function onClose(this: WebSocket): void {
     if (!(this instanceof AgentSocket)) return;
     this.stage = 'closing';
+    opening.delete(this);
     if (this.session !== null) fleet.left(this.session);
     this.session = null;
     this.stream = null;
@@ -125,6 +139,7 @@ export function attachGateway(options: GatewayOptions): Gateway {
 
   function give(socket: AgentSocket, code: number, why: string): void {
     log.warn({ host: socket.session?.host ?? null, code }, `Closed an agent's connection: ${why}`);
+    opening.delete(socket);
     socket.stage = 'closing';
     socket.close(code, why.slice(0, 120));
   }
@@ -168,14 +183,31 @@ export function attachGateway(options: GatewayOptions): Gateway {
       }
       socket.session = session;
       socket.stage = 'admitted';
+      socket.stream?.off('data', onEarlyData);
+      if (socket.stream !== null) options.admitted?.(socket.stream);
     } catch (thrown) {
       log.error({ host: hello.host, err: thrown }, `Could not admit an agent: ${messageOf(thrown)}`);
       give(socket, 1013, 'try again later');
     }
   }
 
+  /**
+   * An agent sends its hello as soon as it is asked for it. When too many have not, the one that has taken longest goes:
+   * so those that never will make room for those that do.
+   */
+  function makeRoom(): void {
+    const [slowest] = opening;
+    if (opening.size < mostOpening || slowest === undefined) return;
+    opening.delete(slowest);
+    slowest.stage = 'closing';
+    slowest.terminate();
+  }
+
   function challenge(socket: AgentSocket, request: IncomingMessage): void {
     socket.stream = request.socket;
+    request.socket.on('data', onEarlyData);
+    makeRoom();
+    opening.add(socket);
     socket.openedAt = clock.now();
     socket.heardAt = socket.openedAt;
     socket.nonce = nonces.next();
@@ -266,6 +298,11 @@ export function attachGateway(options: GatewayOptions): Gateway {
   });
 
   return { connections: () => wss.clients.size, closed };
+}
+
+/** Part of a message is kept until all of it is there, so how much may come is limited below the messages. */
+function onEarlyData(this: Socket): void {
+  if (this.bytesRead > HELLO_BYTES) this.destroy();
 }
 
 function parse(data: RawData): FromAgent | null {

@@ -34,15 +34,13 @@ export function createAwsEnrolment(context: ServiceContext, alerts: EnrolAlerts)
   };
 
   async function proven(given: EnrolAws): Promise<{ instance: ProvenInstance; challengeExpiresAt: number }> {
-    const claim = await enrolment().check(given, clock.now());
+    const claim = enrolment().read(given, clock.now());
     const { document, challengeExpiresAt } = claim;
-    // STS is not asked for those whom the rule does not want anyway; of the role nobody knows yet.
     const rule = await ruleOf(given.pool);
-    refuseBy(
-      ruleFault(rule, { ...document, role: rule.roles[0] ?? '' }, clock.now()),
-      document.instance,
-      given.pool,
-    );
+    // Of the role nobody knows yet. STS is not asked for those whom the rule does not want anyway.
+    const fault = ruleFault(rule, { ...document, role: rule.roles[0] ?? '' }, clock.now());
+    await enrolment().verify(claim, clock.now(), fault === null ? 'fit' : 'do-not-fit');
+    refuseBy(fault, document.instance, given.pool);
     const instance = await enrolment().prove(claim, clock.now());
     refuseBy(ruleFault(rule, instance, clock.now()), instance.instance, given.pool);
     const tags = await enrolment().tags(rule, instance, clock.now());
@@ -264,6 +262,7 @@ function refusalOf(thrown: unknown): Refusal | null {
     other: 'its document',
     host: null,
     message: thrown.message,
+    weight: 'claimed',
   };
 }
 
