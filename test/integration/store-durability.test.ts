@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createClient, type ApiClient } from '@berth/shared/api/client';
 import { openStore } from '@berth/coordinator/store/open';
+import { faultOf } from '../../packages/coordinator/test/support/audit.ts';
 import { startCoordinator, type CoordinatorProcess } from './support/coordinator-process.ts';
 import { startPostgres, type PostgresCluster } from './support/postgres.ts';
 
@@ -79,6 +80,8 @@ async function loseNone(
     const created = audit.filter((row) => row.action === 'app.created').map((row) => row.subject);
     expect([...created].sort()).toEqual([...kept].sort());
     expect(await opened.lastEvent()).toBe(kept.size);
+    // And the records are one chain, over every kill.
+    expect(await faultOf(opened)).toBeNull();
   } finally {
     await opened.close();
   }
