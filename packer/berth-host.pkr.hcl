@@ -85,7 +85,7 @@ build {
   }
 
   provisioner "file" {
-    sources     = ["${var.dist_dir}/agent.js", "${var.dist_dir}/agent-ecr.js", "${var.dist_dir}/cli.js", "${var.dist_dir}/package.json"]
+    sources     = ["${var.dist_dir}/agent.js", "${var.dist_dir}/agent-ecr.js", "${var.dist_dir}/agent-aws.js", "${var.dist_dir}/cli.js", "${var.dist_dir}/package.json"]
     destination = "/tmp/berth/dist/"
   }
 
@@ -95,6 +95,7 @@ build {
       "../systemd/berth-agent.service",
       "../systemd/berth-network.service",
       "../systemd/berth-nginx.service",
+      "../systemd/berth-secrets.service",
       "../systemd/var-lib-berth-agent-nginx-requests.mount",
     ]
     destination = "/tmp/berth/systemd/"

@@ -26,7 +26,7 @@ fi
 
 # The distribution's own Nginx would hold port 80; Berth's has a unit of its own.
 systemctl disable --now nginx.service
-systemctl enable docker.service berth-network.service berth-nginx.service berth-agent.service \
+systemctl enable docker.service berth-network.service berth-secrets.service berth-nginx.service berth-agent.service \
   var-lib-berth-agent-nginx-requests.mount
 systemctl daemon-reload
 

@@ -50,12 +50,13 @@ function analyze(...args: string[]) {
 }
 
 describe('the systemd units', () => {
-  test('there are five', () => {
+  test('there are six', () => {
     expect(units.sort()).toEqual([
       'berth-agent.service',
       'berth-coordinator.service',
       'berth-network.service',
       'berth-nginx.service',
+      'berth-secrets.service',
       'var-lib-berth-agent-nginx-requests.mount',
     ]);
   });
@@ -78,6 +79,7 @@ describe('the systemd units', () => {
     ['berth-coordinator.service', 2],
     ['berth-network.service', 3],
     ['berth-nginx.service', 3.5],
+    ['berth-secrets.service', 6.5],
   ])('%s is exposed to less than %d of 10', async (unit, limit) => {
     const { output } = await analyze('security', '--offline=true', unit);
     const exposure = /Overall exposure level[^:]*: ([0-9.]+)/.exec(output)?.[1];
@@ -95,6 +97,14 @@ describe('the systemd units', () => {
       expect(text).not.toContain('RequiresMountsFor');
     }
     expect(await readFile(join(unitsDir, mount), 'utf8')).toMatch(/^Options=.*size=32m/m);
+  });
+
+  test('secrets are opened before Docker starts, where Docker sees them', async () => {
+    const text = await readFile(join(unitsDir, 'berth-secrets.service'), 'utf8');
+    expect(text).toMatch(/^Before=docker\.service/m);
+    expect(text).toMatch(/^ExecStart=.* --open-secrets$/m);
+    // Each of these gives a unit a view of files of its own, and Docker would not see what is mounted there.
+    expect(text).not.toMatch(/^(Protect(System|Home|Kernel|Control|Proc)|Private|ReadOnly|BindPaths)/m);
   });
 
   test('routes and isolation come back before Docker, and need no Node', async () => {

@@ -5,15 +5,26 @@ import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { readConfig } from './config.ts';
 import { createContext, type Context } from './context.ts';
 import { failpointFrom } from './failpoint.ts';
+import { openSecretsAtBoot } from './open-secrets.ts';
 import { AnotherMachine } from './link/enrol-aws.ts';
 
 const RETRY_MS = 2_000;
 /** IMDS, STS or a coordinator that is down is not asked more often than this once it has been down for a while. */
 const LONGEST_RETRY_MS = 30_000;
 
+/** For the boot unit: opens the host's secrets and ends. */
+const OPEN_SECRETS = '--open-secrets';
+
 /** The agent: `--config FILE`. Prints one JSON line when it works; logs go to stderr. */
 async function main(): Promise<void> {
-  const config = readConfig(process.argv.slice(2));
+  const given = process.argv.slice(2);
+  const config = readConfig(given.filter((each) => each !== OPEN_SECRETS));
+  if (given.includes(OPEN_SECRETS)) {
+    const problems = await openSecretsAtBoot(config);
+    for (const problem of problems) process.stderr.write(`berth agent: ${problem}\n`);
+    process.exitCode = problems.length === 0 ? 0 : 1;
+    return;
+  }
   const log = pino({ name: 'berth-agent', level: config.logLevel }, pino.destination({ fd: 2, sync: false }));
   const stopping = new AbortController();
   const { signal } = stopping;

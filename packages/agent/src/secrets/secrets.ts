@@ -29,6 +29,8 @@ export interface SecretDeps {
 
 /** Everything of the host's secrets: sealed on its disk, open only in memory, for containers. */
 export interface HostSecrets {
+  /** Mounts the memory that open secrets lie in. Errors: `secret_unavailable`. */
+  mount(signal?: AbortSignal): Promise<void>;
   /** Mounts the memory and opens every set that a container here was made with. Problems are told, one sentence each. */
   restore(signal?: AbortSignal): Promise<string[]>;
   /** Looks every now and then that all is still there. */
@@ -164,6 +166,7 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
   }
 
   return {
+    mount: (signal) => memory.prepare(signal),
     restore,
     async run(signal) {
       let said = '';
