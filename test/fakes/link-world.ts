@@ -46,6 +46,7 @@ export async function startCoordinator(
     helloTimeoutMs?: number;
     sweepMs?: number;
     closeMs?: number;
+    mostOpening?: number;
   } = {},
 ): Promise<CoordinatorUnderTest> {
   const store = options.store ?? new MemoryFleetStore();
@@ -67,6 +68,7 @@ export async function startCoordinator(
     signal: stopping.signal,
     sweepMs: options.sweepMs ?? 50,
     ...(options.closeMs === undefined ? {} : { closeMs: options.closeMs }),
+    ...(options.mostOpening === undefined ? {} : { mostOpening: options.mostOpening }),
     ...(options.helloTimeoutMs === undefined ? {} : { helloTimeoutMs: options.helloTimeoutMs }),
   });
   server.listen({ host: '127.0.0.1', port: options.port ?? 0, backlog: 4096 });
