@@ -9,6 +9,7 @@ import { argument, does, examples, NoOptions, type Register } from './define.ts'
 import { parseTime } from './parse.ts';
 import { allPages } from './pages.ts';
 import { hostIdOf } from './host-id.ts';
+import { addReenrol } from './host-reenrol.ts';
 
 export const registerHost: Register = (program, contextOf) => {
   const host = program.command('host').description('hosts: the machines that carry tenants');
@@ -87,6 +88,8 @@ export const registerHost: Register = (program, contextOf) => {
     });
   }
 
+  addReenrol(host, contextOf);
+
   const remove = host
     .command('remove')
     .description('forget a host that carries no tenants')
@@ -146,6 +149,7 @@ function hostFields(one: Host, style: Style, now: number): [string, string][] {
     ['ingress', one.ingress === null ? 'not known yet' : `${one.ingress.address}:${one.ingress.port}`],
     ['agent', one.agentVersion ?? 'not known yet'],
   ];
+  if (typeof one.instance === 'string') rows.splice(3, 0, ['instance', clean(one.instance)]);
   if (one.report !== null) {
     const { report } = one;
     rows.push(

@@ -1,6 +1,7 @@
 import { fields, table } from '../output/table.ts';
 import { argument, does, examples, NoOptions, type Register } from './define.ts';
 import { allPages } from './pages.ts';
+import { addPoolJoin, joinFields } from './pool-join.ts';
 import {
   addVariableOptions,
   onlyVariableChanges,
@@ -41,6 +42,7 @@ export const registerPool: Register = (program, contextOf) => {
           ['pool', one.pool],
           ['hosts', String(one.hosts)],
           ['tenants', String(one.tenants)],
+          ...(one.join === undefined ? [] : joinFields(one.join.aws, output.style)),
         ],
         output.style,
       ),
@@ -51,6 +53,8 @@ export const registerPool: Register = (program, contextOf) => {
         : `\n${variableTable(one.variables, output.style)}`,
     );
   });
+
+  addPoolJoin(pool, contextOf);
 
   const set = addVariableOptions(
     pool
