@@ -64,6 +64,8 @@ export async function createContext(
     resolve: createResolve(askAws, aws),
     clock,
     log,
+    // Nothing changed, but what waited for them is tried at once.
+    onCame: (tenants) => loop.desire(state.desired.current(), tenants),
   });
   system.secrets.listenTo((tenant) => secrets.valuesOf(tenant));
   const executor = createExecutor({

@@ -20,6 +20,8 @@ const SealedFile = z.strictObject({
 /** Values on this host's disk, each sealed to the host's key and bound to what it is. */
 export interface SealedStore {
   has(place: SecretPlace): Promise<boolean>;
+  /** Whether it is there and opens. Errors: `secret_unavailable` when the host's key itself cannot be had. */
+  opens(place: SecretPlace): Promise<boolean>;
   /** Keeps a box as it came. Errors: `secret_unavailable` when it does not open here; nothing is kept then. */
   keep(place: SecretPlace, host: string, box: string): Promise<void>;
   /** Seals a value that was found out on this host, and keeps it. */
@@ -42,6 +44,18 @@ export function createSealedStore(dir: string, key: () => Promise<HostKey>): Sea
   }
 
   return {
+    async opens(place) {
+      const text = await readIfThere(fileOf(place));
+      if (text === null) return false;
+      const private_ = await (await key()).privateKey();
+      try {
+        const { host, box } = SealedFile.parse(JSON.parse(text));
+        openAtHost(private_, host, place, box).fill(0);
+        return true;
+      } catch {
+        return false;
+      }
+    },
     has: async (place) => (await readIfThere(fileOf(place))) !== null,
     async keep(place, host, box) {
       try {

@@ -25,6 +25,8 @@ export interface SecretDeps {
   clock: Clock;
   log: Log;
   sleep?: Sleep;
+  /** Values of these tenants came: whoever was held up for want of them may go on. */
+  onCame?(tenants: readonly string[]): void;
 }
 
 /** Everything of the host's secrets: sealed on its disk, open only in memory, for containers. */
@@ -98,7 +100,8 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
     const missing = [];
     for (const ref of [...set.files, ...set.env]) {
       const place = placeOf(set, ref);
-      if (!(await sealed.has(place))) missing.push({ ref, place });
+      // One that was damaged is asked for again.
+      if (!(await sealed.opens(place))) missing.push({ ref, place });
     }
     return missing;
   }
@@ -108,7 +111,7 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
     const asked: SecretPlace[] = [];
     for (const { ref, place } of await missingOf(set)) {
       if (ref.from === undefined) asked.push(place);
-      else if (!(await sealed.has(place))) {
+      else if (!(await sealed.opens(place))) {
         const value = await deps.resolve({ tenant: set.tenant, name: ref.name, from: ref.from }, signal);
         await sealed.seal(place, hostId(), value);
       }
@@ -144,7 +147,11 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
   }
 
   async function reopen(tenant: string): Promise<void> {
-    for (const set of await sets.of(tenant)) await materialize(set);
+    for (const set of await sets.of(tenant)) {
+      if (memory.has(tenant, set.set)) continue;
+      wants.add((await missingOf(set)).flatMap(({ ref, place }) => (ref.from === undefined ? [place] : [])));
+      await materialize(set);
+    }
   }
 
   async function restore(signal?: AbortSignal): Promise<string[]> {
@@ -270,6 +277,7 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
     wants: () => wants.messages(),
     onWanting: (listener) => wants.onWanting(listener),
     async receive({ secrets }) {
+      const came = new Set<string>();
       for (const { given, ...place } of secrets) {
         // Nobody asked, or not any more.
         if (!wants.has(place)) continue;
@@ -280,11 +288,13 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
         try {
           await sealed.keep(place, hostId(), given.box);
           wants.came(place);
+          came.add(place.tenant);
         } catch (thrown) {
           log.error({ tenant: place.tenant, secret: place.name }, messageOf(thrown));
           wants.refused(place, messageOf(thrown));
         }
       }
+      if (came.size > 0) deps.onCame?.([...came]);
     },
     async fact() {
       const host = identity.host();

@@ -17,7 +17,7 @@ async function answer(): Promise<AwsAnswer> {
       ...(region === undefined ? {} : { region }),
       ...(endpoint === undefined ? {} : { endpoint }),
       maxAttempts: 3,
-      requestHandler: { connectionTimeout: 3_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
+      requestHandler: { connectionTimeout: 3_000, requestTimeout: 4_000, throwOnRequestTimeout: true },
     };
     switch (of.kind) {
       case 'secret': {
