@@ -1,5 +1,8 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createDialect } from '@berth/coordinator/store/dialect';
+import { migrate } from '@berth/coordinator/store/migrate';
+import { foundation } from '@berth/coordinator/store/migrations/0001-foundation';
 import { openStore } from '@berth/coordinator/store/open';
 import { fleetContract } from '../../packages/coordinator/test/store/contract-fleet.ts';
 import { recordsContract } from '../../packages/coordinator/test/store/contract-records.ts';
@@ -153,6 +156,33 @@ describe('one PostgreSQL database with several coordinators', () => {
     } finally {
       await client.end();
       await Promise.all(stores.map((store) => store.close()));
+    }
+  });
+
+  test('chains the records of the audit that it has from before', async () => {
+    const url = await emptyDatabase();
+    const first = await createDialect({ kind: 'postgres', url, connections: 1 });
+    await migrate(first, [foundation]);
+    await first.db.destroy();
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    try {
+      await client.query(`insert into audit (id, at, actor, action, subject, request_id, before, after)
+        select n, 5, 'token:t_1', 'app.created', 'shop', 'r', 'null', '{"z": ' || n || ', "10": 1, "9": "é"}'
+        from generate_series(1, 1203) as n`);
+      await client.query('update meta set last_audit = 1203');
+    } finally {
+      await client.end();
+    }
+    const store = await openStore({ kind: 'postgres', url, connections: 2 });
+    try {
+      expect(await faultOf(store)).toBeNull();
+      expect(await store.audit(undefined, 1)).toMatchObject([{ id: 1203, after: { z: 1203, 9: 'é' } }]);
+      await write(store, (tx) => tx.insertApp('shop', 1));
+      expect(await store.auditHead()).toMatchObject({ number: 1204 });
+      expect(await faultOf(store)).toBeNull();
+    } finally {
+      await store.close();
     }
   });
 
