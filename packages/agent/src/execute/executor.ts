@@ -17,6 +17,7 @@ import { ensureNetwork, removeNetwork } from './network/network.ts';
 import { createSwitch } from './network/switch.ts';
 import { createIngress } from './nginx/apply.ts';
 import { verifyRoute } from './nginx/verify.ts';
+import { createProber, type Prober } from './probe/probe.ts';
 
 export type Execute = (step: Step, signal: AbortSignal) => Promise<StepOutcome>;
 
@@ -31,6 +32,8 @@ export interface Executor {
    * all is there. Throws `conflict` when the address ranges collide with the host's own networks.
    */
   ensureNetworkBase(signal?: AbortSignal): Promise<'whole' | 'restored'>;
+  /** Tries from inside throw-away tenants what no tenant may do. */
+  prober: Prober;
 }
 
 export function createExecutor(deps: ExecuteDeps): Executor {
@@ -93,5 +96,6 @@ export function createExecutor(deps: ExecuteDeps): Executor {
       }
     },
     ensureNetworkBase: (signal) => base.ensure(signal),
+    prober: createProber(deps, base),
   };
 }

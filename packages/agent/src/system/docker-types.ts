@@ -68,6 +68,7 @@ export const ContainerDetails = z
     State: z.object({
       Status: ContainerState,
       Running: z.boolean(),
+      Pid: z.number().optional(),
       OOMKilled: z.boolean(),
       ExitCode: z.number(),
       Error: z.string(),
@@ -96,6 +97,8 @@ export const ContainerDetails = z
     /** `NAME=value` each: never told to anybody. */
     environment: raw.Config.Env ?? [],
     state: raw.State.Status,
+    /** Of its first process, on the host; 0 while it does not run. */
+    pid: raw.State.Pid ?? 0,
     oomKilled: raw.State.OOMKilled,
     exitCode: raw.State.ExitCode,
     error: raw.State.Error,

@@ -1,5 +1,7 @@
 import { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
+import { BerthError } from '@berth/shared/domain/errors';
 import { registryOf } from '@berth/shared/domain/image';
 import type { Credential } from '@berth/shared/registry/credentials';
 import { z } from 'zod';
@@ -183,6 +185,28 @@ export class DockerClient {
       if (parsed.success) complaint = parsed.data.error;
     }
     return complaint;
+  }
+
+  /** Makes an image of one layer out of a tar archive, under this name and tag. */
+  async importImage(tar: Buffer, name: string, options: CallOptions = {}): Promise<void> {
+    const [repo = '', tag = ''] = name.split(':');
+    const progress = this.#calls.stream(
+      `import image ${name}`,
+      { signal: options.signal, silenceMs: SLOW_MS },
+      (docker) => docker.importImage(Readable.from([tar]), { repo, tag }),
+    );
+    for await (const line of jsonLines(progress)) {
+      const refused = z.object({ error: z.string() }).safeParse(line);
+      if (refused.success) throw new BerthError('internal', `Docker: ${refused.data.error}`);
+    }
+  }
+
+  /** No error when it is gone. */
+  async removeImage(name: string, options: CallOptions = {}): Promise<void> {
+    const removed = this.#calls.call(`remove image ${name}`, options, (docker) =>
+      docker.getImage(encodeURIComponent(name)).remove({ force: true }),
+    );
+    await unlessStatus([404], removed);
   }
 
   async listNetworks(label: string, options: CallOptions = {}): Promise<NetworkDetails[]> {
