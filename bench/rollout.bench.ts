@@ -148,6 +148,8 @@ async function rollOut(bench: Bench, programs: Programs, shape: FleetShape): Pro
     listen: { host: '127.0.0.1', port: 0 },
     store: { kind: 'sqlite', path: join(home, 'berth.db') },
     adminTokenFile: join(home, 'admin-token'),
+    // Its own figures are read from there.
+    http: { metrics: 'open' },
   };
   await seed(config.store.path, shape, publicKeys);
   await writeFile(join(home, 'coordinator.json'), JSON.stringify(config), { mode: 0o600 });

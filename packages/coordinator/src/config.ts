@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { RegistryConfigs } from '@berth/shared/registry/config';
 import { z } from 'zod';
+import { HttpSettings } from './http/settings.ts';
 import type { VaultSettings } from './secrets/vault.ts';
 
 const LogLevel = z.enum(['silent', 'error', 'warn', 'info', 'debug']);
@@ -38,17 +39,17 @@ export const Config = z.strictObject({
       tickMs: z.coerce.number().int().min(1).max(1_000).optional(),
     })
     .prefault({}),
+  /** Limits, proxies and pages. */
+  http: HttpSettings.prefault({}),
   /** How hosts on AWS prove who they are. */
   enrolment: z
     .strictObject({
       /** Origins that stand for STS besides its own addresses, such as https://vpce-….sts.eu-central-1.vpce.amazonaws.com. */
       stsEndpoints: z
         .array(
-          z
-            .url()
-            .refine((text) => new URL(text).origin === text, {
-              error: 'must be an origin: scheme, host and port only',
-            }),
+          z.url().refine((text) => new URL(text).origin === text, {
+            error: 'must be an origin: scheme, host and port only',
+          }),
         )
         .max(20)
         .default([]),

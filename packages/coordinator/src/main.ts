@@ -26,7 +26,7 @@ async function main(): Promise<void> {
   const context = await createContext(config, log, stopping.signal);
   try {
     if (config.adminTokenFile !== undefined) await firstToken(context.services.access, config.adminTokenFile);
-    const server = await startServer(context, config.listen, log, stopping.signal);
+    const server = await startServer(context, config, log, stopping.signal);
     log.info({ url: server.url, store: context.store.kind, version: VERSION }, 'Ready.');
     process.stdout.write(`${JSON.stringify({ event: 'ready', url: server.url, version: VERSION })}\n`);
     await server.closed;

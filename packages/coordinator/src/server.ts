@@ -1,12 +1,15 @@
 import { VERSION } from '@berth/shared/domain/version';
 import { randomUUID } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { Config } from './config.ts';
 import type { CoordinatorContext } from './context.ts';
 import { attachGateway } from './gateway/attach.ts';
 import { createApi } from './http/app.ts';
+import { limitConnections } from './http/connections.ts';
+import { createHttpServer } from './http/http-server.ts';
+import { addressesIn } from './http/settings.ts';
 import type { Log } from './services/fleet-types.ts';
 
 export interface RunningServer {
@@ -18,13 +21,15 @@ export interface RunningServer {
 
 /** How many connections may wait to be accepted: a fleet comes back all at once. */
 const BACKLOG = 4096;
+/** This machine itself, and with it a proxy that runs here, speaks for many. */
+const LOOPBACK = ['127.0.0.0/8', '::1'];
 /** How long running requests may take to end when the coordinator stops. */
 const DRAIN_MS = 5_000;
 
 /** Opens both doors, the API and the agents', on one port. Errors: `unavailable` when it cannot be listened on. */
 export async function startServer(
   context: CoordinatorContext,
-  listen: Config['listen'],
+  { listen, http }: Pick<Config, 'listen' | 'http'>,
   log: Log,
   signal: AbortSignal,
 ): Promise<RunningServer> {
@@ -38,13 +43,20 @@ export async function startServer(
     log,
     agents: () => context.fleet.stats().agents,
     signal,
+    settings: http,
+    proven: (socket) => connections.proven(socket),
   });
   const listener = getRequestListener(api.fetch);
-  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
+  const server = createHttpServer(
+    http,
+    (incoming, outgoing) => void listener(incoming, outgoing),
+    (socket) => connections.proven(socket),
+  );
+  const proxies = addressesIn([...http.trustedProxies, ...LOOPBACK]);
+  const connections = limitConnections(server, http.limits.connections, (address) =>
+    proxies.has(address.replace(/^::ffff:/, '')),
+  );
   const running = countRequests(server);
-  server.headersTimeout = 20_000;
-  server.requestTimeout = 60_000;
-  server.keepAliveTimeout = 65_000;
   const gateway = attachGateway({ server, fleet: context.fleet, clock: context.clock, log, signal });
   const port = await listening(server, listen);
   const shown = listen.host.includes(':') ? `[${listen.host}]` : listen.host;

@@ -3,6 +3,8 @@ import type { RouteDefinition } from '@berth/shared/api/route';
 import { isEverything, type AccessScope, type Role } from '@berth/shared/domain/access';
 import { BerthError } from '@berth/shared/domain/errors';
 import { Hono, type Context } from 'hono';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { z } from 'zod';
 import type { Caller } from '../services/access.ts';
@@ -17,14 +19,17 @@ import { checked, type Call, type Handler, type Handlers } from './call.ts';
 import { apiError, statusOf } from './errors.ts';
 import { hostHandlers } from './hosts.ts';
 import { journalHandlers } from './journal.ts';
+import { createLimits } from './limits.ts';
 import { createMetrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
+import { peerOf, type Peer } from './peer.ts';
 import { poolHandlers } from './pools.ts';
 import { rolloutHandlers } from './rollouts.ts';
 import { secretHandlers } from './secrets.ts';
-import { secretHandlers } from './secrets.ts';
+import { addressesIn, type HttpSettings } from './settings.ts';
 import { statusHandlers } from './status.ts';
 import { createStreams } from './stream.ts';
+import { printable, safeJson } from './text.ts';
 import { tenantHandlers } from './tenants.ts';
 import { tokenHandlers } from './tokens.ts';
 
@@ -41,6 +46,9 @@ export interface ApiOptions {
   /** Ends the event streams and turns /readyz to not ready. */
   signal: AbortSignal;
   streamHeartbeatMs?: number;
+  settings: HttpSettings;
+  /** Told of each connection on which a good token was shown. */
+  proven?: (socket: Socket) => void;
 }
 
 export interface RequestLog {
@@ -53,17 +61,30 @@ interface Variables {
   requestId: string;
   route: string;
   actor: string;
+  peer: Peer;
 }
 
-export type Api = Hono<{ Variables: Variables }>;
-type ApiContext = Context<{ Variables: Variables }>;
+/** What Node's server hands over beside a request; not there where there is no socket. */
+interface Bindings {
+  incoming?: IncomingMessage;
+}
+
+interface Types {
+  Bindings: Bindings;
+  Variables: Variables;
+}
+
+export type Api = Hono<Types>;
+type ApiContext = Context<Types>;
 
 const MAX_STREAMS = 1_000;
 
 /** The HTTP side. Everything under the API's prefix asks for a token unless its route says `public`. */
 export function createApi(options: ApiOptions): Api {
-  const { services, store, feed, clock, log, signal } = options;
-  const app: Api = new Hono<{ Variables: Variables }>();
+  const { services, store, feed, clock, log, signal, settings } = options;
+  const app: Api = new Hono<Types>();
+  const limits = createLimits(settings.limits);
+  const trusted = addressesIn(settings.trustedProxies);
   const streams = createStreams({
     feed,
     signal,
@@ -89,7 +110,6 @@ export function createApi(options: ApiOptions): Api {
     ...journalHandlers(store),
     ...tokenHandlers(services),
     ...secretHandlers(services),
-    ...secretHandlers(services),
   };
 
   app.use(async (c, next) => {
@@ -99,6 +119,14 @@ export function createApi(options: ApiOptions): Api {
     c.set('requestId', requestId);
     c.set('route', 'none');
     c.set('actor', 'anonymous');
+    c.set(
+      'peer',
+      peerOf(
+        incomingOf(c)?.socket.remoteAddress,
+        { for: c.req.header('x-forwarded-for'), proto: c.req.header('x-forwarded-proto') },
+        trusted,
+      ),
+    );
     await next();
     c.header('x-request-id', requestId);
     c.header('x-content-type-options', 'nosniff');
@@ -106,6 +134,7 @@ export function createApi(options: ApiOptions): Api {
     c.header('referrer-policy', 'no-referrer');
     c.header('cache-control', 'no-store');
     c.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
+    if (c.get('peer').over === 'tls') c.header('strict-transport-security', 'max-age=31536000');
     const ms = performance.now() - begun;
     metrics.observe(c.req.method, c.get('route'), c.res.status, ms / 1000);
     // Neither headers nor bodies: they hold tokens and values.
@@ -113,7 +142,8 @@ export function createApi(options: ApiOptions): Api {
       requestId,
       method: c.req.method,
       route: c.get('route'),
-      path: c.req.path,
+      path: printable(c.req.path),
+      address: c.get('peer').address,
       status: c.res.status,
       ms: Math.round(ms * 10) / 10,
       actor: c.get('actor'),
@@ -121,19 +151,26 @@ export function createApi(options: ApiOptions): Api {
     if (c.res.status >= 500) log.warn(fields, 'request');
     else log.info(fields, 'request');
   });
+  app.use(async (c, next) => {
+    await limits.request(c.get('peer').address);
+    requireOrigin(c, settings.origins);
+    await next();
+  });
   app.onError((thrown, c) => {
     const status =
       thrown instanceof TooLarge ? 413 : thrown instanceof BerthError ? statusOf(thrown.code) : 500;
     if (status === 500) log.error({ requestId: c.get('requestId'), err: thrown }, 'request failed');
     if (status === 401) c.header('www-authenticate', 'Bearer');
-    return c.json(apiError(thrown, c.get('requestId')), status);
+    if (status === 429) c.header('retry-after', retryAfter(thrown));
+    return answer(c, apiError(thrown, c.get('requestId')), status);
   });
   app.notFound((c) =>
-    c.json(
+    answer(
+      c,
       apiError(
         new BerthError(
           'not_found',
-          `There is nothing at ${c.req.method} ${c.req.path}; /openapi.json lists what there is.`,
+          `There is nothing at ${c.req.method} ${printable(c.req.path)}; /openapi.json lists what there is.`,
         ),
         c.get('requestId'),
       ),
@@ -143,10 +180,26 @@ export function createApi(options: ApiOptions): Api {
 
   /** The one place where it is decided who gets in. Errors: `unauthenticated`, `forbidden`. */
   async function callerOf(c: ApiContext, needed: Role): Promise<Caller> {
-    const caller = await services.access.authenticate(c.req.header('authorization'));
+    const caller = await countingRefusals(c, () =>
+      services.access.authenticate(c.req.header('authorization')),
+    );
     c.set('actor', caller.actor);
+    const socket = incomingOf(c)?.socket;
+    if (socket !== undefined) options.proven?.(socket);
+    await limits.token(caller.id);
     requireRole(caller, needed);
     return caller;
+  }
+
+  /** What is refused for want of a good token counts against the address; beyond the limit the answer is another. */
+  async function countingRefusals<T>(c: ApiContext, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (thrown instanceof BerthError && thrown.code === 'unauthenticated')
+        await limits.refused(c.get('peer').address);
+      throw thrown;
+    }
   }
 
   function register<K extends RouteName>(name: K, handler: Handler<K>): void {
@@ -155,6 +208,7 @@ export function createApi(options: ApiOptions): Api {
     app.on(route.method, path, async (c) => {
       c.set('route', `${API_PREFIX}${route.path}`);
       const caller = route.access === 'public' ? null : await callerOf(c, route.access);
+      if (caller === null) await limits.mayTry(c.get('peer').address);
       const params = route.params === undefined ? undefined : checked('path', route.params, c.req.param());
       const guarded = async (named: unknown): Promise<void> => {
         if (caller !== null) await requireScope(store, caller, route, record(named));
@@ -168,7 +222,8 @@ export function createApi(options: ApiOptions): Api {
       const by: Actor = { actor: caller?.actor ?? 'anonymous', requestId: c.get('requestId') };
       const given = { params, query, body, by, scope: scopeOf(caller) };
       // Each part has just been parsed by the schema that its type is made from.
-      return c.json(await handler(given as unknown as Call<K>), route.status as ContentfulStatusCode);
+      const reply = await countingRefusals(c, () => handler(given as unknown as Call<K>));
+      return answer(c, reply, route.status as ContentfulStatusCode);
     });
   }
   for (const name of Object.keys(routes)) if (isRoute(name)) registerNamed(name);
@@ -210,9 +265,43 @@ export function createApi(options: ApiOptions): Api {
   });
   app.get('/metrics', async (c) => {
     c.set('route', '/metrics');
+    if (settings.metrics === 'token') {
+      const caller = await callerOf(c, 'viewer');
+      await requireScope(store, caller, { on: 'coordinator' }, {});
+    }
     return c.text(await metrics.text(), 200, { 'content-type': metrics.contentType });
   });
   return app;
+}
+
+/** JSON of which no terminal, log or page makes anything else. */
+function answer(c: ApiContext, value: unknown, status: ContentfulStatusCode): Response {
+  return c.body(safeJson(value), status, { 'content-type': 'application/json' });
+}
+
+function incomingOf(c: ApiContext): IncomingMessage | undefined {
+  // Without a server there is no environment at all, whatever its type says.
+  const bindings: Bindings | undefined = c.env;
+  return bindings?.incoming;
+}
+
+/**
+ * A browser says which page a request comes from. One that changes something, or opens a WebSocket, must come from a page
+ * that is listed; agents and the command line have no page. Errors: `forbidden`.
+ */
+function requireOrigin(c: ApiContext, allowed: readonly string[]): void {
+  const origin = c.req.header('origin');
+  if (origin === undefined || allowed.includes(origin)) return;
+  if (c.req.header('upgrade') === undefined && ['GET', 'HEAD', 'OPTIONS'].includes(c.req.method)) return;
+  throw new BerthError(
+    'forbidden',
+    'This page may not do that: its origin is not among http.origins of the configuration.',
+  );
+}
+
+function retryAfter(thrown: unknown): string {
+  const ms = thrown instanceof BerthError ? thrown.details['retryAfterMs'] : undefined;
+  return String(typeof ms === 'number' ? Math.max(1, Math.ceil(ms / 1000)) : 5);
 }
 
 /** Undefined: everything. */

@@ -1,6 +1,7 @@
 import type { ApiError } from '@berth/shared/api/schemas';
 import { BerthError, unreachable, type ErrorCode } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
+import { printableLines } from './text.ts';
 
 export type ErrorStatus = 400 | 401 | 403 | 404 | 409 | 413 | 422 | 429 | 500 | 502 | 503 | 504;
 
@@ -65,7 +66,7 @@ export function statusOf(code: ErrorCode): ErrorStatus {
 export function apiError(thrown: unknown, requestId: string): z.infer<typeof ApiError> {
   if (thrown instanceof BerthError) {
     const { code, message, details } = thrown;
-    return { error: { code, message, details: { ...details }, requestId } };
+    return { error: { code, message: printableLines(message), details: { ...details }, requestId } };
   }
   return {
     error: {

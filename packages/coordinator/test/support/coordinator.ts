@@ -1,11 +1,13 @@
-import { createServer } from 'node:http';
 import { randomBytes } from 'node:crypto';
 import { getRequestListener } from '@hono/node-server';
 import { createClient, type ApiClient } from '@berth/shared/api/client';
 import type { Answer, Question } from '@berth/shared/protocol/messages';
 import { EVERYTHING, type AccessScope, type Role } from '@berth/shared/domain/access';
+import type { z } from 'zod';
 import { BerthError } from '@berth/shared/domain/errors';
 import { createApi, type Api, type RequestLog } from '../../src/http/app.ts';
+import { createHttpServer } from '../../src/http/http-server.ts';
+import { HttpSettings } from '../../src/http/settings.ts';
 import { createEventFeed } from '../../src/services/events.ts';
 import type { Registry, ResolvedImage } from '../../src/services/registry.ts';
 import { createIdentityVerifier } from '../../src/oidc/verify.ts';
@@ -189,10 +191,12 @@ export async function testCoordinator(
     path?: string;
     vault?: Vault;
     verifier?: (clock: TestClock) => IdentityVerifier;
+    http?: z.input<typeof HttpSettings>;
   } = {},
 ): Promise<TestCoordinator> {
-  const { services = (real: Services) => real, path, vault, verifier, ...rest } = options;
+  const { services = (real: Services) => real, path, vault, verifier, http = UNLIMITED, ...rest } = options;
   const base = await testServices({ ...(path === undefined ? {} : { path }), vault, verifier });
+  const settings = HttpSettings.parse(http);
   const stop = new AbortController();
   const logged: object[] = [];
   const keep = (fields: object, message: string): void => void logged.push({ ...fields, message });
@@ -209,10 +213,11 @@ export async function testCoordinator(
     log,
     agents: () => base.fleet.connected.size,
     signal: stop.signal,
+    settings,
     ...rest,
   });
   const listener = getRequestListener(api.fetch);
-  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
+  const server = createHttpServer(settings, (incoming, outgoing) => void listener(incoming, outgoing));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
@@ -235,6 +240,12 @@ export async function testCoordinator(
     },
   };
 }
+
+/** As many requests and mistakes as a test has. */
+export const UNLIMITED = {
+  metrics: 'open',
+  limits: { perToken: 1e7, perAddress: 1e7, failures: 1e7 },
+} as const;
 
 /** A deployer must name its apps; the others may do everything. */
 function scopeFor(role: Role): AccessScope {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { plainText } from '../domain/access.ts';
 import { AppName, HostId, TenantName } from '../domain/ids.ts';
 import {
   Judged,
@@ -133,7 +134,7 @@ export const RolloutTenant = z.object({
 export type RolloutTenant = z.infer<typeof RolloutTenant>;
 
 export const RolloutAction = z.strictObject({
-  reason: z.string().max(500).optional(),
+  reason: plainText(500, 0).optional(),
   /** Go back past a release command that is marked irreversible. */
   pastIrreversible: z.literal(true).optional(),
 });

@@ -80,7 +80,12 @@ export const ReleaseDetail = Release.extend({
   signatures: z.array(ShownSignature).default([]),
 });
 
-export const Variables = z.record(VariableName, z.string().max(65_536));
+/** A value of a variable: anything but NUL, which no environment can hold. */
+const Value = z
+  .string()
+  .max(65_536)
+  .refine((text) => !text.includes('\u0000'), { error: 'must not have a NUL character' });
+export const Variables = z.record(VariableName, Value);
 
 /** An env file's content may hold values nobody should read back, so answers carry names and sizes only. */
 export const ApplyApp = z.strictObject({
@@ -135,13 +140,13 @@ export const Tenant = z.object({
 });
 export type Tenant = z.infer<typeof Tenant>;
 
-export const FreezeApp = z.strictObject({ reason: z.string().min(1).max(500) });
+export const FreezeApp = z.strictObject({ reason: plainText(500) });
 
 /** What is left out stays as it is; null takes it away. */
 export const TenantRolloutSettings = z.strictObject({
   addTags: z.array(Tag).max(20).default([]),
   removeTags: z.array(Tag).max(20).default([]),
-  pinned: z.string().min(1).max(500).nullable().optional(),
+  pinned: plainText(500).nullable().optional(),
   window: WindowText.nullable().optional(),
 });
 export type TenantRolloutSettings = z.infer<typeof TenantRolloutSettings>;
@@ -166,7 +171,7 @@ export const CreateTenant = z.strictObject({
 
 /** `null` takes a variable away, and the word on egress. */
 export const ChangeTenant = z.strictObject({
-  variables: z.record(VariableName, z.string().max(65_536).nullable()).optional(),
+  variables: z.record(VariableName, Value.nullable()).optional(),
   domains: z.array(Domain).min(1).max(20).optional(),
   release: z.int().min(1).optional(),
   tenancy: Tenancy.optional(),
@@ -312,7 +317,7 @@ export const EventQuery = z.object({
   app: AppName.optional(),
   tenant: TenantName.optional(),
   host: HostId.optional(),
-  kind: z.string().max(60).optional(),
+  kind: plainText(60, 0).optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 });
 

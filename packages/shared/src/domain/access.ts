@@ -68,9 +68,9 @@ export function scopeText(scope: AccessScope): string {
 }
 
 /** A text that people give a thing: one line, without control or direction characters, which could disguise it. */
-export const plainText = (most: number) =>
+export const plainText = (most: number, least = 1) =>
   z
     .string()
-    .min(1)
+    .min(least)
     .max(most)
     .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u, { error: 'must be one line without control characters' });

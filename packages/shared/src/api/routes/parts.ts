@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { plainText } from '../../domain/access.ts';
 import { AppName, HostId, PoolName, TenantName } from '../../domain/ids.ts';
 
 /** What the paths, queries and answers of several routes are made of. */
@@ -10,7 +11,7 @@ export const rollout = z.object({ rollout: z.coerce.number().int().min(1) });
 export const page = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(200),
   /** The last name of the page before. */
-  after: z.string().max(100).optional(),
+  after: plainText(100, 0).optional(),
 });
 export const list = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item), next: z.string().nullable() });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AppName, HostId } from '../../domain/ids.ts';
+import { AppName, HostId, ServiceName } from '../../domain/ids.ts';
 import { defineRoute } from '../route.ts';
 import * as r from '../rollouts.ts';
 import * as s from '../schemas.ts';
@@ -172,7 +172,7 @@ export const tenantsRoutes = {
     status: 200,
     params: tenant,
     query: z.object({
-      service: z.string().max(60).optional(),
+      service: ServiceName.optional(),
       lines: z.coerce.number().int().min(1).max(1000).default(100),
     }),
     response: z.object({ lines: z.array(z.object({ service: z.string(), line: z.string() })) }),

@@ -31,7 +31,9 @@ export const tokensRoutes = {
     access: 'admin',
     on: 'coordinator',
     status: 200,
-    params: z.object({ id: z.string().max(40) }),
+    params: z.object({
+      id: z.string().regex(/^[a-z]{1,4}_[a-z0-9]{1,40}$/, { error: 'not the id of a token' }),
+    }),
     response: done,
   }),
 } as const;
