@@ -1,5 +1,6 @@
 import type { DesiredState, DesiredTenant } from '@berth/shared/domain/desired';
 import { digestOf } from '@berth/shared/domain/digest';
+import { widensEgress } from '@berth/shared/domain/signature';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 import type { Problem } from '@berth/shared/domain/step';
 import type { TenantReport } from '@berth/shared/protocol/report';
@@ -71,7 +72,7 @@ export function createUnsigned({ vet, statuses, clock, reports, voice }: Unsigne
         if (why === null || told.tombstones[wanted.tenant] !== undefined) continue;
         const serving = servingOf(statuses.all().get(wanted.tenant) ?? newStatus(wanted.tenant));
         // What was let in once, before the keys were others, goes on.
-        if (serving.some((each) => isSame(each, wanted))) continue;
+        if (!widensEgress(wanted) && serving.some((each) => isSame(each, wanted))) continue;
         const [first] = serving;
         const instead = first === undefined ? null : inState(first, wanted.state, refusals);
         next.set(wanted.tenant, refusalFor(wanted, why, instead));

@@ -197,6 +197,10 @@ function adviceOn(report: TenantReport, host: HostView): string[] {
     ],
     container_failed: [`${look}: it ended by itself.`, again],
     crash_loop: [`${look}: it ends again and again.`, again],
+    release_not_signed: [
+      `${host.name} decides by its own configuration whose releases it runs. See who signed this one: "berth release show".`,
+      `Sign it with "berth release sign" where your keys are, then ${again}`,
+    ],
     memory_short: [
       `Free memory on ${host.name}: pause or remove tenants, lower memory reservations, or add a host.`,
       'It is tried again by itself when memory is free.',

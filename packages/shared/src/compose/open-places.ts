@@ -26,8 +26,8 @@ export function openPlaces(
     const found = openIn(value, envFiles, fixed, findings);
     if (found.environment.length + found.parts.length > 0) open[service] = found;
   }
-  const berth = child(tree, 'x-berth');
-  if (berth !== undefined) refuse(berth, fixed, findings);
+  for (const { key, value } of entriesOf(tree))
+    if (key === 'x-berth' || key === 'secrets') refuse(value, fixed, findings);
   return open;
 }
 

@@ -1,6 +1,7 @@
 import { createHash, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { digestOf } from './digest.ts';
+import { DEFAULT_EGRESS, egressText, unionOf, type Egress } from './egress.ts';
 import { ServiceName } from './ids.ts';
 import type { ServiceSpec, TenantSpec } from './spec.ts';
 
@@ -117,7 +118,7 @@ export interface AcceptedKey {
 export type SignatureVerdict =
   | { kind: 'signed'; key: string }
   /** A sentence without its full stop. */
-  | { kind: 'refused'; why: 'unsigned' | 'unknown-key' | 'altered' | 'unpinned'; message: string };
+  | { kind: 'refused'; why: 'unsigned' | 'unknown-key' | 'altered' | 'unpinned' | 'egress'; message: string };
 
 /** An entry of the desired state, as far as its signature is concerned. */
 export interface SignedEntry {
@@ -125,6 +126,8 @@ export interface SignedEntry {
   release: number;
   spec: TenantSpec;
   signature?: ReleaseSignature | undefined;
+  /** An operator's word over what the release says. */
+  egress?: Egress | undefined;
 }
 
 /** Whether one of these keys signed what this entry would run. Never throws. */
@@ -161,7 +164,18 @@ export function verifyRelease(entry: SignedEntry, keys: readonly AcceptedKey[]):
     const message = `${what} is signed, but the image of ${loose.name} is not pinned by its digest, so nobody knows what it is`;
     return { kind: 'refused', why: 'unpinned', message };
   }
+  if (widensEgress(entry)) {
+    const message = `${what} is signed for egress ${egressText(spec.egress ?? DEFAULT_EGRESS)}, and an operator's word on this tenant opens more`;
+    return { kind: 'refused', why: 'egress', message };
+  }
   return { kind: 'signed', key: signer.name };
+}
+
+/** Whether an operator's word lets a tenant connect to more than its release was signed for. Less is always allowed. */
+export function widensEgress({ spec, egress }: Pick<SignedEntry, 'spec' | 'egress'>): boolean {
+  if (egress === undefined) return false;
+  const signed = spec.egress ?? DEFAULT_EGRESS;
+  return egressText(unionOf([signed, egress])) !== egressText(signed);
 }
 
 function openOf(open: Open, service: string): OpenService | undefined {
@@ -185,16 +199,32 @@ function inOrder(open: Open): Record<string, unknown> {
 }
 
 function closed(service: ServiceSpec, open: OpenService | undefined): Record<string, unknown> {
-  if (open === undefined) return service;
-  const names = new Set(open.environment);
+  const names = new Set(open?.environment);
   const bound: Record<string, unknown> = {
     ...service,
+    ...secretsOf(service),
     environment: Object.fromEntries(Object.entries(service.environment).filter(([name]) => !names.has(name))),
   };
-  for (const part of open.parts) {
+  for (const part of open?.parts ?? []) {
     if (part === 'logging') bound['logging'] = { driver: service.logging.driver };
     else delete bound[part];
     if (part === 'limits') delete bound['reservation'];
   }
   return bound;
+}
+
+/** Which secrets there are and where they go; their versions, and where a tenant's value is kept, are the tenant's own. */
+function secretsOf({ secrets, secretEnv }: ServiceSpec): Record<string, unknown> {
+  return {
+    ...(secrets === undefined
+      ? {}
+      : { secrets: secrets.map(({ version: _version, id: _id, from: _from, ...place }) => place) }),
+    ...(secretEnv === undefined
+      ? {}
+      : {
+          secretEnv: Object.fromEntries(
+            Object.entries(secretEnv).map(([name, secret]) => [name, secret.name]),
+          ),
+        }),
+  };
 }

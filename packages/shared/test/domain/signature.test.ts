@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { renderTenant } from '../../src/compose/render.ts';
 import { signableOf } from '../../src/compose/signable.ts';
 import {
   boundPart,
@@ -13,8 +14,9 @@ import {
   type Signable,
   type SignedEntry,
 } from '../../src/domain/signature.ts';
+import { Egress } from '../../src/domain/egress.ts';
 import type { TenantSpec } from '../../src/domain/spec.ts';
-import { specOf, templateOf } from '../compose/support.ts';
+import { templateOf } from '../compose/support.ts';
 
 const pair = generateKeyPairSync('ed25519');
 const other = generateKeyPairSync('ed25519');
@@ -44,12 +46,14 @@ services:
     tmpfs: ["/tmp"]
     labels: { tenant: "\${BERTH_TENANT}" }
     deploy: { resources: { limits: { cpus: "\${CPUS:-0.5}", memory: "\${MEMORY:-256M}" } }, replicas: "\${COPIES:-1}" }
+    secrets: [token]
     x-berth: { route: { port: 8080 } }
   db:
     image: postgres:16
     environment: ["POSTGRES_PASSWORD=\${DB_PASSWORD}", "PGDATA=/data"]
     x-berth: { profile: compatible }
 volumes: { files: {} }
+secrets: { token: {} }
 x-berth:
   release: { service: web, command: ["/app/migrate"] }
 `;
@@ -77,7 +81,10 @@ function entryOf(variables: Record<string, string> = {}, release = 13): SignedEn
     BERTH_DOMAIN: 'acme.example.com',
     BERTH_RELEASE: String(release),
   };
-  const spec = specOf(FILE, given, ENV);
+  const secret = { name: 'token', version: 7, id: 'a'.repeat(16), from: 'aws-ssm:/acme/token' };
+  const rendered = renderTenant(template, given, new Map([['token', secret]]));
+  if (!rendered.ok) throw new Error(JSON.stringify(rendered.errors));
+  const { spec } = rendered;
   const images: Record<string, string> = { web: WEB, db: DB };
   const services = spec.services.map((each) => ({ ...each, image: images[each.name] ?? each.image }));
   return {
@@ -197,6 +204,24 @@ describe('a signed release', () => {
     expect(verifyRelease(entry, keys)).toMatchObject({ kind: 'refused', why: 'unpinned' });
   });
 
+  test('lets an operator close what it may connect to, and not open it', () => {
+    const entry = entryOf();
+    const spec = { ...entry.spec, egress: ['10.20.0.0/16'] };
+    const ranged = { ...entry, spec, signature: signatureOf({ ...signed(), spec }) };
+    expect(verifyRelease(ranged, keys).kind).toBe('signed');
+    for (const egress of ['none', ['10.20.3.0/24']])
+      expect(verifyRelease({ ...ranged, egress: Egress.parse(egress) }, keys).kind).toBe('signed');
+    for (const egress of ['internet', 'public', ['10.0.0.0/8'], ['10.20.0.0/16', '10.21.0.0/16']])
+      expect(verifyRelease({ ...ranged, egress: Egress.parse(egress) }, keys)).toMatchObject({
+        why: 'egress',
+      });
+    // What is signed for everywhere may be closed, and opened again.
+    for (const egress of ['none', 'internet'])
+      expect(verifyRelease({ ...entry, egress: Egress.parse(egress) }, keys).kind).toBe('signed');
+    const opened = { ...ranged, spec: { ...spec, egress: Egress.parse('internet') } };
+    expect(verifyRelease(opened, keys)).toMatchObject({ why: 'altered' });
+  });
+
   test('does not change its text when openings are named in another order or twice', () => {
     const signable = signed();
     const shuffled: Signable = {
@@ -246,6 +271,7 @@ function isOpen(path: Path): boolean {
     text === 'bakeMs' ||
     /^services 0 (limits|reservation|replicas|hostname|labels)/.test(text) ||
     /^services 0 environment (BARE|DATABASE_URL|FROM_TENANT|LEVEL|OWN|STORE)$/.test(text) ||
+    /^services 0 secrets 0 (version|id|from)$/.test(text) ||
     text === 'services 1 environment POSTGRES_PASSWORD'
   );
 }
