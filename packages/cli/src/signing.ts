@@ -95,7 +95,7 @@ function digestOf(own: OwnRelease, service: string, image: string): string | und
 
 function refused(own: OwnRelease, what: string, errors: readonly Finding[]): BerthError {
   return new BerthError('invalid_compose', `${what}:\n${formatFindings(own.file, errors.slice(0, 20))}`, {
-    details: { findings: errors },
+    details: { findings: errors, file: own.file },
   });
 }
 
