@@ -1,12 +1,14 @@
 import { BerthError, messageOf, unreachable } from '@berth/shared/domain/errors';
 import type { Answer, Question } from '@berth/shared/protocol/messages';
+import type { Prober } from './execute/probe/probe.ts';
 import type { Loop } from './loop/loop.ts';
 import type { Observer } from './loop/ports.ts';
 
-/** Answers the coordinator's questions; nothing on the host changes by them. */
+/** Answers the coordinator's questions; nothing of the host's tenants changes by them. */
 export function createAnswers(
   loop: Loop,
   observer: Observer,
+  prober: Pick<Prober, 'probe'>,
 ): (question: Question, signal: AbortSignal) => Promise<Answer> {
   async function logs(
     tenant: string,
@@ -38,6 +40,8 @@ export function createAnswers(
           return { kind: 'plan', steps: await loop.preview(question.tenant, signal) };
         case 'logs':
           return await logs(question.tenant, question.service, question.lines, signal);
+        case 'probe':
+          return { kind: 'probe', report: await prober.probe(signal) };
         default:
           return unreachable(question);
       }

@@ -123,7 +123,7 @@ export async function createContext(
     outbox,
     facts: async () => factsWith(facts, await sealingFact(secrets, log)),
     secrets,
-    answer: createAnswers(loop, observer),
+    answer: createAnswers(loop, observer, executor.prober),
     clock,
     random: Math.random,
     log,
@@ -184,6 +184,11 @@ export async function createContext(
     enrol: (signal) => joining.enrol(state.identity, signal),
     async prepare(signal) {
       await executor.ensureNetworkBase(signal);
+      // What a probe left that was killed. Nobody waits for it: Docker may be down, and then the next probe does it.
+      void executor.prober.sweep(signal).catch((thrown: unknown) => {
+        if (!signal.aborted)
+          log.warn({ err: messageOf(thrown) }, 'What a probe may have left could not be cleared away yet.');
+      });
       await traffic.prepare(signal);
       for (const problem of await secrets.restore(signal)) {
         log.error({}, problem);

@@ -9,6 +9,7 @@ import { argument, does, examples, NoOptions, type Register } from './define.ts'
 import { parseTime } from './parse.ts';
 import { allPages } from './pages.ts';
 import { hostIdOf } from './host-id.ts';
+import { registerHostProbe } from './host-probe.ts';
 import { addReenrol } from './host-reenrol.ts';
 
 export const registerHost: Register = (program, contextOf) => {
@@ -89,6 +90,8 @@ export const registerHost: Register = (program, contextOf) => {
   }
 
   addReenrol(host, contextOf);
+
+  registerHostProbe(host, contextOf);
 
   const remove = host
     .command('remove')

@@ -8,6 +8,7 @@ type Names =
   | 'enrolChallenge'
   | 'enrolHost'
   | 'reenrolHost'
+  | 'probeHost'
   | 'cordonHost'
   | 'uncordonHost'
   | 'removeHost';
@@ -20,6 +21,7 @@ export function hostHandlers({ hosts }: Services): Pick<Handlers, Names> {
     enrolChallenge: () => Promise.resolve().then(() => hosts.challenge()),
     enrolHost: ({ body, by }) => hosts.enrol(by, body),
     reenrolHost: ({ params, by }) => hosts.reenrol(by, params.host),
+    probeHost: ({ params, by }) => hosts.probe(by, params.host),
     cordonHost: ({ params, by }) => hosts.schedule(by, params.host, 'cordoned'),
     uncordonHost: ({ params, by }) => hosts.schedule(by, params.host, 'open'),
     async removeHost({ params, by }) {

@@ -1,5 +1,6 @@
 import type { Challenge, EnrolAws, Reenrol } from '@berth/shared/api/enrolment';
 import type { CreateJoinToken, Enrol, Enrolled, Host, JoinToken } from '@berth/shared/api/schemas';
+import type { ProbeReport } from '@berth/shared/domain/probe';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
@@ -7,6 +8,7 @@ import { createEnrolAlerts, type Refusal } from './enrol-alerts.ts';
 import { createAwsEnrolment } from './enrol-aws.ts';
 import { announce, newHostId } from './enrol-host.ts';
 import { canonicalKey } from './enrol-key.ts';
+import { probeHost } from './host-probe.ts';
 import { listed, type Listed } from './paging.ts';
 import type { Actor, JoinTokenRecord } from './records.ts';
 import type { Page } from './store.ts';
@@ -25,6 +27,8 @@ export interface Hosts {
   challenge(): Challenge;
   /** Lets the instance of a host bind a new key for 15 minutes. */
   reenrol(by: Actor, host: string): Promise<z.infer<typeof Reenrol>>;
+  /** Has the host try its own isolation. Errors: `host_offline`, and what the agent says. */
+  probe(by: Actor, host: string): Promise<ProbeReport>;
   schedule(by: Actor, host: string, scheduling: 'open' | 'cordoned'): Promise<HostAnswer>;
   remove(by: Actor, host: string): Promise<void>;
 }
@@ -97,6 +101,7 @@ export function createHosts(context: ServiceContext): Hosts {
         throw thrown;
       }
     },
+    probe: (by, host) => probeHost(context, by, host),
     async schedule(by, host, scheduling) {
       await store.mutate(by, clock.now(), async (tx) => {
         const [before] = await tx.lockHosts({ host });

@@ -131,6 +131,7 @@ export function createTenantQuestions(
         case 'error':
           throw new BerthError(answer.code, answer.message);
         case 'plan':
+        case 'probe':
           throw new BerthError('internal', 'The agent answered another question than was asked.');
       }
     },

@@ -27,6 +27,7 @@ export const HOST_EVENTS = [
   'host.offline',
   'host.superseded', // two agents came with the same identity; the newer session won
   'host.ahead', // it alone knows more than the coordinator; it is held until an operator confirms
+  'host.probed', // its isolation was probed; details: { held, open, other } count what came of it
   'host.rules_restored', // somebody flushed the nft tables; they were put back
   'host.nginx_restarted',
   'host.secrets_unavailable', // what cannot be opened, by name

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DesiredTenant, Tombstone } from '../domain/desired.ts';
 import { Digest, HostId, TenantName } from '../domain/ids.ts';
 import { ERROR_CODES } from '../domain/errors.ts';
+import { ProbeReport } from '../domain/probe.ts';
 import { SecretName } from '../domain/secret.ts';
 import { TrafficSample } from '../domain/traffic.ts';
 import { AgentEvent, HostReport, RemovalRequest, StepView, TenantReport } from './report.ts';
@@ -79,7 +80,7 @@ export const Mode = z.strictObject({
 
 export const ReportAck = z.strictObject({ type: z.literal('report.ack'), seq: z.int() });
 
-/** Questions change nothing on the host. A time-out means unknown. */
+/** Questions change nothing of the host's tenants. A time-out means unknown. */
 export const Question = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('plan'), tenant: DesiredTenant }),
   z.strictObject({
@@ -88,6 +89,8 @@ export const Question = z.discriminatedUnion('kind', [
     service: z.string().nullable(),
     lines: z.int().min(1).max(1000),
   }),
+  /** Tries the isolation from inside throw-away tenants, and leaves nothing behind. */
+  z.strictObject({ kind: z.literal('probe') }),
 ]);
 export type Question = z.infer<typeof Question>;
 export const Query = z.strictObject({ type: z.literal('query'), id: z.string().max(60), question: Question });
@@ -179,6 +182,7 @@ export const Answer = z.discriminatedUnion('kind', [
     kind: z.literal('logs'),
     lines: z.array(z.strictObject({ service: z.string(), line: z.string().max(4000) })),
   }),
+  z.strictObject({ kind: z.literal('probe'), report: ProbeReport }),
   z.strictObject({ kind: z.literal('error'), code: z.enum(ERROR_CODES), message: z.string().max(1000) }),
 ]);
 export type Answer = z.infer<typeof Answer>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ProbeReport } from '../../domain/probe.ts';
 import { defineRoute } from '../route.ts';
 import * as e from '../enrolment.ts';
 import * as s from '../schemas.ts';
@@ -64,6 +65,16 @@ export const hostsRoutes = {
     status: 200,
     params: host,
     response: e.Reenrol,
+  }),
+  probeHost: defineRoute({
+    method: 'POST',
+    path: '/hosts/{host}/probe',
+    summary: 'Try the isolation of a host from inside throw-away tenants; takes up to a minute',
+    access: 'operator',
+    on: 'host',
+    status: 200,
+    params: host,
+    response: ProbeReport,
   }),
   cordonHost: defineRoute({
     method: 'POST',
