@@ -117,6 +117,12 @@ export const AUDIT_CASES: Partial<Record<RouteName, AuditCase>> = {
   },
   deleteTenant: { prepare: abort },
   removeHost: { params: async ({ c }) => ({ host: await c.host('spare', 'spare') }) },
+  probeHost: {
+    prepare: ({ c }) => {
+      c.fleet.answer = { kind: 'probe', report: { at: 1, ms: 2, rows: [] } };
+      return Promise.resolve();
+    },
+  },
   uncordonHost: {
     prepare: async ({ c, names }) =>
       void (await c.services.hosts.schedule(BY, names['host'] ?? '', 'cordoned')),

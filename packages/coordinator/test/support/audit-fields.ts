@@ -5,8 +5,8 @@
 export const REVIEWED: ReadonlySet<string> = new Set(
   `
   account app approval apps atOnce audience aws bakeMs by choice cidrs count createdAt createdBy current decisions digest
-  domains egress epoch errorRate expiresAt fingerprint frozen generation host id images instance issuer key kind labels
-  lastUsedAt latencyFactor latencyMs maxAgeMs maxFailures minRequests mode moveTimeoutMs name onFailure order
+  domains egress epoch errorRate expiresAt fingerprint frozen generation held host id images instance issuer key kind labels
+  lastUsedAt latencyFactor latencyMs maxAgeMs maxFailures minRequests mode moveTimeoutMs name onFailure open order other
   past path percent perHost pinned pins policy pool pools publicKey reason ref regions release renewed repository reservedCpus
   reservedMemory revision role roles routes scheduling scope secrets services signatures since state subdomain
   surgeMemory tags target tenancy tenant tenants to traffic ttlMs until updatedAt variables version versions wave waves window
