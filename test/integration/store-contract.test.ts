@@ -4,6 +4,7 @@ import { createDialect } from '@berth/coordinator/store/dialect';
 import { migrate } from '@berth/coordinator/store/migrate';
 import { foundation } from '@berth/coordinator/store/migrations/0001-foundation';
 import { openStore } from '@berth/coordinator/store/open';
+import { accessContract } from '../../packages/coordinator/test/store/contract-access.ts';
 import { fleetContract } from '../../packages/coordinator/test/store/contract-fleet.ts';
 import { recordsContract } from '../../packages/coordinator/test/store/contract-records.ts';
 import { rolloutFactsContract } from '../../packages/coordinator/test/store/contract-rollout-facts.ts';
@@ -29,6 +30,7 @@ async function emptyDatabase(): Promise<string> {
 const open = async () => openStore({ kind: 'postgres', url: await emptyDatabase(), connections: 5 });
 
 describe('PostgreSQL keeps the records', () => recordsContract(open));
+describe('PostgreSQL keeps who may do what', () => accessContract(open));
 describe('PostgreSQL keeps what the fleet needs', () => fleetContract(open));
 
 describe('PostgreSQL keeps the audit as one chain', () => auditContract(open));

@@ -235,6 +235,7 @@ export function createApi(options: ApiOptions): Api {
     c.set('route', `${API_PREFIX}/events/stream`);
     const caller = await callerOf(c, 'viewer');
     return await streams.open(c.req.query(), c.req.header('last-event-id'), {
+      token: caller.id,
       scope: scopeOf(caller),
       stillGood: () => services.access.stillGood(caller.id),
     });

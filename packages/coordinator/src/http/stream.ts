@@ -16,8 +16,13 @@ export interface StreamOptions {
   most: number;
 }
 
+/** Streams of one token at one time. */
+const MOST_PER_TOKEN = 100;
+
 /** Who follows: what they may see, and whether their token is still good. */
 export interface Follower {
+  /** Its token: one may not take all streams. */
+  token: string;
   scope: AccessScope | undefined;
   stillGood(): Promise<boolean>;
 }
@@ -31,14 +36,22 @@ export function createStreams({ feed, signal, heartbeatMs, most }: StreamOptions
   count: () => number;
 } {
   let open = 0;
+  const byToken = new Map<string, number>();
   return {
     count: () => open,
-    async open(query, lastEventId, { scope, stillGood }) {
+    async open(query, lastEventId, { token, scope, stillGood }) {
       const { after, ...filter } = StreamQuery.parse(checked('query', StreamQuery, query));
       if (open >= most) {
         throw new BerthError(
           'rate_limited',
           `There are ${most} event streams open already. Try again later.`,
+        );
+      }
+      const held = byToken.get(token) ?? 0;
+      if (held >= MOST_PER_TOKEN) {
+        throw new BerthError(
+          'rate_limited',
+          `This token has ${held} event streams open already. Close one, or use another token.`,
         );
       }
       const last = await feed.last();
@@ -48,9 +61,15 @@ export function createStreams({ feed, signal, heartbeatMs, most }: StreamOptions
       const ended = new AbortController();
       const iterator = feed.follow(from, { ...filter, scope }, AbortSignal.any([signal, ended.signal]));
       open += 1;
+      byToken.set(token, (byToken.get(token) ?? 0) + 1);
       let counted = true;
       const leave = (): void => {
-        if (counted) open -= 1;
+        if (counted) {
+          open -= 1;
+          const left = (byToken.get(token) ?? 1) - 1;
+          if (left === 0) byToken.delete(token);
+          else byToken.set(token, left);
+        }
         counted = false;
         ended.abort();
       };

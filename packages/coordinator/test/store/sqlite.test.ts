@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openStore } from '../../src/store/open.ts';
+import { accessContract } from './contract-access.ts';
 import { recordsContract } from './contract-records.ts';
 import { fleetContract } from './contract-fleet.ts';
 import { rolloutFactsContract } from './contract-rollout-facts.ts';
@@ -21,6 +22,7 @@ afterEach(() => {
 const open = () => openStore({ kind: 'sqlite', path: join(dir, 'berth.db') });
 
 describe('SQLite keeps the records', () => recordsContract(open));
+describe('SQLite keeps who may do what', () => accessContract(open));
 describe('SQLite keeps what the fleet needs', () => fleetContract(open));
 
 describe('SQLite keeps the audit as one chain', () => auditContract(open));

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
+import { EVERYTHING } from '@berth/shared/domain/access';
 import { createDialect } from '../../src/store/dialect.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { foundation } from '../../src/store/migrations/0001-foundation.ts';
@@ -76,6 +77,29 @@ test('records of the audit from before the chain are chained, whatever is in the
       await store.fleet.enterObserveOnly('because', 1);
       expect(await store.auditHead()).toMatchObject({ number: rows + 1 });
       expect(await faultOf(store)).toBeNull();
+    } finally {
+      await store.close();
+    }
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test('a token from before tokens had a scope is good for everything', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'berth-upgrade-'));
+  const path = join(dir, 'berth.db');
+  try {
+    const first = await createDialect({ kind: 'sqlite', path });
+    await migrate(first, [foundation]);
+    await first.db.destroy();
+    const file = new Database(path);
+    file.exec(
+      "insert into tokens (id, name, role, hash, created_at) values ('t_1', 'ops', 'admin', 'hash', 1)",
+    );
+    file.close();
+    const store = await openStore({ kind: 'sqlite', path });
+    try {
+      expect(await store.tokenByHash('hash')).toMatchObject({ role: 'admin', scope: EVERYTHING });
     } finally {
       await store.close();
     }
