@@ -84,6 +84,23 @@ export function sentSignature(signature: KeptSignature | undefined): ReleaseSign
   return { open: signature.open, by: signature.by.map(({ key, value }) => ({ key, value })) };
 }
 
+/** A warning where hosts of these tenants would refuse the release; null where none would, as far as they have said. */
+export async function signatureWarning(
+  reads: Pick<StoreReads, 'signingHosts'>,
+  { app, release, signature }: Pick<ReleaseSource, 'app' | 'release' | 'signature'>,
+  hosts: readonly string[],
+): Promise<string | null> {
+  const demanding = await reads.signingHosts();
+  const hints = (signature?.by ?? []).map(({ publicKey }) => keyHint(publicKey));
+  const refused = hosts.filter((host) => demanding.get(host)?.some((hint) => hints.includes(hint)) === false);
+  if (refused.length === 0) return null;
+  const what = `has signed release ${release} of ${app}`;
+  const sign = `"berth release sign ${app} ${release}" signs it.`;
+  return refused.length === 1
+    ? `1 tenant is on a host that runs only signed releases, and no key that it accepts ${what}: it would fail. ${sign}`
+    : `${refused.length} tenants are on hosts that run only signed releases, and no key that those accept ${what}: they would fail. ${sign}`;
+}
+
 /**
  * An early and clear word where a host has said that it runs signed releases only. It is the host that decides: this only
  * spares a try. Errors: `release_not_signed`.

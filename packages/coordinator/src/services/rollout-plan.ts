@@ -11,6 +11,7 @@ import { changesBetween } from './diff.ts';
 import type { AppRecord, ReleaseSource, TenantRecord, VariableRecord } from './records.ts';
 import { factOf } from './rollout-facts.ts';
 import type { TenantFactRecord } from './rollout-store.ts';
+import { signatureWarning } from './release-sign.ts';
 import { waveMembers } from './rollout-waves.ts';
 import type { StoreReads } from './store.ts';
 import { renderRows } from './tenant-state.ts';
@@ -50,6 +51,12 @@ export async function draftOf(
   if (errors.length > 0)
     throw new BerthError('invalid_request', errors.join(' '), { details: { field: 'policy.waves' } });
   const reversal = await reversalOf(reads, cache, release, rows);
+  const hosts = new Map(facts.map((each) => [each.tenant, each.host]));
+  const unsigned = await signatureWarning(
+    reads,
+    release,
+    rows.map((row) => hosts.get(row.tenant) ?? ''),
+  );
   return {
     app,
     release,
@@ -73,6 +80,7 @@ export async function draftOf(
                   `The images of release ${given.to} are not pinned by digest: tenants that move at different times may get different images. "berth release create" pins them.`,
                 ]
               : []),
+            ...(unsigned === null ? [] : [unsigned]),
             ...(app.frozen === null ? [] : [`The app is frozen, so nothing would begin: ${app.frozen}`]),
           ],
   };

@@ -77,6 +77,8 @@ export interface StoreReads extends SecretReads, RolloutReads, BulkReads, EnrolR
   app(app: string): Promise<AppRecord | null>;
   apps(page: Page): Promise<AppRecord[]>;
   release(app: string, release: number): Promise<ReleaseSource | null>;
+  /** Hosts that said that they run signed releases only, with hints at the keys that they accept. */
+  signingHosts(): Promise<ReadonlyMap<string, readonly string[]>>;
   /** Newest first, below `before`. */
   releases(app: string, before: number | undefined, limit: number): Promise<ReleaseRecord[]>;
 

@@ -65,7 +65,7 @@ const releaseOf = (
 export function catalogReads(
   db: Db,
   dialect: Dialect,
-): Pick<StoreReads, 'app' | 'apps' | 'release' | 'releases'> {
+): Pick<StoreReads, 'app' | 'apps' | 'release' | 'releases' | 'signingHosts'> {
   return {
     async app(app) {
       const row = await appQuery(db)
@@ -97,6 +97,19 @@ export function catalogReads(
         variables: textMap(row.variables ?? '{}'),
         signature: row.signature === null ? undefined : KeptSignature.parse(JSON.parse(row.signature)),
       };
+    },
+    async signingHosts() {
+      const rows = await db
+        .selectFrom('hosts')
+        .select(['host', 'facts'])
+        .where('facts', 'like', '%"releaseKeys"%')
+        .execute();
+      return new Map(
+        rows.flatMap(({ host, facts }) => {
+          const keys = textMap(facts)['releaseKeys'];
+          return keys === undefined ? [] : [[host, keys.split(',')] as const];
+        }),
+      );
     },
     async releases(app, before, limit) {
       let query = db

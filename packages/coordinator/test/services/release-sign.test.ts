@@ -2,9 +2,11 @@ import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypt
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CreateRelease, type SignRelease } from '@berth/shared/api/releases';
 import { CreateTenant } from '@berth/shared/api/schemas';
+import { PlanRollout } from '@berth/shared/api/rollouts';
 import { signableOf } from '@berth/shared/compose/signable';
 import { parseTemplate } from '@berth/shared/compose/template';
 import { DesiredTenant } from '@berth/shared/domain/desired';
+import { RolloutPolicy } from '@berth/shared/domain/rollout';
 import { keyHint, signRelease, verifyRelease } from '@berth/shared/domain/signature';
 import { testServices, type TestServices } from '../support/coordinator.ts';
 import { BY, hello } from '../support/samples.ts';
@@ -168,6 +170,25 @@ describe('on a host that runs signed releases only', () => {
     await expect(tenant()).rejects.toMatchObject({ code: 'release_not_signed' });
     await t.services.releases.sign(BY, 'shop', 1, signed());
     expect(await tenant()).toMatchObject({ generation: 1 });
+  });
+
+  test('a plan of a rollout says how many would fail, and keeps silent once it is signed', async () => {
+    await create();
+    await t.services.releases.sign(BY, 'shop', 1, signed());
+    await tenant();
+    const compose = COMPOSE.replace('8080', '8081');
+    const body = { compose, envFiles: ENV, set: { VERSION: '1' } };
+    await t.services.releases.create(BY, 'shop', CreateRelease.parse(body));
+    const policy = RolloutPolicy.parse({ waves: [{ target: { kind: 'share', percent: 100 } }] });
+    const plan = async () =>
+      (await t.services.rollouts.plan(PlanRollout.parse({ app: 'shop', to: 2, policy }))).warnings;
+    expect(await plan()).toEqual([]);
+    await asksFor('ci-2026');
+    expect(await plan()).toEqual([
+      '1 tenant is on a host that runs only signed releases, and no key that it accepts has signed release 2 of shop: it would fail. "berth release sign shop 2" signs it.',
+    ]);
+    await t.services.releases.sign(BY, 'shop', 2, signed({ release: 2, compose }));
+    expect(await plan()).toEqual([]);
   });
 
   test('a variable that would change a signed part is refused before the host does', async () => {
