@@ -133,6 +133,24 @@ export function recordsContract(open: OpenEmpty): void {
     expect(await store.release('shop', 1)).toBeNull();
   });
 
+  on('a release keeps who signed it, and hosts say whose signatures they ask for', async (store) => {
+    await addApp(store);
+    expect((await store.release('shop', 1))?.signature).toBeUndefined();
+    const signature = {
+      open: { web: { environment: ['A'], parts: ['limits' as const] } },
+      by: [{ key: 'ci', value: 'v', publicKey: 'p' }],
+    };
+    await write(store, (tx) => tx.setSignature('shop', 1, signature));
+    expect((await store.release('shop', 1))?.signature).toEqual(signature);
+    const [plain, asking] = [await addHost(store, 1), await addHost(store, 2)];
+    const facts = { kernel: '6.1', releaseSigners: 'ci, old', releaseKeys: 'abc,def' };
+    await store.fleet.noteConnections([
+      { kind: 'online', host: plain, hello: hello(plain), at: 1 },
+      { kind: 'online', host: asking, hello: hello(asking, { facts }), at: 1 },
+    ]);
+    expect(await store.signingHosts()).toEqual(new Map([[asking, ['abc', 'def']]]));
+  });
+
   on('names are in byte order and pages follow each other', async (store) => {
     await addApp(store);
     await addHost(store);
