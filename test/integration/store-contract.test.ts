@@ -5,6 +5,7 @@ import { migrate } from '@berth/coordinator/store/migrate';
 import { foundation } from '@berth/coordinator/store/migrations/0001-foundation';
 import { openStore } from '@berth/coordinator/store/open';
 import { accessContract } from '../../packages/coordinator/test/store/contract-access.ts';
+import { enrolmentContract } from '../../packages/coordinator/test/store/contract-enrolment.ts';
 import { fleetContract } from '../../packages/coordinator/test/store/contract-fleet.ts';
 import { recordsContract } from '../../packages/coordinator/test/store/contract-records.ts';
 import { rolloutFactsContract } from '../../packages/coordinator/test/store/contract-rollout-facts.ts';
@@ -32,6 +33,7 @@ const open = async () => openStore({ kind: 'postgres', url: await emptyDatabase(
 describe('PostgreSQL keeps the records', () => recordsContract(open));
 describe('PostgreSQL keeps who may do what', () => accessContract(open));
 describe('PostgreSQL keeps what the fleet needs', () => fleetContract(open));
+describe('PostgreSQL keeps who enrolled', () => enrolmentContract(open));
 
 describe('PostgreSQL keeps the audit as one chain', () => auditContract(open));
 describe('PostgreSQL keeps rollouts', () => rolloutsContract(open));
