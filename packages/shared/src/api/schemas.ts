@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AccessScope, EVERYTHING, plainText, Role } from '../domain/access.ts';
+import { AccessScope, EVERYTHING, plainText, Role, textLines } from '../domain/access.ts';
 import { Egress } from '../domain/egress.ts';
 import { ERROR_CODES } from '../domain/errors.ts';
 import { AppName, Domain, HostId, PoolName, TenantName, VariableName } from '../domain/ids.ts';
@@ -89,9 +89,9 @@ export const Variables = z.record(VariableName, Value);
 
 /** An env file's content may hold values nobody should read back, so answers carry names and sizes only. */
 export const ApplyApp = z.strictObject({
-  compose: z.string().max(262_144),
-  envFiles: z.record(z.string().max(400), z.string().max(262_144)).default({}),
-  labels: z.record(z.string().max(60), z.string().max(200)).default({}),
+  compose: textLines(262_144),
+  envFiles: z.record(plainText(400), textLines(262_144)).default({}),
+  labels: z.record(plainText(60), textLines(200)).default({}),
   /** Variables of the release, such as the version that its images carry. */
   set: Variables.default({}),
 });

@@ -67,6 +67,15 @@ export function scopeText(scope: AccessScope): string {
     .join('; ');
 }
 
+/** A text of several lines, such as a file: tabs and line ends are the only control characters in it. */
+export const textLines = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .refine((text) => !/[^\P{Cc}\t\n\r]/u.test(text), {
+      error: 'must have no control characters but tabs and line ends',
+    });
+
 /** A text that people give a thing: one line, without control or direction characters, which could disguise it. */
 export const plainText = (most: number, least = 1) =>
   z
