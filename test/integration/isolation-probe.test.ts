@@ -1,0 +1,120 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { probeHolds, type ProbeReport } from '@berth/shared/domain/probe';
+import { createTestHost, type TestHost } from './support/host.ts';
+import { busyboxImage } from './support/images.ts';
+
+/** The probe, on this machine's Docker, with a tenant beside it that must not notice. */
+
+const run = promisify(execFile);
+let host: TestHost;
+let tenant: string;
+
+beforeAll(async () => {
+  host = await createTestHost();
+  await host.executor.ensureNetworkBase();
+  const network = host.network(0, 'acme');
+  const plan = host.plan({ tenant: 'acme', network, host: 10, image: await busyboxImage(host.docker) });
+  tenant = plan.name;
+  for (const step of [
+    { kind: 'network.ensure' as const, tenant: 'acme', network, egress: 'none' as const },
+    { kind: 'containers.start' as const, tenant: 'acme', generation: 1, containers: [plan] },
+  ]) {
+    const outcome = await host.run(step);
+    if (outcome.kind === 'failed') throw new Error(outcome.problem.message);
+  }
+});
+afterAll(() => host?.close());
+
+const probe = (): Promise<ProbeReport> => host.executor.prober.probe(AbortSignal.timeout(60_000));
+
+/** What of a probe is on this machine: containers, networks, images, links, routes, bridges in the rules. */
+async function left(): Promise<string[]> {
+  const { agent } = host.config;
+  const filters = { label: [`berth.probe=${agent}`] };
+  const containers = await host.docker.listContainers({ all: true, filters });
+  const networks = await host.docker.listNetworks({ filters: { label: [`berth.agent=${agent}`] } });
+  const images = await host.docker.listImages({ filters: { reference: [`berth-probe/${agent}`] } });
+  const { stdout: links } = await run('ip', ['-o', 'link', 'show']);
+  const { stdout: routes } = await run('ip', ['route', 'show', 'table', 'all']);
+  const rules = JSON.stringify(await host.system.nft.readTable());
+  return [
+    ...containers.map((each) => `container ${each.Names.join()}`),
+    ...networks.filter((each) => each.Name.includes('probe')).map((each) => `network ${each.Name}`),
+    ...images.map((each) => `image ${each.Id}`),
+    ...(links.includes(`bp${agent}`) ? ['link'] : []),
+    ...(routes.includes(`bp${agent}`) ? ['route'] : []),
+    ...(['2', '3'].some((slot) => rules.includes(`"${host.config.bridgePrefix}${slot}"`)) ? ['rules'] : []),
+  ];
+}
+
+describe('a probe', () => {
+  test('finds everything shut, in time, touches no tenant and leaves nothing behind', async () => {
+    const before = await host.docker.getContainer(tenant).inspect();
+    const rules = (await host.system.nft.readTable()).fixed;
+    const report = await probe();
+    expect(report.rows.filter((row) => row.verdict !== 'held' && row.verdict !== 'note')).toEqual([]);
+    expect(probeHolds(report)).toBe(true);
+    expect(report.ms).toBeLessThan(60_000);
+    expect(report.rows.length).toBeGreaterThan(60);
+    for (const area of ['network', 'host', 'metadata', 'kernel', 'files', 'limits', 'egress'] as const)
+      expect(report.rows.filter((row) => row.area === area).length, area).toBeGreaterThan(3);
+    expect(await left()).toEqual([]);
+    expect((await host.system.nft.readTable()).fixed).toEqual(rules);
+    const after = await host.docker.getContainer(tenant).inspect();
+    expect(after.State).toEqual(before.State);
+  }, 90_000);
+
+  test('says what is open when rules are missing, by what it reaches', async () => {
+    const table = host.system.nft.table;
+    for (const chain of ['input', 'forward'])
+      await run('nft', ['insert', 'rule', 'inet', table, chain, 'accept']);
+    try {
+      const report = await probe();
+      expect(probeHolds(report)).toBe(false);
+      const open = report.rows.filter((row) => row.verdict === 'open').map((row) => row.tried);
+      expect(open.some((tried) => tried.startsWith('the host (own gateway)') && tried.includes('TCP'))).toBe(
+        true,
+      );
+      expect(open.some((tried) => tried.startsWith('the host') && tried.includes('UDP'))).toBe(true);
+      expect(open.some((tried) => tried.includes('link-local, where somebody answers'))).toBe(true);
+      expect(open.some((tried) => tried.includes('ICMP'))).toBe(true);
+    } finally {
+      await host.system.nft.drop();
+      await host.executor.ensureNetworkBase();
+    }
+    expect(await left()).toEqual([]);
+  }, 90_000);
+
+  test('is alone on its host', async () => {
+    const first = probe();
+    await expect(probe()).rejects.toMatchObject({ code: 'conflict' });
+    await first;
+  }, 90_000);
+
+  test('that is given up takes everything away, and what a killed one left is swept by the next agent', async () => {
+    const stop = new AbortController();
+    const given = host.executor.prober.probe(stop.signal);
+    setTimeout(() => stop.abort(new Error('enough')), 4_000);
+    await expect(given).rejects.toThrow('enough');
+    expect(await left()).toEqual([]);
+
+    // As after a kill: the agent that began it never tidies up.
+    const dying = host.reborn();
+    await dying.executor.ensureNetworkBase();
+    const docker = dying.system.docker;
+    const kill = new AbortController();
+    setTimeout(() => {
+      docker.listContainers = () => Promise.reject(new Error('killed'));
+      kill.abort(new Error('killed'));
+    }, 6_000);
+    await expect(dying.executor.prober.probe(kill.signal)).rejects.toThrow('killed');
+    expect((await left()).length).toBeGreaterThan(3);
+    const next = host.reborn();
+    await next.executor.ensureNetworkBase();
+    await next.executor.prober.sweep(AbortSignal.timeout(30_000));
+    expect(await left()).toEqual([]);
+    expect((await host.docker.getContainer(tenant).inspect()).State.Running).toBe(true);
+  }, 90_000);
+});
