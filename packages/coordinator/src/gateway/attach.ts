@@ -58,8 +58,6 @@ export interface GatewayOptions {
   sweepMs?: number;
   closeMs?: number;
   mostOpening?: number;
-  /** Called with the connection of an agent that has shown who it is. */
-  admitted?(stream: Duplex): void;
 }
 
 /** Opens the agents' door on an HTTP server. Everything else that asks for an upgrade is somebody else's. */
@@ -184,7 +182,6 @@ export function attachGateway(options: GatewayOptions): Gateway {
       socket.session = session;
       socket.stage = 'admitted';
       socket.stream?.off('data', onEarlyData);
-      if (socket.stream !== null) options.admitted?.(socket.stream);
     } catch (thrown) {
       log.error({ host: hello.host, err: thrown }, `Could not admit an agent: ${messageOf(thrown)}`);
       give(socket, 1013, 'try again later');
