@@ -38,7 +38,7 @@ export async function startKms(...ids: string[]): Promise<KmsDouble> {
   /** Sorted, as KMS binds to the pairs and not to their order. */
   const aadOf = (context: Record<string, string>): Buffer => {
     contexts.push(context);
-    return Buffer.from(JSON.stringify(Object.entries(context).sort()));
+    return Buffer.from(JSON.stringify(Object.entries(context).sort(([a], [b]) => (a < b ? -1 : 1))));
   };
   const idHash = (id: string): Buffer => createHash('sha256').update(id).digest();
 

@@ -177,6 +177,7 @@ export class SimulatedAgent {
         this.#moves?.acknowledged(message.seq);
         break;
       case 'query':
+      case 'secrets':
         break;
     }
     this.#options.onMessage?.(message, bytes);

@@ -12,6 +12,7 @@ import { rolloutFactsContract } from '../../packages/coordinator/test/store/cont
 import { rolloutsContract } from '../../packages/coordinator/test/store/contract-rollouts.ts';
 import { auditContract } from '../../packages/coordinator/test/store/contract-audit.ts';
 import { bulkContract } from '../../packages/coordinator/test/store/contract-bulk.ts';
+import { secretsContract } from '../../packages/coordinator/test/store/contract-secrets.ts';
 import { addApp, addHost, addTenant, write } from '../../packages/coordinator/test/store/contract.ts';
 import { faultOf } from '../../packages/coordinator/test/support/audit.ts';
 import { startPostgres, type PostgresCluster } from './support/postgres.ts';
@@ -38,6 +39,7 @@ describe('PostgreSQL keeps who enrolled', () => enrolmentContract(open));
 describe('PostgreSQL keeps the audit as one chain', () => auditContract(open));
 describe('PostgreSQL keeps rollouts', () => rolloutsContract(open));
 describe('PostgreSQL keeps what rollouts go by', () => rolloutFactsContract(open));
+describe('PostgreSQL keeps secrets', () => secretsContract(open));
 describe('PostgreSQL keeps many tenants at once', () => bulkContract(open));
 
 describe('one PostgreSQL database with several coordinators', () => {

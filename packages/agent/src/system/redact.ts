@@ -50,6 +50,10 @@ export function formsOf(name: string, value: Buffer): Secret[] {
     JSON.stringify(text).slice(1, -1),
     base64,
     base64.replace(/=+$/, ''),
+    // Of a value with something behind it, such as the end of a line, only whole groups are the same.
+    value.subarray(0, value.length - (value.length % 3)).toString('base64'),
+    // As `base64` folds it.
+    ...(base64.match(/.{76}|.{8,}$/g) ?? []),
     value.toString('base64url'),
     value.toString('hex'),
     value.toString('hex').toUpperCase(),

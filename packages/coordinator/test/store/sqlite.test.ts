@@ -12,6 +12,7 @@ import { rolloutFactsContract } from './contract-rollout-facts.ts';
 import { rolloutsContract } from './contract-rollouts.ts';
 import { auditContract } from './contract-audit.ts';
 import { bulkContract } from './contract-bulk.ts';
+import { secretsContract } from './contract-secrets.ts';
 
 let dir = '';
 beforeEach(() => {
@@ -30,6 +31,7 @@ describe('SQLite keeps who enrolled', () => enrolmentContract(open));
 describe('SQLite keeps the audit as one chain', () => auditContract(open));
 describe('SQLite keeps rollouts', () => rolloutsContract(open));
 describe('SQLite keeps what rollouts go by', () => rolloutFactsContract(open));
+describe('SQLite keeps secrets', () => secretsContract(open));
 describe('SQLite keeps many tenants at once', () => bulkContract(open));
 
 describe('the SQLite file', () => {
