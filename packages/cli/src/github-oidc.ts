@@ -1,3 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from '@berth/shared/api/client';
+import type { ExchangedToken } from '@berth/shared/api/oidc';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { z } from 'zod';
 import type { Environment } from './config.ts';
@@ -10,7 +13,7 @@ const TIMEOUT_MS = 15_000;
  * Asks GitHub Actions for an identity token of the job that runs this. Errors: UsageError where there is no such job,
  * `unavailable` when GitHub does not answer.
  */
-export async function githubToken(env: Environment, audience: string, signal: AbortSignal): Promise<string> {
+async function githubToken(env: Environment, audience: string, signal: AbortSignal): Promise<string> {
   const [address, secret] = [env['ACTIONS_ID_TOKEN_REQUEST_URL'], env['ACTIONS_ID_TOKEN_REQUEST_TOKEN']];
   if (!address || !secret || !URL.canParse(address)) {
     throw new UsageError(
@@ -35,5 +38,30 @@ export async function githubToken(env: Environment, audience: string, signal: Ab
     throw new BerthError('unavailable', `GitHub gave no identity token: ${messageOf(cause).slice(0, 200)}.`, {
       cause,
     });
+  }
+}
+
+const TRIES = 4;
+const Wait = z.object({ retryAfterMs: z.number().min(0).max(65_000) });
+
+/**
+ * Exchanges the identity of the job that runs this for a deployer token. Jobs on GitHub's own runners share their address
+ * with strangers, whose refused tokens count against it: then it waits as it is told and tries again. Errors: those of
+ * githubToken and of the exchange.
+ */
+export async function exchangeAsJob(
+  { env, signal }: { env: Environment; signal: AbortSignal },
+  url: string,
+  audience: string | undefined,
+): Promise<z.infer<typeof ExchangedToken>> {
+  for (let tries = 1; ; tries += 1) {
+    const token = await githubToken(env, audience ?? url, signal);
+    try {
+      return await createClient({ url }).exchangeToken({ body: { token } }, signal);
+    } catch (thrown) {
+      if (!(thrown instanceof BerthError) || thrown.code !== 'rate_limited' || tries === TRIES) throw thrown;
+      const wait = Wait.safeParse(thrown.details);
+      await sleep(wait.success ? wait.data.retryAfterMs : 5_000, undefined, { signal });
+    }
   }
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { BerthError } from '@berth/shared/domain/errors';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fakeApi } from './support/fake-api.ts';
 import { run } from './support/run.ts';
@@ -143,6 +144,23 @@ test('token exchange and login ask GitHub for the audience and hand over what it
     },
     { url: '/token?api-version=2&audience=shop-ci', authorization: 'Bearer request-secret' },
   ]);
+});
+
+test('an exchange that is turned away for now is tried again with a new identity token', async () => {
+  await fake.close();
+  let tries = 0;
+  fake = await fakeApi({
+    exchangeToken: () => {
+      tries += 1;
+      if (tries === 1) throw new BerthError('rate_limited', 'Too many.', { details: { retryAfterMs: 10 } });
+      return { token: 'berth_api_short', id: 'ci_1', name: 'x', apps: ['shop'], expiresAt: 900_000 };
+    },
+  });
+  expect(await berth('token exchange --github-oidc', job())).toMatchObject({
+    code: 0,
+    out: 'berth_api_short\n',
+  });
+  expect(github.asked).toHaveLength(2);
 });
 
 test('outside of a job of GitHub Actions it is said what is missing', async () => {

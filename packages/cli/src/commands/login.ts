@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { loginPath, parseUrl, readTokenFile, writeLogin } from '../config.ts';
 import type { Context } from '../context.ts';
 import { UsageError } from '../exit-codes.ts';
-import { githubToken } from '../github-oidc.ts';
+import { exchangeAsJob } from '../github-oidc.ts';
 import { timestamp } from '../output/format.ts';
 import { askHidden, readStdin } from '../output/ask.ts';
 import { argument, examples, GlobalOptions, type Register } from './define.ts';
@@ -52,8 +52,7 @@ async function exchanged(
   url: string,
   audience: string | undefined,
 ): Promise<{ token: string }> {
-  const token = await githubToken(context.env, audience ?? url, context.signal);
-  const made = await createClient({ url }).exchangeToken({ body: { token } }, context.signal);
+  const made = await exchangeAsJob(context, url, audience);
   context.output.note(`May deploy ${made.apps.join(', ')} until ${timestamp(made.expiresAt)} UTC.`);
   return made;
 }

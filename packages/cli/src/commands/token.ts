@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import type { ExchangedToken } from '@berth/shared/api/oidc';
+import type { Context } from '../context.ts';
 import { createClient } from '@berth/shared/api/client';
-import { githubToken } from '../github-oidc.ts';
+import { exchangeAsJob } from '../github-oidc.ts';
 import { confirm, readStdin } from '../output/ask.ts';
 import { ago, timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
@@ -79,12 +81,10 @@ export const registerToken: Register = (program, contextOf) => {
     .option('--audience <text>', 'with --github-oidc: what the trust rule names; without it, the address');
   does(exchange, contextOf, ExchangeOptions, async (context, _args, options) => {
     const { url } = context.connection();
-    const identity =
+    const made =
       options.githubOidc === undefined
-        ? (await readStdin(context, 'an identity token', 16_384)).trim()
-        : await githubToken(context.env, options.audience ?? url, context.signal);
-    if (identity === '') throw new UsageError('No identity token came on stdin.');
-    const made = await createClient({ url }).exchangeToken({ body: { token: identity } }, context.signal);
+        ? await exchangeGiven(context, url)
+        : await exchangeAsJob(context, url, options.audience);
     context.output.json(made);
     context.output.print(made.token);
     if (context.output.format === 'human')
@@ -114,6 +114,13 @@ export const registerToken: Register = (program, contextOf) => {
     context.output.print(`${id} is revoked`);
   });
 };
+
+/** The identity token comes on stdin. */
+async function exchangeGiven(context: Context, url: string): Promise<z.infer<typeof ExchangedToken>> {
+  const token = (await readStdin(context, 'an identity token', 16_384)).trim();
+  if (token === '') throw new UsageError('No identity token came on stdin.');
+  return await createClient({ url }).exchangeToken({ body: { token } }, context.signal);
+}
 
 const ExchangeOptions = z.object({ githubOidc: z.literal(true).optional(), audience: z.string().optional() });
 

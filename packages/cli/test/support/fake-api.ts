@@ -68,7 +68,8 @@ export async function fakeApi(answers: Answers) {
         response.statusCode = 500;
         const code = thrown instanceof BerthError ? thrown.code : 'internal';
         const message = thrown instanceof Error ? thrown.message : String(thrown);
-        response.end(JSON.stringify({ error: { code, message, details: {}, requestId: 'r' } }));
+        const details = thrown instanceof BerthError ? thrown.details : {};
+        response.end(JSON.stringify({ error: { code, message, details, requestId: 'r' } }));
       },
     );
   });

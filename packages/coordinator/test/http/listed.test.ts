@@ -141,6 +141,31 @@ describe('the stream of events', () => {
     }
   });
 
+  test('is opened a hundred times with one token at most, and again when one is closed', async () => {
+    const made = await c.services.access.create(BY, { name: 'x', role: 'viewer' });
+    const stops: AbortController[] = [];
+    const follow = async (bearer: string): Promise<number> => {
+      const stop = new AbortController();
+      stops.push(stop);
+      const answer = await fetch(`${c.url}${API_PREFIX}/events/stream`, {
+        headers: { authorization: `Bearer ${bearer}` },
+        signal: stop.signal,
+      });
+      return answer.status;
+    };
+    try {
+      expect(new Set(await Promise.all(Array.from({ length: 100 }, () => follow(made.token))))).toEqual(
+        new Set([200]),
+      );
+      expect(await follow(made.token)).toBe(429);
+      expect(await follow(await token('viewer', {}))).toBe(200);
+      stops[0]?.abort();
+      await expect.poll(() => follow(made.token)).toBe(200);
+    } finally {
+      for (const stop of stops) stop.abort();
+    }
+  });
+
   test('ends when the token that opened it is revoked', async () => {
     const made = await c.services.access.create(BY, { name: 'x', role: 'viewer' });
     const answer = await fetch(`${c.url}${API_PREFIX}/events/stream`, {
