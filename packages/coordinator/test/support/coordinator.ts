@@ -22,7 +22,7 @@ import { createServices, type Services } from '../../src/services/index.ts';
 import type { Store } from '../../src/services/store.ts';
 import { TemplateCache } from '../../src/services/templates.ts';
 import type { Vault } from '../../src/services/vault.ts';
-import { openStore } from '../../src/store/open.ts';
+import { openStore, type StoreOptions } from '../../src/store/open.ts';
 import { BY, hello } from './samples.ts';
 
 /** A fleet that only remembers what it was told, and answers as it is set to. */
@@ -96,14 +96,16 @@ export interface TestServices {
 /** The services over an empty store, in memory unless there is a path. */
 export async function testServices({
   path = ':memory:',
+  store: where = { kind: 'sqlite', path },
   verifier = createIdentityVerifier,
   vault,
 }: {
   path?: string;
+  store?: StoreOptions | undefined;
   vault?: Vault | undefined;
   verifier?: ((clock: TestClock) => IdentityVerifier) | undefined;
 } = {}): Promise<TestServices> {
-  const store = await openStore({ kind: 'sqlite', path });
+  const store = await openStore(where);
   const fleet = new FakeFleet();
   const registry = new FakeRegistry();
   const clock: TestClock = {
@@ -189,13 +191,22 @@ export async function testCoordinator(
     streamHeartbeatMs?: number;
     services?: (real: Services) => Services;
     path?: string;
+    store?: StoreOptions;
     vault?: Vault;
     verifier?: (clock: TestClock) => IdentityVerifier;
     http?: z.input<typeof HttpSettings>;
   } = {},
 ): Promise<TestCoordinator> {
-  const { services = (real: Services) => real, path, vault, verifier, http = UNLIMITED, ...rest } = options;
-  const base = await testServices({ ...(path === undefined ? {} : { path }), vault, verifier });
+  const {
+    services = (real: Services) => real,
+    path,
+    store,
+    vault,
+    verifier,
+    http = UNLIMITED,
+    ...rest
+  } = options;
+  const base = await testServices({ ...(path === undefined ? {} : { path }), store, vault, verifier });
   const settings = HttpSettings.parse(http);
   const stop = new AbortController();
   const logged: object[] = [];
