@@ -18,9 +18,15 @@ export async function ensureNetwork(
   const { docker, config, networks } = deps.system;
   const { network, tenant } = step;
   assertWithinRange(deps, network);
+  const taken = (): StepFailure =>
+    new StepFailure(
+      'conflict',
+      `A Docker network ${network.name} exists that is not tenant ${tenant}'s ${network.subnet} on ${network.bridge}. Remove or rename it.`,
+    );
+  let found = await docker.inspectNetwork(network.name, { signal });
+  if (found !== null && !isSame(config.agent, tenant, network, found)) throw taken();
   // Before there is anything on the bridge that the policy is for.
   await base.allowBridge(network.bridge, step.egress);
-  let found = await docker.inspectNetwork(network.name, { signal });
   if (found === null) {
     try {
       await docker.createNetwork(bodyOf(config.agent, network), { signal });
@@ -38,11 +44,7 @@ export async function ensureNetwork(
     }
     found = await docker.inspectNetwork(network.name, { signal });
   }
-  if (found === null || !isSame(config.agent, tenant, network, found))
-    throw new StepFailure(
-      'conflict',
-      `A Docker network ${network.name} exists that is not tenant ${tenant}'s ${network.subnet} on ${network.bridge}. Remove or rename it.`,
-    );
+  if (found === null || !isSame(config.agent, tenant, network, found)) throw taken();
   return undefined;
 }
 
