@@ -1,7 +1,7 @@
 import { createPublicKey, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { signableOf } from '@berth/shared/compose/signable';
 import { parseTemplate } from '@berth/shared/compose/template';
@@ -116,7 +116,7 @@ function current(): DesiredTenant {
 
 /** Writes into the stolen database, in the right shape; the host hears of it with the next change of a neighbour. */
 async function write(entry: DesiredTenant): Promise<void> {
-  database.transaction(() => {
+  const change = database.transaction(() => {
     const before = entryDigest(current());
     const host = HostRow.parse(database.prepare('select host, revision, digest from hosts').get());
     const digest = toggleDigest(toggleDigest(host.digest, before), entryDigest(entry));
@@ -129,7 +129,9 @@ async function write(entry: DesiredTenant): Promise<void> {
     database
       .prepare('update tenants set generation = ? where tenant = ?')
       .run(entry.generation, entry.tenant);
-  })();
+  });
+  // Not to find, when it writes, that the coordinator has written since it read.
+  change.immediate();
   pokes += 1;
   const domains = ['beta.test', `beta-${pokes}.test`];
   await fleet.api().changeTenant({ params: { tenant: 'beta' }, body: { domains } });
@@ -169,8 +171,15 @@ test('a signed release runs with a tenant’s own values; one that nobody signed
 });
 
 describe('a stolen coordinator', () => {
+  let good: DesiredTenant;
   beforeEach(async () => {
+    good = current();
     expect(await running('acme')).toEqual([`${registry.host}/app@${ours}`]);
+  });
+
+  afterEach(async () => {
+    await write(good);
+    await fleet.untilTenant('is as it was', 'acme', (now) => now.phase === 'settled' && now.problem === null);
   });
 
   const attempts: [string, (entry: DesiredTenant) => DesiredTenant][] = [
@@ -240,7 +249,6 @@ describe('a stolen coordinator', () => {
     'that asks for %s gets nothing started, and the old colour serves on',
     async (_what, change) => {
       const before = (await fleet.containers('acme')).map((each) => each.id).sort();
-      const good = current();
       await write(DesiredTenant.parse(change(good)));
       const told = await fleet.untilTenant(
         'says why',
@@ -253,12 +261,10 @@ describe('a stolen coordinator', () => {
       expect((await docker.listImages()).flatMap((each) => each.RepoDigests ?? [])).not.toContain(
         `${registry.host}/app@${evil}`,
       );
-      await restore(good);
     },
   );
 
   test('is named by explain with the release, the app and the key', async () => {
-    const good = current();
     const { signature: _none, ...unsigned } = good;
     await write(inWeb(unsigned, {}));
     await fleet.untilTenant('says why', 'acme', (now) => now.phase === 'failed');
@@ -267,13 +273,7 @@ describe('a stolen coordinator', () => {
       'release 1 of shop is not signed by a key that this host accepts (ci-2026)',
     );
     expect(explained.verdict).toContain('still serves');
-    await restore(good);
   });
-
-  async function restore(good: DesiredTenant): Promise<void> {
-    await write(good);
-    await fleet.untilTenant('is as it was', 'acme', (now) => now.phase === 'settled' && now.problem === null);
-  }
 });
 
 test('a rollout to a release that nobody signed fails at its first tenant and goes back', async () => {
