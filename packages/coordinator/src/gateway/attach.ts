@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { messageOf, unreachable } from '@berth/shared/domain/errors';
@@ -181,7 +181,6 @@ export function attachGateway(options: GatewayOptions): Gateway {
       }
       socket.session = session;
       socket.stage = 'admitted';
-      socket.stream?.off('data', onEarlyData);
     } catch (thrown) {
       log.error({ host: hello.host, err: thrown }, `Could not admit an agent: ${messageOf(thrown)}`);
       give(socket, 1013, 'try again later');
@@ -193,8 +192,9 @@ export function attachGateway(options: GatewayOptions): Gateway {
    * so those that never will make room for those that do.
    */
   function makeRoom(): void {
+    if (opening.size < mostOpening) return;
     const [slowest] = opening;
-    if (opening.size < mostOpening || slowest === undefined) return;
+    if (slowest === undefined) return;
     opening.delete(slowest);
     slowest.stage = 'closing';
     slowest.terminate();
@@ -202,7 +202,6 @@ export function attachGateway(options: GatewayOptions): Gateway {
 
   function challenge(socket: AgentSocket, request: IncomingMessage): void {
     socket.stream = request.socket;
-    request.socket.on('data', onEarlyData);
     makeRoom();
     opening.add(socket);
     socket.openedAt = clock.now();
@@ -229,6 +228,11 @@ export function attachGateway(options: GatewayOptions): Gateway {
       }
       switch (socket.stage) {
         case 'opening':
+          // What has come of a message that is not whole yet is kept, so how much that may be is looked at here as well.
+          if (socket.stream instanceof Socket && socket.stream.bytesRead > HELLO_BYTES) socket.terminate();
+          else if (now - socket.openedAt > helloTimeoutMs)
+            give(socket, CLOSE.silent, 'No hello came in time.');
+          break;
         case 'admitting':
           if (now - socket.openedAt > helloTimeoutMs) give(socket, CLOSE.silent, 'No hello came in time.');
           break;
@@ -295,11 +299,6 @@ export function attachGateway(options: GatewayOptions): Gateway {
   });
 
   return { connections: () => wss.clients.size, closed };
-}
-
-/** Part of a message is kept until all of it is there, so how much may come is limited below the messages. */
-function onEarlyData(this: Socket): void {
-  if (this.bytesRead > HELLO_BYTES) this.destroy();
 }
 
 function parse(data: RawData): FromAgent | null {
