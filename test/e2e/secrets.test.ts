@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { webImage } from '../integration/support/images.ts';
 import type { AgentProcess } from '../support/agent.ts';
 import { dockerAt, sharedSocket } from '../support/docker.ts';
+import { AWS_ENV } from '../fakes/aws-json.ts';
+import { startSsm, type SsmDouble } from '../fakes/ssm.ts';
 import { startFleet, type Fleet } from '../support/fleet.ts';
 
 /** Secrets from the API to a file in a container, on a real coordinator, agent and Docker. */
@@ -10,6 +12,8 @@ const docker = dockerAt(sharedSocket());
 let fleet: Fleet;
 let agent: AgentProcess;
 let image: string;
+let ssm: SsmDouble;
+const before = { ...process.env };
 
 const params = { tenant: 'acme' };
 const base64 = (text: string): string => Buffer.from(text, 'latin1').toString('base64');
@@ -17,8 +21,12 @@ const value = (text: string) => ({ kind: 'value' as const, value: base64(text) }
 
 beforeAll(async () => {
   image = await webImage(docker);
+  Object.assign(process.env, AWS_ENV);
+  ssm = await startSsm();
   fleet = await startFleet();
   agent = await fleet.addAgent();
+  agent.configure({ secrets: { endpoint: ssm.url } });
+  await fleet.restart(agent);
   await fleet.apply(
     'vault',
     `
@@ -45,6 +53,9 @@ x-berth:
   );
 });
 afterAll(async () => {
+  for (const name of Object.keys(AWS_ENV)) delete process.env[name];
+  Object.assign(process.env, before);
+  await ssm?.close();
   await fleet?.close();
 });
 
@@ -108,5 +119,41 @@ describe('the secrets of a tenant', () => {
   test('cannot be removed while they are in use', async () => {
     const asked = { params: { ...params, secret: 'STRIPE_KEY' } };
     await expect(fleet.api().removeSecret(asked)).rejects.toThrow(/in use by web/);
+  });
+
+  test('that are kept elsewhere are asked for by the host at each move; when that fails the old colour serves on', async () => {
+    const body = { secrets: { STRIPE_KEY: { kind: 'reference' as const, from: 'aws-ssm:/prod/stripe' } } };
+    await fleet.api().setSecrets({ params, body });
+    ssm.state = 'denied';
+    const blocked = await fleet.api().changeTenant({ params, body: {} });
+    const problem = await fleet.untilTrouble('tenant.blocked', blocked);
+    expect(problem).toMatchObject({ code: 'secret_unavailable' });
+    expect(problem.message).toMatch(
+      /STRIPE_KEY of tenant acme .*aws-ssm:\/prod\/stripe: AccessDeniedException/,
+    );
+    expect(problem.step).toMatch(/open the secrets of web/);
+    await fleet.untilAnswers('acme', '1');
+    expect(await inside('cat', '/run/secrets/stripe')).toBe('sk_live_second');
+
+    ssm.parameters.set('/prod/stripe', 'sk_from_aws');
+    ssm.state = 'up';
+    await fleet.untilSettled('acme', blocked.generation, { timeoutMs: 60_000 });
+    expect(await inside('cat', '/run/secrets/stripe')).toBe('sk_from_aws');
+
+    ssm.parameters.set('/prod/stripe', 'sk_from_aws_later');
+    const again = await fleet.api().restartTenant({ params });
+    await fleet.untilSettled('acme', again.generation);
+    expect(await inside('cat', '/run/secrets/stripe')).toBe('sk_from_aws_later');
+  });
+
+  test('wait for the coordinator, by name, where the host has never had them, and come with it', async () => {
+    await fleet.api().setSecrets({ params, body: { secrets: { STRIPE_KEY: value('sk_live_third') } } });
+    await agent.kill();
+    const { generation } = await fleet.api().changeTenant({ params, body: {} });
+    await fleet.coordinator.kill();
+    await agent.start();
+    await fleet.coordinator.start();
+    await fleet.untilSettled('acme', generation, { timeoutMs: 60_000 });
+    expect(await inside('cat', '/run/secrets/stripe')).toBe('sk_live_third');
   });
 });

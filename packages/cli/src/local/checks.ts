@@ -1,5 +1,6 @@
-import { createClient } from '@berth/shared/api/client';
-import { messageOf } from '@berth/shared/domain/errors';
+import { createClient, type ApiClient } from '@berth/shared/api/client';
+import type { SecretKeys } from '@berth/shared/api/secrets';
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { statfs } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
 import { readFileSync } from 'node:fs';
@@ -172,6 +173,38 @@ async function rangesCheck(
   );
 }
 
+/** Nothing of a coordinator that keeps none, and for who may not look. */
+async function secretsCheck(client: ApiClient, signal: AbortSignal): Promise<Check[]> {
+  let answer: SecretKeys;
+  try {
+    answer = await client.secretKeys({}, signal);
+  } catch (thrown) {
+    if (thrown instanceof BerthError && ['forbidden', 'not_found'].includes(thrown.code)) return [];
+    throw thrown;
+  }
+  const versions = answer.keys.reduce((sum, each) => sum + each.versions, 0);
+  const lost = answer.keys.filter((each) => each.problem !== null);
+  const first = lost[0];
+  if (first !== undefined) {
+    const many = lost.reduce((sum, each) => sum + each.versions, 0);
+    const message = `${many} of ${versions} versions cannot be opened: ${first.key}: ${first.problem ?? ''}`;
+    return [
+      fail(
+        'secrets',
+        message,
+        'Put the key back from its copy; hosts go on with what they have. See: berth secret keys',
+      ),
+    ];
+  }
+  if (answer.problem !== null)
+    return versions === 0
+      ? [warn('secrets', answer.problem, 'No tenant can have secrets until then.')]
+      : [fail('secrets', answer.problem, 'See: berth secret keys')];
+  return [
+    ok('secrets', versions === 0 ? 'none yet' : `${versions} versions, wrapped with ${answer.current ?? ''}`),
+  ];
+}
+
 async function coordinatorChecks(options: CheckOptions, instance: Instance | undefined): Promise<Check[]> {
   let connection: Connection;
   try {
@@ -215,6 +248,7 @@ async function coordinatorChecks(options: CheckOptions, instance: Instance | und
             ),
       );
     }
+    checks.push(...(await secretsCheck(client, signal)));
     checks.push(await clockCheck(url, options.clock));
   } catch (thrown) {
     checks.push(
