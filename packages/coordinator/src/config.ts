@@ -47,7 +47,7 @@ export const Config = z.strictObject({
       /** Origins that stand for STS besides its own addresses, such as https://vpce-….sts.eu-central-1.vpce.amazonaws.com. */
       stsEndpoints: z
         .array(
-          z.url().refine((text) => new URL(text).origin === text, {
+          z.url().refine((text) => URL.canParse(text) && new URL(text).origin === text, {
             error: 'must be an origin: scheme, host and port only',
           }),
         )

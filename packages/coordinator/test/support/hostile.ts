@@ -68,6 +68,8 @@ interface Place {
   path: readonly (string | number)[];
 }
 
+const nameOf = ({ route, kind, path }: Place): string => `${route[0]} ${kind} ${path.join('.')}`;
+
 /** Every string that a caller gives, wherever it is. */
 function placesOf(route: readonly [string, RouteDefinition]): Place[] {
   const [, definition] = route;
@@ -207,12 +209,15 @@ export function hostileTexts(start: () => Promise<TestCoordinator>): void {
   test('anywhere in a query or a body breaks nothing inside and is never answered or logged raw', async () => {
     const places = ROUTES.filter(([name]) => !ENDS.has(name)).flatMap(placesOf);
     expect(places.length).toBeGreaterThan(120);
+    const named = new Map(places.map((place) => [nameOf(place), place]));
     await fc.assert(
       fc.asyncProperty(
-        fc.constantFrom(...places),
+        fc.constantFrom(...named.keys()),
         hostile,
         fc.constantFrom(...tokens),
-        async (place, text, token) => {
+        async (name, text, token) => {
+          const place = named.get(name);
+          if (place === undefined) return;
           await check(target(), place, text, token);
         },
       ),

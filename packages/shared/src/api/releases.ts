@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { AppName, VariableName } from '../domain/ids.ts';
 import { KeyName, PublicKey, SignatureValue } from '../domain/signature.ts';
-import { ApplyApp, Finding, Pin, ShownSignature } from './schemas.ts';
+import { ApplyApp, Finding, Pin, VariableValue, ShownSignature } from './schemas.ts';
 
 /** A release whose images are resolved and pinned when it is made. */
 export const CreateRelease = ApplyApp;
@@ -56,7 +56,7 @@ export type ReleaseDiff = z.infer<typeof ReleaseDiff>;
 
 /** Changes what the tenants of an app or of a pool share. `null` takes a variable away. */
 export const SetVariables = z.strictObject({
-  variables: z.record(VariableName, z.string().max(65_536).nullable()),
+  variables: z.record(VariableName, VariableValue.nullable()),
 });
 export type SetVariables = z.infer<typeof SetVariables>;
 

@@ -81,11 +81,11 @@ export const ReleaseDetail = Release.extend({
 });
 
 /** A value of a variable: anything but NUL, which no environment can hold. */
-const Value = z
+export const VariableValue = z
   .string()
   .max(65_536)
   .refine((text) => !text.includes('\u0000'), { error: 'must not have a NUL character' });
-export const Variables = z.record(VariableName, Value);
+export const Variables = z.record(VariableName, VariableValue);
 
 /** An env file's content may hold values nobody should read back, so answers carry names and sizes only. */
 export const ApplyApp = z.strictObject({
@@ -171,7 +171,7 @@ export const CreateTenant = z.strictObject({
 
 /** `null` takes a variable away, and the word on egress. */
 export const ChangeTenant = z.strictObject({
-  variables: z.record(VariableName, Value.nullable()).optional(),
+  variables: z.record(VariableName, VariableValue.nullable()).optional(),
   domains: z.array(Domain).min(1).max(20).optional(),
   release: z.int().min(1).optional(),
   tenancy: Tenancy.optional(),
