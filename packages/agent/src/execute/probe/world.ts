@@ -179,12 +179,13 @@ export async function sweep(deps: ExecuteDeps, base: NetworkBase, signal: AbortS
   const names = new Set<string>(PROBE_TENANTS);
   for (const found of await docker.listNetworks(`${AGENT_LABEL}=${config.agent}`, { signal })) {
     if (!names.has(found.labels[TENANT_LABEL] ?? '')) continue;
+    // The network last: as long as it is there, the next sweep finds the rest as well.
+    await base.forgetBridge(found.bridge);
     try {
       await docker.removeNetwork(found.id, { signal });
     } finally {
       networks.invalidate();
     }
-    await base.forgetBridge(found.bridge);
   }
   await docker.removeImage(imageName(config.agent), { signal });
 }
