@@ -118,6 +118,12 @@ describe('release create --sign-key', () => {
     expect(fake.calls).toEqual([]);
   });
 
+  test('says so when it is told how to sign and not with what', async () => {
+    const asked = ['release', 'create', 'shop', ...FROM(), '--trust-digests'];
+    expect(await run(fake.url, asked)).toMatchObject({ code: 2 });
+    expect(fake.calls).toEqual([]);
+  });
+
   test('makes nothing of a file that leaves its command to tenants', async () => {
     writeFileSync(file('compose.yaml'), COMPOSE.replace('"/app"', '"${COMMAND:-/app}"'));
     const { code, err } = await create('--image-digest', `web=${D1}`);

@@ -4,6 +4,7 @@ import { namingFile, readRelease } from '../apply.ts';
 import type { Context } from '../context.ts';
 import { checkSignable, type OwnRelease } from '../signing.ts';
 import { readSigningKey, type SigningKey } from '../signing-key.ts';
+import { UsageError } from '../exit-codes.ts';
 import { readStdin } from '../output/ask.ts';
 import { timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
@@ -29,7 +30,14 @@ function signingOf(
   file: string,
   options: z.output<typeof SignFlags> & { signKey?: string | undefined },
 ): { own: OwnRelease; key: SigningKey } | undefined {
-  if (options.signKey === undefined) return undefined;
+  if (options.signKey === undefined) {
+    if (options.imageDigest.length > 0 || options.trustDigests || options.keyName !== undefined)
+      throw new UsageError(
+        '--image-digest, --trust-digests and --key-name say how to sign, and nothing is signed.',
+        'Say --sign-key FILE as well.',
+      );
+    return undefined;
+  }
   const given = options.signKey === '-' ? undefined : options.signKey;
   const key = readSigningKey({ file: given, name: options.keyName }, context.env, context.cwd);
   const own = ownRelease(app, body, file, options);
