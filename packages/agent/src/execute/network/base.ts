@@ -167,9 +167,14 @@ async function networksIfDockerAnswers(
 ): Promise<string[]> {
   try {
     const networks = await deps.system.networks.list(signal);
-    return networks
-      .map((network) => network.bridge)
-      .filter((name) => name.startsWith(deps.system.config.bridgePrefix));
+    return (
+      networks
+        .map((network) => network.bridge)
+        // Whoever makes Docker networks with our label may call a bridge what he likes; only our own names reach nft.
+        .filter(
+          (name) => name.startsWith(deps.system.config.bridgePrefix) && /^[a-zA-Z0-9_.-]{1,15}$/.test(name),
+        )
+    );
   } catch {
     // Docker may start later; the file remembers the bridges.
     return [];
