@@ -85,10 +85,21 @@ export async function createContext(
       cpuOvercommit,
     });
     const services = createServices(
-      { store, fleet, registry, identity: createIdentityVerifier(clock), clock, random, cpuOvercommit, enrolment, vault },
+      {
+        store,
+        fleet,
+        registry,
+        identity: createIdentityVerifier(clock),
+        clock,
+        random,
+        cpuOvercommit,
+        enrolment,
+        vault,
+      },
       { version: VERSION, startedAt: clock.now() },
       { templates, driver },
     );
+    await sayLostKeys(services, log);
     return {
       store,
       fleet,
@@ -106,4 +117,12 @@ export async function createContext(
     await store.close();
     throw thrown;
   }
+}
+
+/** What cannot be opened is said at the start, and not first when a host needs it. Everything else works without. */
+async function sayLostKeys({ secrets }: Services, log: Log): Promise<void> {
+  const { keys } = await secrets.keys();
+  for (const { key, versions, problem } of keys)
+    if (problem !== null)
+      log.error({ key, versions }, `Secrets of tenants cannot be opened, ${versions} versions: ${problem}.`);
 }

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { chmod } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { privateKeyOf, rawPrivate, rawPublic } from '@berth/shared/secrets/hpke';
 import { z } from 'zod';
@@ -80,6 +80,7 @@ async function make(wrap: KeyWrap | null): Promise<KeyFile> {
 }
 
 async function save(path: string, file: KeyFile): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await writeDurably(path, `${JSON.stringify(file)}\n`, 0o600);
   await chmod(path, 0o600);
 }

@@ -89,6 +89,14 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
   const openedAt = new Map<string, number>();
   /** What is desired and may have no container yet. */
   const expected = new Map<string, SecretPlace[]>();
+  /** All that is desired, references as well. */
+  const desired = new Map<string, ReadonlySet<string>>();
+
+  /** Whether all of a set is what is wanted now: then its container may be about to be made. */
+  const isExpected = (set: SecretSet): boolean => {
+    const wanted = desired.get(set.tenant);
+    return wanted !== undefined && [...set.files, ...set.env].every(({ id }) => wanted.has(id));
+  };
 
   function hostId(): string {
     const host = identity.host();
@@ -229,7 +237,8 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
       const young = clock.now() - YOUNG_MS;
       const staying: SecretSet[] = [];
       for (const set of kept) {
-        if (used.has(set.set) || (openedAt.get(`${tenant} ${set.set}`) ?? 0) > young) {
+        const coming = (openedAt.get(`${tenant} ${set.set}`) ?? 0) > young && isExpected(set);
+        if (used.has(set.set) || coming) {
           staying.push(set);
           continue;
         }
@@ -242,6 +251,7 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
     async forget(tenant) {
       wants.forget(tenant);
       expected.delete(tenant);
+      desired.delete(tenant);
       await sets.forget(tenant);
       await memory.forget(tenant);
       await sealed.forget(tenant);
@@ -263,11 +273,14 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
       const missing: SecretPlace[] = [];
       for (const { tenant, spec } of tenants) {
         const places: SecretPlace[] = [];
+        const ids = new Set<string>();
         for (const service of spec.services)
           for (const ref of [...(service.secrets ?? []), ...Object.values(service.secretEnv ?? {})]) {
             const { name, version, id } = ref;
+            ids.add(id);
             if (ref.from === undefined) places.push({ tenant, name, version, id });
           }
+        desired.set(tenant, ids);
         if (places.length === 0) expected.delete(tenant);
         else expected.set(tenant, places);
         for (const place of places) if (!(await sealed.has(place))) missing.push(place);

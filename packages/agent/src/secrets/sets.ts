@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestOf } from '@berth/shared/domain/digest';
-import { SecretRef, type SecretPlace } from '@berth/shared/domain/secret';
+import { SECRET_TARGET, SecretRef, type SecretPlace } from '@berth/shared/domain/secret';
 import type { ContainerPlan } from '@berth/shared/domain/step';
 import { z } from 'zod';
 import { readIfThere, writeDurably } from '../system/durable-file.ts';
@@ -22,9 +22,12 @@ export const SecretSet = z.strictObject({
       target: z.string(),
       uid: z.int(),
       gid: z.int(),
-      mode: z.string().regex(/^[0-7]{3,4}$/),
+      mode: z.string().regex(/^0?[0-7]{3}$/),
       /** Below the set's directory. */
-      path: z.string().regex(/^(files|at)\/[^\0]+$/),
+      path: z
+        .string()
+        .regex(/^(files|at)\//)
+        .refine((path) => SECRET_TARGET.test(`/${path}`)),
     }),
   ),
   env: z.array(SecretRef.extend({ variable: z.string() })),

@@ -30,6 +30,7 @@ export function statusOf(code: ErrorCode): ErrorStatus {
       return 429;
     case 'host_offline':
     case 'unavailable':
+    case 'secret_unavailable':
       return 503;
     case 'timeout':
       return 504;
@@ -53,7 +54,6 @@ export function statusOf(code: ErrorCode): ErrorStatus {
     case 'state_unwritable':
     case 'address_exhausted':
     case 'crash_loop':
-    case 'secret_unavailable':
     case 'aborted':
       // Said by an agent, or of a registry, in answer to a question of ours.
       return 502;

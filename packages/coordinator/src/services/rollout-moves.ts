@@ -7,6 +7,7 @@ import type { ReportedFact, RolloutTenant, TenantFact } from '../rollout/types.t
 import { CPU_OVERCOMMIT, usableMemory } from './placement.ts';
 import type { ReleaseSource, TenantRecord, VariableRecord } from './records.ts';
 import type { RolloutRecord } from './rollout-store.ts';
+import { hostsWithoutKeys, refuseWithoutKey } from './secret-refs.ts';
 import type { StoreWrites } from './store.ts';
 import { renderRows, withNeed, withWord } from './tenant-state.ts';
 import type { TemplateCache } from './templates.ts';
@@ -241,14 +242,19 @@ async function rendererOf(
   for (const pool of new Set(records.map((each) => each.pool)))
     shared.set(pool, await tx.variables({ app, pool, tenant: '' }));
   const names = records.map((each) => each.tenant);
+  // Only a template that speaks of secrets can ask for one.
+  const unable = template.text.includes('secrets') ? await hostsWithoutKeys(tx, records) : new Set<string>();
   const own = await tx.variablesOfTenants(names);
   const secrets = await tx.secretsOfTenants(names);
-  return (record) =>
-    renderRows(record, release, template, [
+  return (record) => {
+    const rendered = renderRows(record, release, template, [
       ...(shared.get(record.pool) ?? []),
       ...(own.get(record.tenant) ?? []).map((each) => ({ ...each, scope: 'tenant' as const })),
       ...(secrets.get(record.tenant) ?? []),
     ]);
+    if (unable.has(record.host)) refuseWithoutKey(record.host, rendered.desired);
+    return rendered;
+  };
 }
 
 /** Leaves out whose host has no room for what the new release reserves beyond the old one. */

@@ -14,13 +14,28 @@ type Given = Secrets['secrets'][number];
 
 /** Far below the largest frame. */
 const PER_MESSAGE_BYTES = 400_000;
+const KEY_TRIES = 10;
+const KEY_PAUSE_MS = 100;
 
 export function createSecretDelivery(deps: {
   store: Pick<Store, 'host' | 'desiredTenant' | 'secret'>;
   vault: Vault;
   log: Log;
+  /** Waits that long, in milliseconds. */
+  pause?: (ms: number) => Promise<void>;
 }): SecretDelivery {
   const { store, vault, log } = deps;
+  const pause = deps.pause ?? ((ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms)));
+
+  /** What a hello says is written down a moment later; a host may ask before. */
+  async function keyOf(hostId: string): Promise<Buffer | null> {
+    for (let left = KEY_TRIES; ; left -= 1) {
+      const host = await store.host(hostId);
+      const key = host === null ? null : sealingKeyOf(host.facts[SEALING_FACT], hostId, host.publicKey);
+      if (key !== null || left <= 1) return key;
+      await pause(KEY_PAUSE_MS);
+    }
+  }
 
   async function sealedFor(hostId: string, key: Buffer, place: SecretPlace): Promise<string> {
     const record = await store.secret(place);
@@ -38,8 +53,7 @@ export function createSecretDelivery(deps: {
   }
 
   return async (hostId, want) => {
-    const host = await store.host(hostId);
-    const key = host === null ? null : sealingKeyOf(host.facts[SEALING_FACT], hostId, host.publicKey);
+    const key = await keyOf(hostId);
     const allowed = new Map<string, ReadonlySet<string>>();
     const answers: Given[] = [];
     for (const place of want) {

@@ -3,6 +3,7 @@ import type { TenantChanged } from '@berth/shared/api/schemas';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { ServiceContext } from './context.ts';
 import type { Actor, TenantRecord } from './records.ts';
+import { requireSealing } from './secret-refs.ts';
 import type { StoreWrites } from './store.ts';
 import { requireApply, tenantEvent } from './tenant-state.ts';
 
@@ -56,6 +57,7 @@ export async function put(
   at: number,
   message: string,
 ): Promise<Outcome> {
+  if (record.generation !== before.generation) await requireSealing(tx, record.host, desired);
   await tx.updateTenant(record);
   const revision = await tx.putDesired(record.host, { kind: 'tenant', entry: desired });
   await tx.addEvents([tenantEvent('tenant.changed', record, at, message)]);

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { StartRollout } from '@berth/shared/api/rollouts';
 import type { SecretPlace } from '@berth/shared/domain/secret';
 import { rawPublic } from '@berth/shared/secrets/hpke';
 import { openAtHost, SEALING_FACT, sealingFact, sealingText } from '@berth/shared/secrets/sealed';
@@ -275,5 +276,47 @@ describe('another key', () => {
     // Twice, and nothing that is in use was wrapped with the first one any more.
     await t.services.secrets.rotateKey(BY);
     expect(await boxFor(place)).toBe('of acme');
+  });
+});
+
+describe('a release that begins to ask for a secret', () => {
+  test('does not reach a host that has shown no key, by no way, and leaves the tenant as it is', async () => {
+    const old = await t.host('old');
+    await t.services.apps.apply(BY, 'plain', {
+      compose: 'services: { web: { image: a, x-berth: { route: { port: 80 } } } }',
+      envFiles: {},
+      labels: {},
+      set: {},
+    });
+    const by = {
+      tenant: 'acme',
+      app: 'plain',
+      domains: ['acme.example.com'],
+      variables: {},
+      host: old,
+      tags: [],
+    };
+    await t.services.tenants.create(BY, by);
+    await t.services.secrets.set(BY, 'acme', { KEY: value('x') });
+    const { release } = await t.services.apps.apply(BY, 'plain', {
+      compose: COMPOSE,
+      envFiles: {},
+      labels: {},
+      set: {},
+    });
+    await expect(t.services.tenants.change(BY, 'acme', { release })).rejects.toThrow(/has shown no key/);
+    const started = await t.services.rollouts.start(
+      BY,
+      StartRollout.parse({
+        app: 'plain',
+        to: release,
+        policy: { waves: [{ target: { kind: 'share', percent: 100 } }] },
+      }),
+    );
+    await t.turn();
+    await t.turn();
+    const rows = await t.services.rollouts.tenants(started.rollout, {}, { limit: 10 });
+    expect(JSON.stringify(rows)).toMatch(/has shown no key/);
+    expect((await t.store.tenant('acme'))?.release).toBe(1);
   });
 });

@@ -150,7 +150,7 @@ function targetOf(f: Findings, node: Tree | undefined, source: string): string {
 }
 
 function modeOf(f: Findings, node: Tree): string {
-  const found = text(f, node, 'an octal mode such as 0400', /^0?o?[0-7]{3,4}$/);
+  const found = text(f, node, 'an octal mode such as 0400', /^(0o)?0?[0-7]{3}$/);
   const digits = found?.replace(/^0o/, '') ?? '0444';
   return digits.length === 3 ? `0${digits}` : digits;
 }

@@ -39,14 +39,17 @@ export const SecretRef = z.strictObject({
 });
 export type SecretRef = z.infer<typeof SecretRef>;
 
+/** No empty part, `.` or `..`: the host makes a file of it. */
+export const SECRET_TARGET = /^(?!.*\/(\/|$|\.\.?(\/|$)))\/[A-Za-z0-9_./+@=-]{1,240}$/;
+
 /** A secret as a file in a container. */
 export const SecretFile = SecretRef.extend({
   /** Absolute: `/run/secrets/NAME` unless the template says otherwise. */
-  target: z.string().regex(/^\/[^\0:]*$/),
+  target: z.string().regex(SECRET_TARGET),
   uid: z.int().min(0).max(4_294_967_294),
   gid: z.int().min(0).max(4_294_967_294),
   /** Octal digits, such as `0444`. */
-  mode: z.string().regex(/^[0-7]{3,4}$/),
+  mode: z.string().regex(/^0?[0-7]{3}$/),
 });
 export type SecretFile = z.infer<typeof SecretFile>;
 

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { placeText, SecretName, SecretReference } from '../../src/domain/secret.ts';
+import { placeText, SecretFile, SecretName, SecretReference } from '../../src/domain/secret.ts';
 import { rawPublic } from '../../src/secrets/hpke.ts';
 import { openAtHost, sealingFact, sealingKeyOf, sealingText, sealToHost } from '../../src/secrets/sealed.ts';
 
@@ -92,5 +92,30 @@ describe('names and references', () => {
       placeText('a', place, ['h']),
     ];
     expect(new Set(texts).size).toBe(texts.length);
+  });
+});
+
+describe('where a host is told to put a file', () => {
+  const file = { name: 'KEY', version: 1, id: '0123456789abcdef', uid: 0, gid: 0, mode: '0444' };
+  test.each(['/run/secrets/KEY', '/run/secrets/a/b.pem', '/etc/tls/..key'])('%s is a place', (target) => {
+    expect(SecretFile.safeParse({ ...file, target }).success).toBe(true);
+  });
+  // Whoever holds the coordinator writes what he likes into desired state; it must lead nowhere but into the set.
+  test.each([
+    '/run/secrets/../../etc/cron.d/x',
+    '/run/secrets/..',
+    '/run/secrets/./x',
+    '/run//secrets',
+    '/run/secrets/',
+    'run/secrets/x',
+    '/',
+    '/a\nb',
+    '/a\0b',
+    '/a:b',
+  ])('%j is none', (target) => {
+    expect(SecretFile.safeParse({ ...file, target }).success).toBe(false);
+  });
+  test.each(['4755', '7777', '1777', '999', '44'])('the mode %s is none', (mode) => {
+    expect(SecretFile.safeParse({ ...file, target: '/run/secrets/KEY', mode }).success).toBe(false);
   });
 });
