@@ -1,12 +1,10 @@
 import { API_PREFIX, routes, type RouteName } from '@berth/shared/api/routes';
 import type { RouteDefinition } from '@berth/shared/api/route';
-import { isEverything, type AccessScope, type Role } from '@berth/shared/domain/access';
+import type { Role } from '@berth/shared/domain/access';
 import { BerthError } from '@berth/shared/domain/errors';
-import { Hono, type Context } from 'hono';
-import type { IncomingMessage } from 'node:http';
+import { Hono } from 'hono';
 import type { Socket } from 'node:net';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { z } from 'zod';
 import type { Caller } from '../services/access.ts';
 import { requireRole, requireScope, subjectIsInBody } from '../services/access-guard.ts';
 import type { EventFeed } from '../services/events.ts';
@@ -22,16 +20,29 @@ import { journalHandlers } from './journal.ts';
 import { createLimits } from './limits.ts';
 import { createMetrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
-import { peerOf, type Peer } from './peer.ts';
+import { peerOf } from './peer.ts';
 import { poolHandlers } from './pools.ts';
+import {
+  answer,
+  incomingOf,
+  record,
+  requireOrigin,
+  retryAfter,
+  scopeOf,
+  type Api,
+  type ApiContext,
+  type Types,
+} from './request.ts';
 import { rolloutHandlers } from './rollouts.ts';
 import { secretHandlers } from './secrets.ts';
 import { addressesIn, type HttpSettings } from './settings.ts';
 import { statusHandlers } from './status.ts';
 import { createStreams } from './stream.ts';
-import { printable, safeJson } from './text.ts';
+import { printable } from './text.ts';
 import { tenantHandlers } from './tenants.ts';
 import { tokenHandlers } from './tokens.ts';
+
+export type { Api } from './request.ts';
 
 export interface ApiOptions {
   services: Services;
@@ -56,26 +67,6 @@ export interface RequestLog {
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
 }
-
-interface Variables {
-  requestId: string;
-  route: string;
-  actor: string;
-  peer: Peer;
-}
-
-/** What Node's server hands over beside a request; not there where there is no socket. */
-interface Bindings {
-  incoming?: IncomingMessage;
-}
-
-interface Types {
-  Bindings: Bindings;
-  Variables: Variables;
-}
-
-export type Api = Hono<Types>;
-type ApiContext = Context<Types>;
 
 const MAX_STREAMS = 1_000;
 
@@ -252,11 +243,16 @@ export function createApi(options: ApiOptions): Api {
     c.set('route', '/healthz');
     return c.json({ status: 'ok' });
   });
+  let probing: Promise<void> | null = null;
   app.get('/readyz', async (c) => {
     c.set('route', '/readyz');
     if (signal.aborted) return c.json({ status: 'stopping' }, 503);
     try {
-      await store.probe(clock.now());
+      // A write for everybody who asks at this moment, not one each.
+      probing ??= store.probe(clock.now()).finally(() => {
+        probing = null;
+      });
+      await probing;
       const { epoch, mode } = await store.epoch();
       return c.json({ status: 'ready', store: store.kind, epoch, mode });
     } catch (thrown) {
@@ -273,47 +269,6 @@ export function createApi(options: ApiOptions): Api {
     return c.text(await metrics.text(), 200, { 'content-type': metrics.contentType });
   });
   return app;
-}
-
-/** JSON of which no terminal, log or page makes anything else. */
-function answer(c: ApiContext, value: unknown, status: ContentfulStatusCode): Response {
-  return c.body(safeJson(value), status, { 'content-type': 'application/json' });
-}
-
-function incomingOf(c: ApiContext): IncomingMessage | undefined {
-  // Without a server there is no environment at all, whatever its type says.
-  const bindings: Bindings | undefined = c.env;
-  return bindings?.incoming;
-}
-
-/**
- * A browser says which page a request comes from. One that changes something, or opens a WebSocket, must come from a page
- * that is listed; agents and the command line have no page. Errors: `forbidden`.
- */
-function requireOrigin(c: ApiContext, allowed: readonly string[]): void {
-  const origin = c.req.header('origin');
-  if (origin === undefined || allowed.includes(origin)) return;
-  if (c.req.header('upgrade') === undefined && ['GET', 'HEAD', 'OPTIONS'].includes(c.req.method)) return;
-  throw new BerthError(
-    'forbidden',
-    'This page may not do that: its origin is not among http.origins of the configuration.',
-  );
-}
-
-function retryAfter(thrown: unknown): string {
-  const ms = thrown instanceof BerthError ? thrown.details['retryAfterMs'] : undefined;
-  return String(typeof ms === 'number' ? Math.max(1, Math.ceil(ms / 1000)) : 5);
-}
-
-/** Undefined: everything. */
-function scopeOf(caller: Caller | null): AccessScope | undefined {
-  return caller === null || isEverything(caller.scope) ? undefined : caller.scope;
-}
-
-const Fields = z.record(z.string(), z.unknown()).catch({});
-
-function record(part: unknown): Record<string, unknown> {
-  return Fields.parse(part);
 }
 
 function isRoute(name: string): name is RouteName {
