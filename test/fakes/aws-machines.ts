@@ -67,6 +67,7 @@ export function regionKey(until = Date.now() + 86_400_000 * 365, bits = 2048): R
   return {
     certificate: selfSigned(privateKey, Date.now() - 86_400_000, until),
     key: privateKey,
-    sign: (document) => pkcs7(document, privateKey).toString('base64').replace(/.{64}/g, '$&\n'),
+    sign: (document) =>
+      pkcs7(document, privateKey, { lengths: 'indefinite' }).toString('base64').replace(/.{64}/g, '$&\n'),
   };
 }

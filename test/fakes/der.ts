@@ -18,6 +18,11 @@ export function tlv(tag: number, ...parts: Uint8Array[]): Buffer {
   return Buffer.concat([Buffer.from([tag, 0x80 | length.length, ...length]), body]);
 }
 
+/** The other way to write a length: none at all, and an end. AWS writes the outer parts of its signatures so. */
+function indefinite(tag: number, ...parts: Uint8Array[]): Buffer {
+  return Buffer.concat([Buffer.from([tag, 0x80]), ...parts, Buffer.from([0, 0])]);
+}
+
 const seq = (...parts: Uint8Array[]): Buffer => tlv(0x30, ...parts);
 const set = (...parts: Uint8Array[]): Buffer => tlv(0x31, ...parts);
 const int = (value: number): Buffer => tlv(0x02, Buffer.from([value]));
@@ -63,7 +68,12 @@ export function selfSigned(privateKey: KeyObject, from: number, until: number): 
 export function pkcs7(
   document: string,
   privateKey: KeyObject,
-  form: { inside?: string | null; attributes?: 'signed' | 'none'; signers?: number } = {},
+  form: {
+    inside?: string | null;
+    attributes?: 'signed' | 'none';
+    signers?: number;
+    lengths?: 'definite' | 'indefinite';
+  } = {},
 ): Buffer {
   const bytes = Buffer.from(document, 'utf8');
   const inside = form.inside === undefined ? document : form.inside;
@@ -83,13 +93,21 @@ export function pkcs7(
     octets(signature),
   );
   const signers = Array.from({ length: form.signers ?? 1 }, () => signer);
-  return seq(
+  const wrap = form.lengths === 'indefinite' ? indefinite : tlv;
+  const text = inside === null ? null : Buffer.from(inside, 'utf8');
+  // In pieces, where there is no length.
+  const content =
+    text === null ? [] : [form.lengths === 'indefinite' ? indefinite(0x24, octets(text)) : octets(text)];
+  return wrap(
+    0x30,
     oid(SIGNED_DATA),
-    explicit(
-      seq(
+    wrap(
+      0xa0,
+      wrap(
+        0x30,
         int(1),
         set(algorithm(SHA256)),
-        seq(oid(DATA), ...(inside === null ? [] : [explicit(octets(Buffer.from(inside, 'utf8')))])),
+        wrap(0x30, oid(DATA), ...(content.length === 0 ? [] : [wrap(0xa0, ...content)])),
         set(...signers),
       ),
     ),

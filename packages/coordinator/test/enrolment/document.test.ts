@@ -21,14 +21,20 @@ describe('the signature of a document', () => {
   test('holds in each form that it has, the document inside or beside it', () => {
     for (const inside of [text, null])
       for (const attributes of ['signed', 'none'] as const)
-        expect(pkcs7Fault(pkcs7(text, region.key, { inside, attributes }), bytes, keys)).toBeNull();
+        for (const lengths of ['definite', 'indefinite'] as const)
+          expect(
+            pkcs7Fault(pkcs7(text, region.key, { inside, attributes, lengths }), bytes, keys),
+          ).toBeNull();
   });
 
   test('does not hold for another document, with another key, or with none pinned', () => {
     const other = Buffer.from(text.replace('123456789012', '210987654321'));
     for (const inside of [text, null])
       for (const attributes of ['signed', 'none'] as const)
-        expect(pkcs7Fault(pkcs7(text, region.key, { inside, attributes }), other, keys)).not.toBeNull();
+        for (const lengths of ['definite', 'indefinite'] as const)
+          expect(
+            pkcs7Fault(pkcs7(text, region.key, { inside, attributes, lengths }), other, keys),
+          ).not.toBeNull();
     // What is inside says one thing and the document beside it another.
     const mixed = pkcs7(text, region.key, { inside: other.toString() });
     expect(pkcs7Fault(mixed, bytes, keys)).toBe('is over another document than this one');
