@@ -147,6 +147,77 @@ describe('what tries to get into Nginx, nft, Docker or a path', () => {
     await expectHostWhole();
   });
 
+  test('is refused with its line, or is only text, in every other field of a template', async () => {
+    const values = [
+      ...EVIL,
+      '\u001b[2J\u001b]0;pwned\u0007',
+      'a\r\nb',
+      '\u202e\u2028',
+      '169.254.169.254/32; accept',
+      '/data,exec,suid',
+      '{{.Config.Env}}',
+    ];
+    const json = JSON.stringify;
+    const fields: Record<string, (value: string) => string> = {
+      label: (value) => `labels: { x: ${json(value)} }`,
+      'name of a label': (value) => `labels: { ${json(value)}: x }`,
+      variable: (value) => `environment: { X: ${json(value)} }`,
+      'name of a variable': (value) => `environment: { ${json(value)}: x }`,
+      argument: (value) => `command: ["sleep", ${json(value)}]`,
+      'log option': (value) => `logging: { driver: json-file, options: { tag: ${json(value)} } }`,
+      'name of a log option': (value) => `logging: { driver: json-file, options: { ${json(value)}: x } }`,
+      'log driver': (value) => `logging: { driver: ${json(value)} }`,
+      hostname: (value) => `hostname: ${json(value)}`,
+      user: (value) => `user: ${json(value)}`,
+      'working directory': (value) => `working_dir: ${json(value)}`,
+      tmpfs: (value) => `tmpfs: [${json(value)}]`,
+      'extra host': (value) => `extra_hosts: [${json(`${value}:10.0.0.1`)}]`,
+      'address of an extra host': (value) => `extra_hosts: [${json(`db:${value}`)}]`,
+      sysctl: (value) => `sysctls: { ${json(value)}: "1" }`,
+      'stop signal': (value) => `stop_signal: ${json(value)}`,
+      'health check': (value) => `healthcheck: { test: ["CMD", ${json(value)}] }`,
+      egress: (value) => `x-berth: { egress: [${json(value)}] }`,
+    };
+    for (const [what, field] of Object.entries(fields))
+      for (const value of values) {
+        const written = field(value.replaceAll('$', '$$'));
+        const compose = `services:\n  web:\n    image: ${json(image)}\n    ${written}\n`;
+        const answer = await send('PUT', '/apps/evil', { compose });
+        expect([200, 201, 400, 422], `${what}: ${json(value)} ${answer.text}`).toContain(answer.status);
+        if (answer.status === 422) expect(answer.text, what).toMatch(/compose\.yaml:\d+/);
+        // Nobody's terminal is written to by somebody else's template.
+        // eslint-disable-next-line no-control-regex
+        expect(answer.text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f]/);
+      }
+    for (const value of [...EVIL, '169.254.169.254/32', '::/0', '10.0.0.0/8\n', '10.0.0.1/8'])
+      for (const egress of [value, [value]])
+        expect((await send('PATCH', '/tenants/acme', { egress })).status, json(egress)).toBe(
+          value === '169.254.169.254/32' && Array.isArray(egress) ? 202 : 400,
+        );
+    expect((await send('PATCH', '/tenants/acme', { egress: null })).status).toBe(202);
+    await expectHostWhole();
+  });
+
+  test('is only text in a tenant that runs with it', async () => {
+    const json = JSON.stringify;
+    const words = EVIL.filter((word) => !word.includes('\u0000')).map((word) => word.replaceAll('$', '$$'));
+    const compose = webApp({ image }).replace(
+      '    stop_signal: SIGQUIT',
+      `    labels: { ${words.map((word, n) => `x.${n}: ${json(word)}`).join(', ')} }\n    stop_signal: SIGQUIT`,
+    );
+    await fleet.apply('odd', compose);
+    await fleet.create('odd', 'odd');
+    const [web] = await fleet.containers('odd');
+    const seen = await dockerAt(sharedSocket())
+      .getContainer(web?.id ?? '')
+      .inspect();
+    for (const [n, word] of EVIL.filter((each) => !each.includes('\u0000')).entries())
+      expect(seen.Config.Labels[`x.${n}`]).toBe(word);
+    expect(seen.HostConfig.Privileged).toBe(false);
+    expect((await ask(fleet.place('odd'))).status).toBe(200);
+    await expectHostWhole();
+  });
+
   test('gets 421 as a Host header, and never another tenant’s answer', async () => {
     for (const domain of [
       'acme.test.',
