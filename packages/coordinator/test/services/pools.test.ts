@@ -100,6 +100,7 @@ test('pools are listed page by page, with how many are in them and what they set
     hosts: 1,
     tenants: 1,
     variables: { A: '1', B: '2' },
+    join: { aws: null },
   });
   await expect(t.services.pools.show('ue-1')).rejects.toMatchObject({ code: 'not_found' });
 });
