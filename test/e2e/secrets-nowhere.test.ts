@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { webImage } from '../integration/support/images.ts';
 import type { AgentProcess } from '../support/agent.ts';
 import { dockerAt, sharedSocket } from '../support/docker.ts';
+import { AWS_ENV } from '../fakes/aws-json.ts';
+import { startSsm, type SsmDouble } from '../fakes/ssm.ts';
 import { startFleet, type Fleet } from '../support/fleet.ts';
 import { foundBelow, foundIn, plant, watchProcesses } from '../support/planted.ts';
 import { berthIn } from './support/berth.ts';
@@ -17,12 +19,15 @@ const file = plant('a file', (word) => `sk_live_${word}!"§$%&/ ü`);
 const fresh = plant('the file’s next value', (word) => `${word}\n`);
 const lines = plant('several lines', (word) => `-----BEGIN-----\n${word}\nand more of it\n-----END-----\n`);
 const binary = plant('bytes', (word) => `\0\x01${word}\xff`);
+const kept = plant('what AWS keeps', (word) => word);
 const inEnv = plant('a variable', (word) => `postgres://user:${word}@db/shop?a=b`);
-const planted = [file, fresh, lines, binary, inEnv];
+const planted = [file, fresh, lines, binary, kept, inEnv];
 
 let fleet: Fleet;
 let agent: AgentProcess;
 let image: string;
+let ssm: SsmDouble;
+const before = { ...process.env };
 let watch: ReturnType<typeof watchProcesses>;
 
 /** What its containers print: the value as it is, in base64, in hex. */
@@ -30,13 +35,13 @@ const TELL =
   'cat /run/secrets/*; busybox base64 /run/secrets/FILE; busybox hexdump -v -e \'1/1 "%02x"\' /run/secrets/FILE; echo; env';
 
 const template = (command: string, release: string): string => `
-secrets: { FILE: , LINES: , BINARY: , DSN: }
+secrets: { FILE: , LINES: , BINARY: , KEPT: , DSN: }
 services:
   web:
     image: ${image}
     command: ${JSON.stringify(['sh', '-c', command])}
     environment: { VERSION: "\${VERSION:-1}" }
-    secrets: [FILE, LINES, BINARY]
+    secrets: [FILE, LINES, BINARY, KEPT]
     tmpfs: [/tmp]
     healthcheck: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/"], interval: 1s, start_interval: 100ms, retries: 2 }
     stop_grace_period: 1s
@@ -51,6 +56,11 @@ beforeAll(async () => {
   image = await webImage(docker);
   fleet = await startFleet();
   agent = await fleet.addAgent();
+  Object.assign(process.env, AWS_ENV);
+  ssm = await startSsm();
+  ssm.parameters.set('/kept', kept.value.toString());
+  agent.configure({ secrets: { endpoint: ssm.url } });
+  await fleet.restart(agent);
   // The container's own Nginx holds a secret in its environment, for the template asks for that; Berth's does not.
   watch = watchProcesses(
     planted,
@@ -61,6 +71,9 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   watch?.stop();
+  for (const name of Object.keys(AWS_ENV)) delete process.env[name];
+  Object.assign(process.env, before);
+  await ssm?.close();
   await fleet?.close();
   berth.remove();
 });
@@ -144,7 +157,13 @@ describe('no planted secret', () => {
 
     // It is made, and runs; what it prints is its own, and Docker's.
     await fleet.apply('vault', template(`(${TELL}) >&2; exec serve`, 'true'));
-    const secrets = { FILE: value(file), LINES: value(lines), BINARY: value(binary), DSN: value(inEnv) };
+    const secrets = {
+      FILE: value(file),
+      LINES: value(lines),
+      BINARY: value(binary),
+      DSN: value(inEnv),
+      KEPT: { kind: 'reference' as const, from: 'aws-ssm:/kept' },
+    };
     const made = await api.createTenant({
       body: { tenant: 'acme', app: 'vault', domains: ['acme.test'], host: agent.host(), secrets },
     });
@@ -153,7 +172,7 @@ describe('no planted secret', () => {
     // The search would find them if they were there: they are, in memory alone.
     expect(statfsSync(openDir()).type).toBe(TMPFS);
     expect(new Set(foundBelow(openDir(), planted, () => false).map((each) => each.split(': ')[1]))).toEqual(
-      new Set([file.name, lines.name, binary.name]),
+      new Set([file.name, lines.name, binary.name, kept.name]),
     );
     expect(onDisk()).toEqual([]);
     expect(foundIn(await told(), planted)).toEqual([]);

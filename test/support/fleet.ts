@@ -80,12 +80,18 @@ export interface Changed {
 
 /** Starts a coordinator; agents are added. `listen`: an address that others than this host's loopback reach. */
 export async function startFleet(
-  options: { listen?: string; slice?: Slice; socket?: string } = {},
+  options: {
+    listen?: string;
+    slice?: Slice;
+    socket?: string;
+    /** More of the coordinator's configuration. */
+    config?: Record<string, unknown>;
+  } = {},
 ): Promise<Fleet> {
   const first = options.slice ?? (await claimSlice());
   const slices: Slice[] = [first];
   const dir = mkdtempSync(first.statePrefix);
-  const coordinator = coordinatorIn(dir, options.listen);
+  const coordinator = coordinatorIn(dir, options.listen, { config: options.config ?? {} });
   const agents: AgentProcess[] = [];
   const homes = new Map<string, AgentProcess>();
   const socket = options.socket ?? sharedSocket();

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { chmod, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { placeText } from '@berth/shared/domain/secret';
@@ -44,8 +44,9 @@ export function createKeyFile(path: string): KeyHolder {
     }
   }
 
-  async function write(ring: KeyRing): Promise<void> {
-    const temporary = `${path}.new`;
+  /** `first`: it is not there yet, and of two who make it at the same moment one finds the other's. */
+  async function write(ring: KeyRing, which: 'first' | 'next' = 'next'): Promise<void> {
+    const temporary = `${path}.${randomBytes(6).toString('hex')}.new`;
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       const file = await open(temporary, 'w', 0o600);
@@ -56,7 +57,13 @@ export function createKeyFile(path: string): KeyHolder {
       } finally {
         await file.close();
       }
-      await rename(temporary, path);
+      if (which === 'next') await rename(temporary, path);
+      else {
+        await link(temporary, path).catch((thrown: unknown) => {
+          if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST')) throw thrown;
+        });
+        await rm(temporary, { force: true });
+      }
       const directory = await open(dirname(path), 'r');
       try {
         await directory.sync();
@@ -101,9 +108,8 @@ export function createKeyFile(path: string): KeyHolder {
       const ring = await read();
       if (ring !== null) return ring.current;
       if (used.some((key) => key.startsWith(PREFIX))) throw lost();
-      const made = withNewKey(null);
-      await write(made);
-      return made.current;
+      await write(withNewKey(null), 'first');
+      return (await ringNow()).current;
     },
     generate: (place) => holder.wrap(place, randomBytes(KEY_BYTES)),
     async wrap(place, plain) {

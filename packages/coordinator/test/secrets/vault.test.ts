@@ -1,6 +1,6 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openVault } from '../../src/secrets/vault.ts';
@@ -21,6 +21,12 @@ describe('a vault with a key file', () => {
     expect(name).toMatch(/^local:[0-9a-f]{16}$/);
     expect(statSync(keyFile).mode & 0o777).toBe(0o600);
     expect(await vault().current([])).toBe(name);
+  });
+
+  test('is one key for all who make it at the same moment', async () => {
+    const names = await Promise.all(Array.from({ length: 8 }, () => vault().current([])));
+    expect(new Set(names).size).toBe(1);
+    expect(readdirSync(dirname(keyFile))).toEqual(['berth.db.secrets-key']);
   });
 
   test('takes the rights of others away from a file that somebody opened up', async () => {
