@@ -14,6 +14,8 @@ export interface NftWatchDeps {
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
+/** Whatever the monitor may have missed, and other name servers of the host, are found this soon. */
+const LOOK_MS = 300_000;
 
 /** Follows `nft monitor` until the signal aborts; a monitor that ends is started again. */
 export async function watchNft(
@@ -23,6 +25,7 @@ export async function watchNft(
 ): Promise<void> {
   const { system, sleep } = deps;
   const repair = createRepair(deps, onChange, signal);
+  void lookNowAndThen(repair, sleep, signal);
   let pause = FIRST_PAUSE_MS;
   let first = true;
   while (!signal.aborted) {
@@ -62,5 +65,13 @@ export async function watchNft(
     if (signal.aborted) return;
     await sleep(pause, signal).catch(() => {});
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+  }
+}
+
+async function lookNowAndThen(look: () => void, sleep: Sleep, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    await sleep(LOOK_MS, signal).catch(() => {});
+    if (signal.aborted) return;
+    look();
   }
 }

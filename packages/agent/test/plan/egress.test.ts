@@ -1,7 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { egressFrom, egressText, unionOf, widest, type Egress } from '@berth/shared/domain/egress';
-import { withEgress } from '../../src/plan/egress.ts';
+import type { DesiredTenant } from '@berth/shared/domain/desired';
+import type { ObservedContainer } from '@berth/shared/domain/observed';
+import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
+import { egressOf, withEgress } from '../../src/plan/egress.ts';
 import type { TenantPlan } from '../../src/plan/input.ts';
 
 const network = {
@@ -86,6 +89,50 @@ describe('a policy', () => {
 function baseOf(text: string): number {
   return (text.split('/')[0] ?? '').split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 }
+
+describe('the policy of a tenant', () => {
+  const container = (generation: number, role: 'colour' | 'keeper', state: 'running' | 'exited') =>
+    ({ generation, role, state }) as unknown as ObservedContainer;
+  const desired = (generation: number, egress?: Egress, word?: Egress): DesiredTenant =>
+    ({
+      generation,
+      spec: egress === undefined ? {} : { egress },
+      ...(word === undefined ? {} : { egress: word }),
+    }) as unknown as DesiredTenant;
+  const moving = (live: number, known: DesiredTenant[]): TenantStatus => ({
+    ...newStatus('acme'),
+    live,
+    known,
+    move: { kind: 'idle' },
+  });
+
+  test('is that of what is desired when nothing moves', () => {
+    expect(egressOf(desired(3, 'none'), moving(3, [desired(2, 'internet')]), [])).toBe('none');
+    expect(egressOf(desired(3), undefined, [])).toBe('internet');
+  });
+
+  test('allows what either colour may reach while both run, and only then', () => {
+    const old = desired(2, ['10.0.0.0/8']);
+    const fresh = desired(3, ['192.0.2.0/24']);
+    const both = [container(2, 'colour', 'running'), container(3, 'colour', 'running')];
+    expect(egressOf(fresh, moving(2, [old]), both)).toEqual(['10.0.0.0/8', '192.0.2.0/24']);
+    const switched = {
+      ...moving(3, [old]),
+      move: { kind: 'baking', from: 2, until: 9 },
+    } as unknown as TenantStatus;
+    expect(egressOf(fresh, switched, both)).toEqual(['10.0.0.0/8', '192.0.2.0/24']);
+    const stopped = [container(2, 'colour', 'exited'), container(3, 'colour', 'running')];
+    expect(egressOf(fresh, switched, stopped)).toEqual(['192.0.2.0/24']);
+    // A database of an older generation does not keep that one's policy alive.
+    const kept = [container(2, 'keeper', 'running'), container(3, 'colour', 'running')];
+    expect(egressOf(fresh, switched, kept)).toEqual(['192.0.2.0/24']);
+  });
+
+  test('is an operator’s word alone, also in the middle of a move', () => {
+    const both = [container(2, 'colour', 'running'), container(3, 'colour', 'running')];
+    expect(egressOf(desired(3, 'internet', 'none'), moving(2, [desired(2, 'internet')]), both)).toBe('none');
+  });
+});
 
 describe('a plan', () => {
   const plan: TenantPlan = {

@@ -75,8 +75,16 @@ export function createNetworkBase(deps: ExecuteDeps): NetworkBase {
 
   /** Once all was put in place, one look tells whether it still is. */
   const ensure = async (signal?: AbortSignal): Promise<'whole' | 'restored'> => {
-    const known = loadedRules !== null && (await isAsLoaded(await nft.readTable(signal)));
-    return known ? 'whole' : await restore(signal);
+    if (loadedRules === null) return await restore(signal);
+    const table = await nft.readTable(signal);
+    const servers = await readResolvers(config);
+    if (!isDeepStrictEqual(servers, resolvers)) {
+      // The host got other name servers: nobody's harm, and no event.
+      resolvers = servers;
+      await replaceTable(await writeStatic(), table.routes);
+      return 'whole';
+    }
+    return (await isAsLoaded(table)) ? 'whole' : await restore(signal);
   };
 
   const restore = async (signal?: AbortSignal): Promise<'whole' | 'restored'> => {
