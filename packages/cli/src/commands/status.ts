@@ -1,5 +1,7 @@
 import { ago } from '../output/format.ts';
 import { fields } from '../output/table.ts';
+import { BerthError } from '@berth/shared/domain/errors';
+import type { Context } from '../context.ts';
 import { does, examples, NoOptions, type Register } from './define.ts';
 
 export const registerStatus: Register = (program, contextOf) => {
@@ -13,6 +15,7 @@ export const registerStatus: Register = (program, contextOf) => {
     const now = await context.api().status({}, context.signal);
     output.json(now);
     const { style } = output;
+    const lost = await lostSecrets(context);
     const trouble = now.tenants.failed + now.tenants.blocked;
     const mode =
       now.mode === 'apply'
@@ -38,9 +41,22 @@ export const registerStatus: Register = (program, contextOf) => {
                 : style.red(`${now.tenants.failed} failed, ${now.tenants.blocked} blocked`),
             ].join(', '),
           ],
+          ...(lost === null ? [] : [['secrets', style.red(lost)] as const]),
         ],
         style,
       ),
     );
   });
 };
+
+/** How many versions of secrets cannot be opened, in words; null when all can, or who asks may not know. */
+async function lostSecrets(context: Context): Promise<string | null> {
+  try {
+    const { keys } = await context.api().secretKeys({}, context.signal);
+    const lost = keys.filter((each) => each.problem !== null).reduce((sum, each) => sum + each.versions, 0);
+    return lost === 0 ? null : `${lost} versions cannot be opened; see: berth secret keys`;
+  } catch (thrown) {
+    if (thrown instanceof BerthError) return null;
+    throw thrown;
+  }
+}

@@ -1,6 +1,8 @@
 import type { Change } from '@berth/shared/api/schemas';
 import { canonicalJson } from '@berth/shared/domain/digest';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
+import type { SecretRef } from '@berth/shared/domain/secret';
+import type { ServiceSpec } from '@berth/shared/domain/spec';
 import { DEFAULT_EGRESS, egressText } from '@berth/shared/domain/egress';
 
 export type Effect = 'none' | 'new-generation' | 'routes-only';
@@ -53,8 +55,27 @@ function leavesOfDesired(desired: DesiredTenant): Map<string, string> {
     domains: desired.domains,
     ...(desired.egress === undefined ? {} : { 'operator-egress': desired.egress }),
     ...rest,
-    services: Object.fromEntries(services.map(({ name, ...service }) => [name, service])),
+    services: Object.fromEntries(
+      services.map(({ name, ...service }) => [name, { ...service, ...secretsOf(service) }]),
+    ),
   });
+}
+
+/** Of secrets, which version is where. */
+function secretsOf({
+  secrets,
+  secretEnv,
+}: Pick<ServiceSpec, 'secrets' | 'secretEnv'>): Record<string, unknown> {
+  const version = ({ name, version, from }: SecretRef): string =>
+    `${name} version ${version}${from === undefined ? '' : `, ${from}`}`;
+  return {
+    secrets: Object.fromEntries(
+      (secrets ?? []).map((file) => [file.target, `${version(file)}, ${file.mode}, ${file.uid}:${file.gid}`]),
+    ),
+    secretEnv: Object.fromEntries(
+      Object.entries(secretEnv ?? {}).map(([variable, ref]) => [variable, version(ref)]),
+    ),
+  };
 }
 
 /** What stands at the ends of a value, as text by path. */

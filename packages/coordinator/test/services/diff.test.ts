@@ -27,6 +27,23 @@ describe('the difference between two desired states', () => {
     );
   });
 
+  test('of secrets says which version is where, and is a new generation', () => {
+    const withVersion = (version: number) => {
+      const ref = { name: 'KEY', version, id: `${version}`.repeat(16) };
+      const file = { ...ref, target: '/run/secrets/key', uid: 0, gid: 0, mode: '0444' };
+      return desired('acme', { spec: spec([service('web', { secrets: [file], secretEnv: { K: ref } })]) });
+    };
+    expect(effectOf(withVersion(1), withVersion(2))).toBe('new-generation');
+    expect(changesBetween(withVersion(1), withVersion(2))).toEqual([
+      { path: 'services.web.secretEnv.K', before: 'KEY version 1', after: 'KEY version 2' },
+      {
+        path: 'services.web.secrets./run/secrets/key',
+        before: 'KEY version 1, 0444, 0:0',
+        after: 'KEY version 2, 0444, 0:0',
+      },
+    ]);
+  });
+
   test('of domains alone moves routes only', () => {
     const before = desired('acme');
     const after = desired('acme', { domains: ['other.example.com'] });
