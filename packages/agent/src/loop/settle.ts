@@ -82,7 +82,7 @@ function reconsidered(
   seen: ObservedHost,
   now: number,
 ): TenantStatus {
-  const status = observeReleases(recover(known, containers, seen.routes, now), containers);
+  const status = observeReleases(recover(known, wanted, containers, seen.routes, now), containers);
   if (wanted === undefined) return status;
   return heed(doubt(status, wanted), wanted, () => (isWhole(wanted, containers) ? 'whole' : 'gone'), now);
 }

@@ -33,17 +33,22 @@ export function adopt(
 
 /**
  * A route that leads to the generation under way was switched by an agent that died before it could write that down:
- * the move goes on from there.
+ * the move goes on from there. And a generation that was only taken to serve, since nothing better was there when the
+ * status was lost, is to be proven like a new one when it is wanted.
  */
 export function recover(
   status: TenantStatus,
+  wanted: DesiredTenant | undefined,
   containers: readonly ObservedContainer[],
   routes: ObservedHost['routes'],
   now: number,
 ): TenantStatus {
   const { move } = status;
-  if (move.kind !== 'preparing') return status;
+  if (move.kind !== 'preparing' && move.kind !== 'idle') return status;
   const route = routed(containers, routes);
+  if (route === null && isGuess(status) && wanted?.generation === status.live)
+    return { ...status, live: null, move: { kind: 'idle' } };
+  if (move.kind !== 'preparing') return status;
   if (route?.through !== 'colour' || route.generation !== move.generation) return status;
   return {
     ...status,
@@ -54,6 +59,11 @@ export function recover(
       since: now,
     },
   };
+}
+
+/** What an agent has moved to itself, or found a route to, it knows. */
+function isGuess({ live, known }: TenantStatus): boolean {
+  return live !== null && !known.some((each) => each.generation === live);
 }
 
 interface Routed {

@@ -71,6 +71,27 @@ export function certainMembers(
 }
 
 /**
+ * Keepers in whose place another one came, of another name but on a volume of theirs, that is not younger than the
+ * generation either: the generation has the youngest. They must never run at the same time.
+ */
+export function replacedKeepers(
+  containers: readonly ObservedContainer[],
+  generation: number,
+): ObservedContainer[] {
+  const keepers = containers.filter((each) => each.role === 'keeper' && each.generation <= generation);
+  return keepers.filter((each) =>
+    keepers.some(
+      (other) =>
+        other.service !== each.service && other.generation > each.generation && sharesVolume(each, other),
+    ),
+  );
+}
+
+export function sharesVolume(a: ObservedContainer, b: ObservedContainer): boolean {
+  return a.volumes?.some((volume) => b.volumes?.includes(volume)) ?? false;
+}
+
+/**
  * Keepers that are no part of a generation though they are not younger than it: their service was removed, renamed, runs
  * in fewer copies or is no keeper any more. `names` are those of the generation's containers.
  */

@@ -1,7 +1,7 @@
 import type { RouteEntry } from '@berth/shared/domain/network';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { ContainerPlan, Step } from '@berth/shared/domain/step';
-import { certainMembers, isUp, membersOf, refsOf, strayKeepers } from './containers.ts';
+import { certainMembers, isUp, membersOf, refsOf, replacedKeepers, strayKeepers } from './containers.ts';
 import { entriesOf, namesOf, type Generation, type PlannedContainer } from './generation.ts';
 import { haltSteps, stopSteps, unroute } from './move.ts';
 import type { TenantView } from './view.ts';
@@ -23,6 +23,9 @@ export function keepSteps(
   const stay = new Set(live === null ? [] : membersOf(view.containers, live).map((each) => each.id));
   if (live !== null && generation !== null)
     for (const each of strayKeepers(view.containers, live, namesOf(generation))) stay.delete(each.id);
+  // A move that failed may have brought back the one before; what it was to replace comes back in its stead.
+  if (live !== null && generation === null)
+    for (const each of replacedKeepers(view.containers, live)) if (isUp(each)) stay.delete(each.id);
   const lost = generation === null ? [] : lostOf(view, generation);
   const resumed = live === null || generation !== null ? [] : downOf(view, live);
   // Where something comes back that must not run beside another, or holds a volume, nothing that does not serve is left

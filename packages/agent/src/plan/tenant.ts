@@ -3,7 +3,7 @@ import type { RouteEntry, RouteTarget } from '@berth/shared/domain/network';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { TenantStatus } from '@berth/shared/domain/status';
 import type { Step } from '@berth/shared/domain/step';
-import { certainMembers, isUp, membersOf, refsOf } from './containers.ts';
+import { certainMembers, isUp, membersOf, refsOf, sharesVolume } from './containers.ts';
 import { makeGeneration, type Generation } from './generation.ts';
 import type { PlanSettings, TenantPlan } from './input.ts';
 import { entriesOfExisting, keepSteps, SETTLE_MS } from './keep.ts';
@@ -171,7 +171,11 @@ function returnSteps(
       !staying.has(each.id) &&
       isUp(each) &&
       each.role !== 'release' &&
-      (each.role === 'keeper' || remembered === null || once.has(each.service)),
+      (each.role === 'keeper' ||
+        remembered === null ||
+        once.has(each.service) ||
+        // What was begun before the one that is given up, under yet another name.
+        members.some((member) => sharesVolume(each, member))),
   );
   if (rivals.length > 0) {
     steps.push({

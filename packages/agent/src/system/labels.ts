@@ -28,9 +28,12 @@ export function labelsOf(agent: string, plan: ContainerPlan): Record<string, str
   delete labels['berth.virtual'];
   delete labels['berth.command'];
   delete labels['berth.port'];
+  delete labels['berth.volumes'];
   delete labels[SECRETS_LABEL];
   if (plan.virtual !== undefined) labels['berth.virtual'] = plan.virtual;
   if (plan.releaseKey !== undefined) labels['berth.command'] = plan.releaseKey;
+  if (plan.spec.volumes.length > 0)
+    labels['berth.volumes'] = [...new Set(plan.spec.volumes.map((each) => each.volume))].sort().join(' ');
   if (plan.spec.route !== undefined) labels['berth.port'] = String(plan.spec.route.port);
   return labels;
 }
@@ -70,6 +73,7 @@ export function containerFrom(
   const port = labels['berth.port'] === undefined ? null : whole(labels['berth.port']);
   if (virtualLabel !== undefined && virtual === null) return null;
   const releaseKey = text(labels['berth.command']);
+  const volumes = text(labels['berth.volumes']);
   return {
     id: entry.id,
     name,
@@ -82,6 +86,7 @@ export function containerFrom(
     role,
     specHash,
     ...(releaseKey === null ? {} : { releaseKey }),
+    ...(volumes === null ? {} : { volumes: volumes.split(' ') }),
     address,
     virtual,
     port,

@@ -111,7 +111,21 @@ describe('a release command', { timeout: 120_000 }, () => {
               : /^release_command_failed$/,
           );
       }),
-      { numRuns: 600 },
+      {
+        numRuns: 600,
+        examples: [
+          // What had started but never shown its health was taken to serve when the status was lost, and then wanted.
+          [
+            [
+              { kind: 'run', budget: 8 },
+              { kind: 'release', release: 1 },
+              { kind: 'lose' },
+              { kind: 'run', budget: 0 },
+              { kind: 'back' },
+            ],
+          ],
+        ],
+      },
     );
   });
 

@@ -23,7 +23,7 @@ export class Broken extends Error {}
 interface Kept extends ObservedContainer {
   proven: boolean;
   strategy: string;
-  volumes: string[];
+  volumes: readonly string[];
 }
 
 /**
@@ -62,7 +62,7 @@ export class World {
   observed(): ObservedHost {
     return {
       containers: [...this.containers.values()].map(
-        ({ proven: _proven, strategy: _strategy, volumes: _volumes, ...container }) => {
+        ({ proven: _proven, strategy: _strategy, ...container }) => {
           const before = this.seen.get(container.id);
           if (before !== undefined && isDeepStrictEqual(before, container)) return before;
           this.seen.set(container.id, container);
@@ -145,7 +145,7 @@ export class World {
   private reconsidered(wanted: DesiredTenant, own: readonly ObservedContainer[]): TenantStatus | undefined {
     const status = this.statuses.get(wanted.tenant);
     if (status === undefined) return undefined;
-    const seen = observeReleases(recover(status, own, this.routes, this.now), own);
+    const seen = observeReleases(recover(status, wanted, own, this.routes, this.now), own);
     const next = heed(doubt(seen, wanted), wanted, () => (isWhole(wanted, own) ? 'whole' : 'gone'), this.now);
     this.statuses.set(wanted.tenant, next);
     return next;

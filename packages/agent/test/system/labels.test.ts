@@ -12,7 +12,14 @@ describe('labels of a container', () => {
         fc.dictionary(
           fc.oneof(
             fc.string(),
-            fc.constantFrom('berth.agent', 'berth.tenant', 'berth.virtual', 'berth.role', 'berth.command'),
+            fc.constantFrom(
+              'berth.agent',
+              'berth.tenant',
+              'berth.virtual',
+              'berth.role',
+              'berth.command',
+              'berth.volumes',
+            ),
           ),
           fc.string(),
         ),
@@ -21,8 +28,21 @@ describe('labels of a container', () => {
         fc.nat({ max: 1_000_000 }),
         fc.boolean(),
         (own, routed, role, generation, migrates) => {
+          const keeps = role === 'keeper';
           const plan = planWith(
-            { labels: own, ...(routed ? { route: { port: 8080, path: '/', health: '/' } } : {}) },
+            {
+              labels: own,
+              ...(keeps
+                ? {
+                    volumes: ['b', 'a', 'b'].map((volume, at) => ({
+                      volume,
+                      target: `/v${at}`,
+                      readOnly: false,
+                    })),
+                  }
+                : {}),
+              ...(routed ? { route: { port: 8080, path: '/', health: '/' } } : {}),
+            },
             {
               role,
               generation,
@@ -48,6 +68,7 @@ describe('labels of a container', () => {
             role,
             specHash: 'abc',
             ...(migrates ? { releaseKey: 'k1' } : {}),
+            ...(keeps ? { volumes: ['a', 'b'] } : {}),
             address: '198.19.0.10',
             virtual: routed ? '198.18.0.9' : null,
             port: routed ? 8080 : null,

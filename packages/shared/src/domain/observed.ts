@@ -16,6 +16,8 @@ export interface ObservedContainer {
   specHash: string;
   /** What its release's command is known by; absent where there is none, or an older agent made the container. */
   releaseKey?: string;
+  /** The volumes that it holds; absent where there are none, or an older agent made the container. */
+  volumes?: readonly string[];
   address: string;
   virtual: string | null;
   port: number | null;
