@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { Egress } from '@berth/shared/domain/egress';
 import type { TenantNetwork } from '@berth/shared/domain/network';
 import type { ContainerPlan, StepOutcome } from '@berth/shared/domain/step';
@@ -224,6 +226,15 @@ describe('somebody else’s hand in the rules', () => {
       stop.abort();
       await set('acme');
     }
+  });
+
+  test('is put right when all rules of the machine are flushed, Docker’s too', async () => {
+    const program = join(import.meta.dirname, 'support', 'flush-ruleset.ts');
+    // In a network namespace of its own: the machine's other rules are not ours to flush.
+    const { stdout } = await run('unshare', ['--net', process.execPath, program], { timeout: 30_000 });
+    const { ms, heard } = z.object({ ms: z.number(), heard: z.array(z.string()) }).parse(JSON.parse(stdout));
+    expect(ms).toBeLessThan(2_000);
+    expect(heard).toEqual(['nft rules changed']);
   });
 
   test('our own changes are no event', async () => {
