@@ -1,7 +1,9 @@
-import type { FromAgent, Hello } from '@berth/shared/protocol/messages';
-import type { SecretDelivery } from './secret-delivery.ts';
+import type { FromAgent, Hello, Secrets, SecretsWant } from '@berth/shared/protocol/messages';
 import type { FleetPort } from './fleet-port.ts';
 import type { FleetStore } from './fleet-store.ts';
+
+/** Answers what a host lacks: each value sealed to that host's key, and only what is desired there now. */
+export type SecretDelivery = (host: string, want: SecretsWant['want']) => Promise<Secrets[]>;
 
 export interface Clock {
   /** Milliseconds since 1970. */

@@ -1,14 +1,11 @@
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { SecretPlace } from '@berth/shared/domain/secret';
-import type { Secrets, SecretsWant } from '@berth/shared/protocol/messages';
+import type { Secrets } from '@berth/shared/protocol/messages';
 import { SEALING_FACT, sealingKeyOf, sealToHost } from '@berth/shared/secrets/sealed';
-import type { Log } from './fleet-types.ts';
+import type { Log, SecretDelivery } from './fleet-types.ts';
 import { refsOf } from './secret-refs.ts';
 import type { Store } from './store.ts';
 import type { Vault } from './vault.ts';
-
-/** Answers what a host lacks: each value sealed to that host's key, and only what is desired there now. */
-export type SecretDelivery = (host: string, want: SecretsWant['want']) => Promise<Secrets[]>;
 
 type Given = Secrets['secrets'][number];
 

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import { batchStatement, listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
-import type { SourcedEvent } from './journal.ts';
+import type { SourcedEvent } from './insert-events.ts';
 import type { Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;

@@ -4,7 +4,8 @@ import type { AckRecord, ConnectionNote, IngestRecord } from '../services/fleet-
 import { unreachable } from '@berth/shared/domain/errors';
 import { batchStatement, listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
-import type { AppendEvents, SourcedEvent } from './journal.ts';
+import type { SourcedEvent } from './insert-events.ts';
+import type { AppendEvents } from './journal.ts';
 import type { Tables } from './tables.ts';
 import { createTrafficIngest } from './traffic.ts';
 

@@ -1,9 +1,15 @@
 import type { Kysely } from 'kysely';
 import { batchStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
+import type { NewEvent } from '../services/records.ts';
 import type { EventTable, Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
+
+export interface SourcedEvent extends Omit<NewEvent, 'kind'> {
+  kind: string;
+  source: string | null;
+}
 
 /** Writes events, many in a statement that is prepared once. */
 export function createInsertEvents(dialect: Dialect): (db: Db, rows: readonly EventTable[]) => Promise<void> {

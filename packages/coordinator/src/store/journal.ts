@@ -1,9 +1,9 @@
 import { sql, type Kysely } from 'kysely';
-import type { EventRecord, NewEvent } from '../services/records.ts';
+import type { EventRecord } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
 import type { Dialect } from './dialect.ts';
 import { createDropRepeated, pruneMarks, type DropRepeated } from './event-marks.ts';
-import { createInsertEvents } from './insert-events.ts';
+import { createInsertEvents, type SourcedEvent } from './insert-events.ts';
 import { details } from './json.ts';
 import { eventInScope } from './scope.ts';
 import type { EventTable, Tables } from './tables.ts';
@@ -60,11 +60,6 @@ export function journalWrites(db: Db, append: AppendEvents): Pick<StoreWrites, '
         events.map((event) => ({ ...event, source: null })),
       ),
   };
-}
-
-export interface SourcedEvent extends Omit<NewEvent, 'kind'> {
-  kind: string;
-  source: string | null;
 }
 
 export type AppendEvents = (db: Db, events: readonly SourcedEvent[]) => Promise<void>;
