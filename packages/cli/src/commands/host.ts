@@ -137,7 +137,7 @@ function hostFields(one: Host, style: Style, now: number): [string, string][] {
     ['pool', one.pool],
     ['connection', connection(one, style, now)],
     ['new tenants', one.scheduling === 'open' ? 'yes' : style.yellow('no (cordoned)')],
-    ['tenants', String(one.tenants)],
+    ['tenants', `${one.tenants}${one.dedicatedTo == null ? '' : `, dedicated to ${one.dedicatedTo}`}`],
     ['memory', `${bytes(one.reserved.memoryBytes)} of ${bytes(one.capacity.memoryBytes)} reserved`],
     [
       'cpus',

@@ -64,6 +64,7 @@ export function hostShown(view: HostView): z.infer<typeof Host> {
     lastSeenAt: view.lastSeenAt,
     agentVersion: view.agentVersion,
     tenants: view.tenants,
+    dedicatedTo: view.dedicatedTo,
     capacity: { memoryBytes: view.memoryBytes, cpus: view.cpus },
     reserved: { memoryBytes: view.reservedMemory, cpus: Math.round(view.reservedCpus * 1000) / 1000 },
     revision: view.revision,

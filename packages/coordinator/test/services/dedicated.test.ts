@@ -119,6 +119,8 @@ describe('the API', () => {
     await expect(create('umbrella', { host: acme.host })).rejects.toMatchObject({ code: 'no_host' });
     await expect(create('umbrella', { tenancy: 'dedicated' })).rejects.toMatchObject({ code: 'no_host' });
     expect(await t.services.tenants.show('acme')).toMatchObject({ tenancy: 'dedicated' });
+    expect(await t.services.hosts.show(acme.host)).toMatchObject({ tenants: 1, dedicatedTo: 'acme' });
+    expect(await t.services.hosts.show(other)).toMatchObject({ tenants: 2, dedicatedTo: null });
   });
 
   test('makes a tenant dedicated where it is when nobody else is there, and shared again', async () => {

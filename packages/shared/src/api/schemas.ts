@@ -266,6 +266,8 @@ export const Host = z.object({
   lastSeenAt: z.number().nullable(),
   agentVersion: z.string().nullable(),
   tenants: z.number(),
+  /** The tenant that keeps it to itself; null when it is shared. */
+  dedicatedTo: TenantName.nullable().optional(),
   capacity: z.object({ memoryBytes: z.number(), cpus: z.number() }),
   reserved: z.object({ memoryBytes: z.number(), cpus: z.number() }),
   revision: z.number(),
