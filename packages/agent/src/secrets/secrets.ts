@@ -8,6 +8,7 @@ import { sealingFact, sealingText } from '@berth/shared/secrets/sealed';
 import type { Clock, Log } from '../state/ports.ts';
 import { realSleep, type Sleep } from '../system/clock.ts';
 import { createMutex } from '../system/mutex.ts';
+import { createArrivals } from './arrivals.ts';
 import { openHostKey, type HostKey, type KeyWrap } from './host-key.ts';
 import { createSecretMemory } from './memory.ts';
 import type { Resolve } from './references.ts';
@@ -87,22 +88,13 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
   const wants = createWants();
   const alone = createMutex();
   const openedAt = new Map<string, number>();
-  /** What is desired and may have no container yet. */
-  const expected = new Map<string, SecretPlace[]>();
-  /** All that is desired, references as well. */
-  const desired = new Map<string, ReadonlySet<string>>();
-
-  /** Whether all of a set is what is wanted now: then its container may be about to be made. */
-  const isExpected = (set: SecretSet): boolean => {
-    const wanted = desired.get(set.tenant);
-    return wanted !== undefined && [...set.files, ...set.env].every(({ id }) => wanted.has(id));
-  };
-
   function hostId(): string {
     const host = identity.host();
     if (host !== null) return host;
     throw new BerthError('secret_unavailable', 'This host is not enrolled yet, so it has no secrets.');
   }
+
+  const arrivals = createArrivals({ sealed, wants, hostId, log, onCame: deps.onCame });
 
   async function missingOf(set: SecretSet): Promise<{ ref: SecretRef; place: SecretPlace }[]> {
     const missing = [];
@@ -237,7 +229,7 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
       const young = clock.now() - YOUNG_MS;
       const staying: SecretSet[] = [];
       for (const set of kept) {
-        const coming = (openedAt.get(`${tenant} ${set.set}`) ?? 0) > young && isExpected(set);
+        const coming = (openedAt.get(`${tenant} ${set.set}`) ?? 0) > young && arrivals.isExpected(set);
         if (used.has(set.set) || coming) {
           staying.push(set);
           continue;
@@ -246,12 +238,11 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
         await memory.remove(tenant, set.set);
       }
       if (staying.length < kept.length)
-        await sealed.retain(tenant, [...staying.flatMap(placesOf), ...(expected.get(tenant) ?? [])]);
+        await sealed.retain(tenant, [...staying.flatMap(placesOf), ...arrivals.expected(tenant)]);
     },
     async forget(tenant) {
       wants.forget(tenant);
-      expected.delete(tenant);
-      desired.delete(tenant);
+      arrivals.forget(tenant);
       await sets.forget(tenant);
       await memory.forget(tenant);
       await sealed.forget(tenant);
@@ -269,46 +260,10 @@ export function createHostSecrets(deps: SecretDeps): HostSecrets {
       return [...found.values()];
     },
 
-    async prefetch(tenants) {
-      const missing: SecretPlace[] = [];
-      for (const { tenant, spec } of tenants) {
-        const places: SecretPlace[] = [];
-        const ids = new Set<string>();
-        for (const service of spec.services)
-          for (const ref of [...(service.secrets ?? []), ...Object.values(service.secretEnv ?? {})]) {
-            const { name, version, id } = ref;
-            ids.add(id);
-            if (ref.from === undefined) places.push({ tenant, name, version, id });
-          }
-        desired.set(tenant, ids);
-        if (places.length === 0) expected.delete(tenant);
-        else expected.set(tenant, places);
-        for (const place of places) if (!(await sealed.has(place))) missing.push(place);
-      }
-      wants.add(missing);
-    },
+    prefetch: (tenants) => arrivals.expect(tenants),
     wants: () => wants.messages(),
     onWanting: (listener) => wants.onWanting(listener),
-    async receive({ secrets }) {
-      const came = new Set<string>();
-      for (const { given, ...place } of secrets) {
-        // Nobody asked, or not any more.
-        if (!wants.has(place)) continue;
-        if (given.kind === 'refused') {
-          wants.refused(place, given.message);
-          continue;
-        }
-        try {
-          await sealed.keep(place, hostId(), given.box);
-          wants.came(place);
-          came.add(place.tenant);
-        } catch (thrown) {
-          log.error({ tenant: place.tenant, secret: place.name }, messageOf(thrown));
-          wants.refused(place, messageOf(thrown));
-        }
-      }
-      if (came.size > 0) deps.onCame?.([...came]);
-    },
+    receive: (message) => arrivals.receive(message),
     async fact() {
       const host = identity.host();
       if (host === null) return null;

@@ -24,6 +24,8 @@ interface Want {
 }
 
 const PER_MESSAGE = 100;
+/** A connection that is just being made may still bring them. */
+const ALONE_MS = 2_000;
 
 export function createWants(): Wants {
   const open = new Map<string, Want>();
@@ -59,7 +61,9 @@ export function createWants(): Wants {
       });
       add(places);
       const late = Promise.withResolvers<'late'>();
-      const timer = setTimeout(() => late.resolve('late'), timeoutMs);
+      // While nobody is there to be asked, a long wait would only keep others from working.
+      const patience = listeners.size > 0 ? timeoutMs : Math.min(timeoutMs, ALONE_MS);
+      const timer = setTimeout(() => late.resolve('late'), patience);
       const abort = (): void => late.resolve('late');
       signal.addEventListener('abort', abort, { once: true });
       try {

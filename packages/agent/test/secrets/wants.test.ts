@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { SecretsWant } from '@berth/shared/protocol/messages';
 import { createWants } from '../../src/secrets/wants.ts';
 
@@ -46,6 +46,26 @@ describe('what a host lacks', () => {
     );
     expect(wants.has(place(1))).toBe(true);
     expect(wants.messages()).toHaveLength(1);
+  });
+
+  test('is not waited for at length while nobody is connected', async () => {
+    vi.useFakeTimers();
+    try {
+      const wants = createWants();
+      const alone = wants.wait([place(1)], 60_000, forever);
+      const failed = alone.catch((thrown: unknown) => String(thrown));
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(await failed).toMatch(/it comes when they are connected/);
+      wants.onWanting(() => undefined);
+      let over = false;
+      const connected = wants.wait([place(1)], 60_000, forever).finally(() => (over = true));
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(over).toBe(false);
+      wants.came(place(1));
+      await connected;
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('ends with the wait of who gives up', async () => {
