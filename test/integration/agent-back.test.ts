@@ -182,7 +182,7 @@ describe('a rollout that takes a generation back', () => {
     expect(await answer('quick')).toBe('1');
     expect((await webOf('quick', 1))?.id).toBe(before?.id);
     const [returned] = agent.events('quick').filter((each) => each.kind === 'tenant.returned');
-    expect(returned?.message).toBe('The rollout took release 2 back. Now generation 1 serves again.');
+    expect(returned?.message).toBe('Release 2 was taken back. Now generation 1 serves again.');
     await until('nothing of it is left', async () => (await webOf('quick', 2)) === undefined);
 
     // The release goes out once more, as a new generation; its command has run.
