@@ -12,6 +12,7 @@ import { rolloutFactsContract } from '../../packages/coordinator/test/store/cont
 import { rolloutsContract } from '../../packages/coordinator/test/store/contract-rollouts.ts';
 import { auditContract } from '../../packages/coordinator/test/store/contract-audit.ts';
 import { bulkContract } from '../../packages/coordinator/test/store/contract-bulk.ts';
+import { toldContract } from '../../packages/coordinator/test/store/contract-told.ts';
 import { secretsContract } from '../../packages/coordinator/test/store/contract-secrets.ts';
 import { addApp, addHost, addTenant, write } from '../../packages/coordinator/test/store/contract.ts';
 import { faultOf } from '../../packages/coordinator/test/support/audit.ts';
@@ -34,6 +35,7 @@ const open = async () => openStore({ kind: 'postgres', url: await emptyDatabase(
 describe('PostgreSQL keeps the records', () => recordsContract(open));
 describe('PostgreSQL keeps who may do what', () => accessContract(open));
 describe('PostgreSQL keeps what the fleet needs', () => fleetContract(open));
+describe('PostgreSQL keeps what hosts say', () => toldContract(open));
 describe('PostgreSQL keeps who enrolled', () => enrolmentContract(open));
 
 describe('PostgreSQL keeps the audit as one chain', () => auditContract(open));

@@ -2,11 +2,13 @@ import type { Kysely } from 'kysely';
 import type { TenantReport } from '@berth/shared/protocol/report';
 import type { AckRecord, ConnectionNote, IngestRecord } from '../services/fleet-store.ts';
 import { unreachable } from '@berth/shared/domain/errors';
+import { isAgentsToTell } from '@berth/shared/domain/events';
 import { batchStatement, listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
 import type { SourcedEvent } from './insert-events.ts';
 import type { AppendEvents } from './journal.ts';
 import type { Tables } from './tables.ts';
+import { toldNumber, toldText, toldTime } from './told.ts';
 import { createTrafficIngest } from './traffic.ts';
 
 type Db = Kysely<Tables>;
@@ -85,19 +87,28 @@ export function createIngest(dialect: Dialect, appendEvents: AppendEvents): Inge
     ['text'],
     (hosts) => `select host, name from hosts where host in (select c0 from ${hosts})`,
   );
-  const readApps = listStatement<{ tenant: string; app: string }>(
+  /** Of hosts and tenants: the tenant's app, and how many reasons there are for that host to speak of it. */
+  const readPlaces = listStatement<{ host: string; tenant: string; app: string; reasons: number | string }>(
     dialect,
-    ['text'],
-    (tenants) => `select tenant, app from tenants where tenant in (select c0 from ${tenants})`,
+    ['text', 'text'],
+    (pairs) =>
+      `select list.c0 as host, t.tenant, t.app, (select count(*) from desired d where d.host = list.c0
+         and d.tenant = t.tenant) + (case when t.host = list.c0 then 1 else 0 end) as reasons
+       from ${pairs} join tenants t on t.tenant = list.c1`,
   );
 
-  async function withApps(db: Db, events: readonly SourcedEvent[]): Promise<SourcedEvent[]> {
-    const tenants = new Set(events.flatMap((event) => (event.tenant === null ? [] : [event.tenant])));
-    const apps = new Map((await readApps(db, [...tenants])).map((row) => [row.tenant, row.app]));
-    return events.map((event) => ({
-      ...event,
-      app: event.tenant === null ? null : (apps.get(event.tenant) ?? null),
-    }));
+  /** With their apps; those of a tenant that never was to be on the host that speaks are left out. */
+  async function ownEvents(db: Db, events: readonly SourcedEvent[]): Promise<SourcedEvent[]> {
+    const pairs = new Map<string, [string, string]>();
+    for (const { host, tenant } of events)
+      if (host !== null && tenant !== null) pairs.set(`${host} ${tenant}`, [host, tenant]);
+    const rows = await readPlaces(db, [...pairs.values()]);
+    const places = new Map(rows.map((row) => [`${row.host} ${row.tenant}`, row]));
+    return events.flatMap((event) => {
+      const place = places.get(`${event.host ?? ''} ${event.tenant ?? ''}`);
+      if (place !== undefined && Number(place.reasons) === 0) return [];
+      return [{ ...event, app: place?.app ?? null }];
+    });
   }
 
   return {
@@ -118,9 +129,11 @@ export function createIngest(dialect: Dialect, appendEvents: AppendEvents): Inge
             newest.set(key, { host: record.host, report });
         }
         for (const event of record.events) {
-          // Told by finishRemoval in the transaction that frees the name, so that nobody hears it too early.
-          if (event.kind === 'tenant.removed') continue;
-          events.push({ ...event, app: null, host: record.host, source: event.id });
+          // Also `tenant.removed` is not: finishRemoval tells it in the transaction that frees the name.
+          if (!isAgentsToTell(event.kind)) continue;
+          const message = toldText(event.message);
+          const at = toldTime(event.at, record.at);
+          events.push({ ...event, at, message, app: null, host: record.host, source: toldText(event.id) });
         }
       }
       await updateHosts(
@@ -130,7 +143,7 @@ export function createIngest(dialect: Dialect, appendEvents: AppendEvents): Inge
       // Two hosts may speak of one tenant; only one of them has it, and one statement must not meet a row twice.
       for (const round of oncePerTenant([...newest.values()])) await upsertObserved(db, round);
       await upsertTraffic(db, batch);
-      if (events.length > 0) await appendEvents(db, await withApps(db, events));
+      if (events.length > 0) await appendEvents(db, await ownEvents(db, events));
     },
 
     async acks(db, acks) {
@@ -175,14 +188,14 @@ export function createIngest(dialect: Dialect, appendEvents: AppendEvents): Inge
               [
                 note.host,
                 note.at,
-                hello.agentVersion,
-                hello.bootId,
+                toldText(hello.agentVersion),
+                toldText(hello.bootId),
                 hello.epoch,
                 hello.revision,
-                Math.round(hello.capacity.memoryBytes),
+                toldNumber(hello.capacity.memoryBytes),
                 hello.capacity.cpus,
-                Math.round(hello.capacity.diskBytes),
-                hello.ingress.address,
+                toldNumber(hello.capacity.diskBytes),
+                toldText(hello.ingress.address),
                 hello.ingress.port,
                 JSON.stringify(hello.facts),
               ],
@@ -224,7 +237,7 @@ function oncePerTenant(
       report.generation,
       report.live,
       report.phase,
-      Math.round(report.at),
+      toldNumber(report.at),
       report.problem === null ? null : JSON.stringify(report.problem),
       JSON.stringify(report),
     ]);

@@ -172,7 +172,9 @@ export function tenantReads(db: Db): Pick<StoreReads, TenantReads> {
         select (select last from generations where tenant = ${tenant}) as known,
           (select o.generation from observed o join tenants t on t.tenant = o.tenant and t.host = o.host
            where o.tenant = ${tenant}) as told`.execute(db);
-      return Math.max(rows[0]?.known ?? 0, rows[0]?.told ?? 0);
+      const known = rows[0]?.known ?? 0;
+      const told = rows[0]?.told ?? 0;
+      return told > known + MOST_FORGOTTEN ? known : Math.max(known, told);
     },
     async tenantsAhead() {
       const rows = await db
@@ -240,6 +242,8 @@ export async function noteGeneration(
 
 /** More generations than a tenant is likely to have had when its coordinator was restored. */
 const GENERATIONS_PER_EPOCH = 1_000;
+/** No backup is so old: a host that tells of more generations since is not believed, and wears out no numbers. */
+const MOST_FORGOTTEN = 1_000_000;
 
 type TenantWrites =
   'lockTenant' | 'firstGeneration' | 'insertTenant' | 'updateTenant' | 'claimDomains' | 'setVariable';

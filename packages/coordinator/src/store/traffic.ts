@@ -10,6 +10,7 @@ import type { RolloutReads, RolloutWrites, TrafficRow } from '../services/rollou
 import { batchStatement, listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
 import type { Tables, TrafficTable } from './tables.ts';
+import { toldNumber } from './told.ts';
 
 type Db = Kysely<Tables>;
 
@@ -79,8 +80,8 @@ export function createTrafficIngest(
     const newest = new Map<string, (string | number)[]>();
     for (const { host, traffic } of batch)
       for (const sample of traffic) {
-        const slot = Math.round(sample.slot);
-        const run = Math.round(sample.run);
+        const slot = toldNumber(sample.slot);
+        const run = toldNumber(sample.run);
         const { requests, errors, latency, lost = 0 } = sample.traffic;
         newest.set(`${sample.tenant} ${sample.generation} ${slot} ${run} ${host}`, [
           host,

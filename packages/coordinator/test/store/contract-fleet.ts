@@ -272,7 +272,9 @@ export function fleetContract(open: OpenEmpty): void {
           host: from,
           at: 1,
           tenants: [],
-          events: ids.map((id) => agentEvent(id, { tenant: 'acme', kind: 'tenant.live' })),
+          events: ids.map((id) =>
+            from === host ? agentEvent(id, { tenant: 'acme', kind: 'tenant.live' }) : agentEvent(id),
+          ),
           report: null,
           traffic: [],
         },

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openStore } from '../../src/store/open.ts';
 import { accessContract } from './contract-access.ts';
 import { recordsContract } from './contract-records.ts';
+import { toldContract } from './contract-told.ts';
 import { enrolmentContract } from './contract-enrolment.ts';
 import { fleetContract } from './contract-fleet.ts';
 import { rolloutFactsContract } from './contract-rollout-facts.ts';
@@ -26,6 +27,7 @@ const open = () => openStore({ kind: 'sqlite', path: join(dir, 'berth.db') });
 describe('SQLite keeps the records', () => recordsContract(open));
 describe('SQLite keeps who may do what', () => accessContract(open));
 describe('SQLite keeps what the fleet needs', () => fleetContract(open));
+describe('SQLite keeps what hosts say', () => toldContract(open));
 describe('SQLite keeps who enrolled', () => enrolmentContract(open));
 
 describe('SQLite keeps the audit as one chain', () => auditContract(open));

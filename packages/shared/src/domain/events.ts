@@ -55,4 +55,26 @@ export const ROLLOUT_EVENTS = [
 ] as const;
 export type RolloutEventKind = (typeof ROLLOUT_EVENTS)[number];
 
+/** Told by the coordinator alone, though they are of a tenant or a host: no agent's word makes one. */
+const COORDINATORS_OWN: ReadonlySet<string> = new Set<TenantEventKind | HostEventKind>([
+  'tenant.created',
+  'tenant.changed',
+  'tenant.removed',
+  'host.enrolled',
+  'host.enrolment_refused',
+  'host.clone_refused',
+  'host.reenrol_opened',
+  'host.reenrolled',
+  'host.online',
+  'host.offline',
+  'host.superseded',
+  'host.ahead',
+  'host.probed',
+]);
+
+/** Whether an agent may tell an event of this kind, also one that only a newer agent knows. */
+export function isAgentsToTell(kind: string): boolean {
+  return /^(tenant|host)\.[a-z_]{1,40}$/.test(kind) && !COORDINATORS_OWN.has(kind);
+}
+
 export type EventKind = TenantEventKind | HostEventKind | CoordinatorEventKind | RolloutEventKind;
