@@ -63,6 +63,7 @@ function change(
 test.each([
   ['a later revision', { epoch: 1, revision: 900 }],
   ['a later epoch', { epoch: 77, revision: 1 }],
+  ['the last epoch that there is', { epoch: Number.MAX_SAFE_INTEGER, revision: 1 }],
 ])('one host of several that claims %s is held alone', async (_name, position) => {
   const coordinator = await coordinatorOf();
   const agents = await fleetOf(coordinator, 3);

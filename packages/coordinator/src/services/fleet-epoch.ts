@@ -7,6 +7,11 @@ import type { Clock, Log } from './fleet-types.ts';
 
 /** So many hosts must know more than we do before all of them are held, unless the fleet is smaller. */
 const WITNESSES = 2;
+/**
+ * Epochs that nobody has restored. One host that names such a number must not move the fleet there: after the last whole
+ * number no epoch could follow. Such a host is held by itself.
+ */
+const MOST_AHEAD = 1_000;
 
 /** What an agent has that we do not know of. */
 export interface Claim {
@@ -80,21 +85,24 @@ export function createEpochKeeper(options: {
     return mine;
   }
 
-  const latest = (): number => Math.max(...[...claims.values()].map((claim) => claim.epoch));
+  const believable = (claim: Claim): boolean => claim.epoch - epoch.epoch <= MOST_AHEAD;
+  const credible = (): Claim[] => [...claims.values()].filter(believable);
+  const latest = (): number => Math.max(...credible().map((claim) => claim.epoch));
 
   return {
     now: () => epoch,
     async ahead(host, claim) {
-      if (epoch.mode === 'observe') {
+      if (epoch.mode === 'observe' && believable(claim)) {
         await observe(claim.why, claim.epoch);
         return;
       }
       const known = claims.has(host);
       claims.set(host, claim);
-      const enough = claims.size >= WITNESSES || (await store.enrolledHosts()) < WITNESSES;
+      const enough =
+        believable(claim) && (credible().length >= WITNESSES || (await store.enrolledHosts()) < WITNESSES);
       if (enough) {
         await observe(
-          [...claims.values()]
+          credible()
             .slice(0, WITNESSES)
             .map((each) => each.why)
             .join(', and '),
@@ -114,7 +122,7 @@ export function createEpochKeeper(options: {
     holds: (host) => epoch.mode === 'observe' || claims.has(host),
     claimOf: (host) => claims.get(host) ?? null,
     async gather() {
-      const [first] = claims.values();
+      const [first] = credible();
       if (first !== undefined) await observe(first.why, latest());
     },
     reread() {
