@@ -4,6 +4,7 @@ import { BerthError } from '@berth/shared/domain/errors';
 import type { EventFeed } from '../services/events.ts';
 import type { EventRecord } from '../services/records.ts';
 import { checked } from './call.ts';
+import { safeJson } from './text.ts';
 
 export const StreamQuery = EventQuery.omit({ limit: true });
 
@@ -135,7 +136,7 @@ function bodyOf(
   );
 }
 
-/** JSON has no raw line ends, so one data line always suffices. */
+/** JSON has no raw line ends, so one data line always suffices; what hosts say is as harmless to a terminal as elsewhere. */
 function frameOf(event: EventRecord): string {
-  return `id: ${event.id}\nevent: ${event.kind.replace(/[^\w.-]/g, '_')}\ndata: ${JSON.stringify(event)}\n\n`;
+  return `id: ${event.id}\nevent: ${event.kind.replace(/[^\w.-]/g, '_')}\ndata: ${safeJson(event)}\n\n`;
 }

@@ -10,7 +10,7 @@ afterEach(async () => {
   await c.close();
 });
 
-async function happen(count: number, tenant = 'acme'): Promise<void> {
+async function happen(count: number, tenant = 'acme', message = 'changed'): Promise<void> {
   await c.store.mutate(BY, 1, async (tx) => {
     await tx.addEvents(
       Array.from({ length: count }, () => ({
@@ -20,7 +20,7 @@ async function happen(count: number, tenant = 'acme'): Promise<void> {
         app: 'shop',
         host: null,
         generation: 1,
-        message: 'changed',
+        message,
         details: {},
       })),
     );
@@ -65,6 +65,15 @@ describe('the event stream', () => {
     const followed = follow({ after: 2 }, 6);
     await happen(3);
     expect((await followed).map((event) => event.id)).toEqual([3, 4, 5, 6, 7, 8]);
+  });
+
+  test('has no character that a terminal would act upon, whatever a host has said', async () => {
+    c = await testCoordinator();
+    await happen(1, 'acme', 'up\u009b2J \u202e down \u001b[31m');
+    const response = await stream(await c.token('viewer'), '?after=0');
+    const text = await textUntil(response, (seen) => seen.includes('down'));
+    expect(text).toContain('up\\u009b2J \\u202e down \\u001b[31m');
+    expect(text).not.toMatch(/[\u001b\u007f-\u009f\u202e]/);
   });
 
   test('resumes after Last-Event-ID, which wins over the query', async () => {
