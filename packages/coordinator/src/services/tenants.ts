@@ -70,7 +70,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
             'already_exists',
             `There is a tenant ${given.tenant} already. Choose another name.`,
           );
-        const pool = given.pool ?? (await poolOf(tx, given.host)) ?? DEFAULT_POOL;
+        const pool = await poolFor(tx, given);
         const draft: TenantRecord = {
           tenant: given.tenant,
           app: given.app,
@@ -336,8 +336,20 @@ async function setState(
   );
 }
 
-async function poolOf(tx: StoreWrites, host: string | undefined): Promise<string | undefined> {
-  return host === undefined ? undefined : (await tx.host(host))?.pool;
+/** The pool that is named, else that of the host that is named. Errors: `invalid_request` when they are two. */
+async function poolFor(
+  tx: StoreWrites,
+  given: { host?: string | undefined; pool?: string | undefined },
+): Promise<string> {
+  const host = given.host === undefined ? null : await tx.host(given.host);
+  // A tenant's pool says who may see and change it, so it must be that of the host which it is on.
+  if (host !== null && given.pool !== undefined && given.pool !== host.pool)
+    throw new BerthError(
+      'invalid_request',
+      `Host ${host.name} is in pool ${host.pool}, not in ${given.pool}. Leave out one of the two.`,
+      { details: { field: 'pool' } },
+    );
+  return given.pool ?? host?.pool ?? DEFAULT_POOL;
 }
 
 /** Names of variables are told, their values are not. */

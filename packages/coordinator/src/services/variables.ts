@@ -50,7 +50,7 @@ export function withChanges(
   rows: readonly VariableRecord[],
   changes: Readonly<Record<string, string | null>>,
 ): VariableRecord[] {
-  const kept = rows.filter((row) => row.scope !== 'tenant' || !(row.name in changes));
+  const kept = rows.filter((row) => row.scope !== 'tenant' || !Object.hasOwn(changes, row.name));
   const added = Object.entries(changes).flatMap(([name, value]): VariableRecord[] =>
     value === null ? [] : [{ scope: 'tenant', name, value }],
   );

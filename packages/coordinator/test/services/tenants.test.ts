@@ -12,7 +12,8 @@ afterEach(async () => {
   await t.close();
 });
 
-const apply = (compose = COMPOSE) => t.services.apps.apply(BY, 'shop', { compose, envFiles: {}, labels: {}, set: {} });
+const apply = (compose = COMPOSE) =>
+  t.services.apps.apply(BY, 'shop', { compose, envFiles: {}, labels: {}, set: {} });
 const create = (tenant: string, given: object = {}) =>
   t.services.tenants.create(
     BY,
@@ -69,6 +70,7 @@ describe('a new tenant', () => {
       [{ release: 7 }, 'not_found', /App shop has no release 7/],
       [{ host: 'h_zzzzzzzzzzzzzzzz' }, 'no_host', /There is no host h_zzzzzzzzzzzzzzzz/],
       [{ pool: 'gold' }, 'no_host', /Pool gold has no host/],
+      [{ host, pool: 'gold' }, 'invalid_request', /Host one is in pool default, not in gold/],
       [{ variables: { BERTH_TENANT: 'x' } }, 'invalid_request', /BERTH_TENANT cannot be set/],
     ];
     for (const [given, code, message] of refusals) {
@@ -149,6 +151,15 @@ describe('changing a tenant', () => {
     });
     expect((await audits()).at(-1)).toBe('tenant.variables');
     expect(t.fleet.told).toEqual([]);
+  });
+
+  test('keeps a variable that is named like what every object has', async () => {
+    await apply(COMPOSE.replaceAll('GREETING', 'constructor'));
+    await change({ release: 2, variables: { constructor: 'hi' } });
+    const set = (await desiredOn(host, 'acme')).spec;
+    expect(JSON.stringify(set)).toContain('"hi"');
+    expect(await change({ variables: { OTHER: 'x' } })).toMatchObject({ generation: 2, result: 'unchanged' });
+    expect((await desiredOn(host, 'acme')).spec).toEqual(set);
   });
 
   test('with domains alone raises the revision and keeps the generation', async () => {
