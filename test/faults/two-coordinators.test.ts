@@ -6,6 +6,7 @@ import { createClient, type ApiClient } from '@berth/shared/api/client';
 import type { Event } from '@berth/shared/api/schemas';
 import { BerthError } from '@berth/shared/domain/errors';
 import { RolloutPolicy, type RolloutState } from '@berth/shared/domain/rollout';
+import { CLOSE } from '@berth/shared/protocol/messages';
 import { parseWaves } from '@berth/shared/domain/waves-text';
 import { hostOn, type SimulatedHost } from '../fakes/simulated-host.ts';
 import { startCoordinator, type CoordinatorProcess } from '../integration/support/coordinator-process.ts';
@@ -124,6 +125,21 @@ function grown(before: Map<string, number>, after: Map<string, number>, app: str
 }
 
 describe('two coordinators on one PostgreSQL', () => {
+  test('end the session of a host that was removed at the other one', async () => {
+    const stray = await hostOn(two.url, viaOne, 'stray');
+    hosts.push(stray);
+    await until('it is online', async () => (await viaOne.status()).hosts.online === HOSTS + 1);
+    const socket = stray.agent.socket;
+    expect(socket).not.toBeNull();
+    const code = new Promise<number>((resolve) => socket?.once('close', resolve));
+    await viaOne.removeHost({ params: { host: stray.host } });
+    expect(await code).toBe(CLOSE.unauthenticated);
+    const { items } = await viaTwo.listEvents({ query: { host: stray.host, limit: 10 } });
+    expect(items.map((event) => event.kind)).toContain('host.removed');
+    // Those that nobody removed stay.
+    expect((await viaTwo.status()).hosts.online).toBe(HOSTS);
+  });
+
   test('begin one rollout of an app when both are asked at the same moment, and move each tenant once', async () => {
     await release(viaOne, 2);
     const before = await generations(viaOne);

@@ -6,6 +6,8 @@ export interface FleetPort {
   changed(host: string): void;
   /** This host is enrolled no more: ends its session. */
   removed(host: string): void;
+  /** Another coordinator has removed this host or bound a new key to it: ends a session that has not that key. */
+  recheck(host: string): Promise<void>;
   /**
    * When a host is held because it alone knows more than we do: holds all of them in an epoch above its own, so that a
    * confirmation reaches it too. Otherwise it does nothing. Errors: the store's.

@@ -6,6 +6,8 @@ export class Session implements FleetSession {
   readonly connection: AgentConnection;
   readonly heartbeatMs: number;
   readonly timeoutMs: number;
+  /** The key that it came with. */
+  readonly publicKey: string;
   /** The mode this agent was told last. */
   told: 'apply' | 'observe';
   /** The revision that was sent last, in the fleet's epoch; null: the agent needs all of its state. */
@@ -26,7 +28,9 @@ export class Session implements FleetSession {
     connection: AgentConnection,
     heartbeat: { heartbeatMs: number; timeoutMs: number },
     told: 'apply' | 'observe',
+    publicKey: string,
   ) {
+    this.publicKey = publicKey;
     this.host = host;
     this.connection = connection;
     this.heartbeatMs = heartbeat.heartbeatMs;

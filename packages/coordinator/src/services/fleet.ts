@@ -91,7 +91,7 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
     const beat = heartbeatFor(sessions.size + 1, heartbeat);
     const epoch = keeper.now();
     const held = keeper.holds(record.host);
-    const session = new Session(record.host, connection, beat, held ? 'observe' : 'apply');
+    const session = new Session(record.host, connection, beat, held ? 'observe' : 'apply', record.publicKey);
     sessions.set(record.host, session);
     notes.connection({ kind: 'online', host: record.host, hello, at });
     connection.tell(
@@ -188,16 +188,34 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
     }
   }
 
+  function removed(host: string): void {
+    const join = joining.get(host);
+    if (join !== undefined) join.removed = true;
+    keeper.level(host);
+    const session = sessions.get(host);
+    if (session === undefined) return;
+    leave(session);
+    session.connection.close(CLOSE.unauthenticated, 'this host was removed');
+  }
+
   return {
     changed,
-    removed(host) {
-      const join = joining.get(host);
-      if (join !== undefined) join.removed = true;
-      keeper.level(host);
+    removed,
+    async recheck(host) {
       const session = sessions.get(host);
       if (session === undefined) return;
-      leave(session);
-      session.connection.close(CLOSE.unauthenticated, 'this host was removed');
+      try {
+        const record = await lookups.find(host);
+        if (record?.publicKey !== session.publicKey && sessions.get(host) === session) removed(host);
+      } catch (thrown) {
+        // Not known is not good enough: it may come back and show its key.
+        log.error(
+          { host, err: thrown },
+          'Could not see whether a host has its key still; it is to come again.',
+        );
+        leave(session);
+        session.connection.close(1013, 'try again later');
+      }
     },
     gatherHeld: () => keeper.gather(),
     online: (host) => sessions.has(host),

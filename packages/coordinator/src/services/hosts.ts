@@ -132,6 +132,18 @@ export function createHosts(context: ServiceContext): Hosts {
           );
         }
         await tx.deleteHost(host);
+        await tx.addEvents([
+          {
+            kind: 'host.removed',
+            at: clock.now(),
+            tenant: null,
+            app: null,
+            host,
+            generation: null,
+            message: `Host ${before.name} was removed from pool ${before.pool}.`,
+            details: { name: before.name, pool: before.pool },
+          },
+        ]);
         return {
           result: null,
           audit: {

@@ -42,7 +42,7 @@ function reportsOn() {
     resume() {},
     close() {},
   };
-  const session = new Session(hostId(1), connection, { heartbeatMs: 1000, timeoutMs: 3000 }, 'apply');
+  const session = new Session(hostId(1), connection, { heartbeatMs: 1000, timeoutMs: 3000 }, 'apply', 'key');
   let seq = 0;
   const say = (...traffic: TrafficSample[]): void => {
     const message = { type: 'report', seq: (seq += 1), tenants: [], removals: [], events: [], host: null };

@@ -43,6 +43,9 @@ export class FakeFleet implements FleetPort {
   removed(host: string): void {
     this.gone.push(host);
   }
+  recheck(): Promise<void> {
+    return Promise.resolve();
+  }
   gatherHeld(): Promise<void> {
     return Promise.resolve();
   }

@@ -23,6 +23,7 @@ export const HOST_EVENTS = [
   'host.clone_refused', // details: { instance, other, host }: one key on two instances, or two keys on one
   'host.reenrol_opened', // an operator lets the instance of a host bind a new key; details: { instance, until }
   'host.reenrolled', // it has done so
+  'host.removed', // an admin removed it: it may not connect any more
   'host.online',
   'host.offline',
   'host.superseded', // two agents came with the same identity; the newer session won
@@ -65,6 +66,7 @@ const COORDINATORS_OWN: ReadonlySet<string> = new Set<TenantEventKind | HostEven
   'host.clone_refused',
   'host.reenrol_opened',
   'host.reenrolled',
+  'host.removed',
   'host.online',
   'host.offline',
   'host.superseded',
