@@ -122,16 +122,19 @@ async function placeOf(
   }
 }
 
-/** A tenant that is to be made is where its request puts it; a host that it names must be in scope by itself. */
+/**
+ * A tenant that is to be made is where its request puts it: its app or its pool must be in scope, and a host that it names
+ * by itself. Its name alone does not do: whoever may change one tenant would else take it to any app and any pool.
+ */
 async function requireNewTenant(places: Places, scope: Caller['scope'], named: Named): Promise<void> {
-  const [app, tenant, pool, host] = ['app', 'tenant', 'pool', 'host'].map((what) => nameIn(named, what));
+  const [app, pool, host] = ['app', 'pool', 'host'].map((what) => nameIn(named, what));
   let of = pool ?? null;
   if (host !== null && host !== undefined) {
     const place = await placeOf(places, 'host', host);
     if (place === null || !covers(scope, place)) throw notThere('host', host);
     of ??= place.pool;
   }
-  const place = { app: app ?? null, pool: of ?? 'default', tenant: tenant ?? null };
+  const place = { app: app ?? null, pool: of ?? 'default', tenant: null };
   if (!covers(scope, place)) throw notThere('app', app ?? '');
 }
 

@@ -33,7 +33,7 @@ export function expected(
 const REACHED: Readonly<Record<'apps' | 'pools' | 'tenants', readonly string[]>> = {
   apps: ['app', 'tenant', 'new-tenant', 'rollout'],
   pools: ['pool', 'host', 'tenant', 'new-tenant'],
-  tenants: ['tenant', 'new-tenant'],
+  tenants: ['tenant'],
 };
 
 /** The same for people: rows of a Markdown table. */
@@ -68,7 +68,7 @@ function scopeWord({ on, access }: RouteDefinition): string {
     case 'tenant':
       return 'tenants named, of apps or in pools named';
     case 'new-tenant':
-      return 'of apps, in pools or by names that are named';
+      return 'of apps or in pools named';
     default:
       return unreachable(on);
   }

@@ -5,7 +5,7 @@ import type { z } from 'zod';
  * - `nothing`: whoever has the role may.
  * - `coordinator`: everything at once, or who may do what: only callers without a scope.
  * - `listed`: the answer holds only what is in the caller's scope.
- * - `new-tenant`: its app, pool or name, as the body gives them.
+ * - `new-tenant`: its app or its pool, as the body gives them.
  */
 export type RouteSubject =
   'nothing' | 'coordinator' | 'listed' | 'app' | 'tenant' | 'new-tenant' | 'host' | 'pool' | 'rollout';
