@@ -49,7 +49,8 @@ export function withSignature(
       'invalid_request',
       `This is no signature by ${key} of ${what} as it is kept here: another file, other variables, other digests or another version of berth were signed. See "berth release show ${app} ${release}".`,
     );
-  const others = (source.signature?.by ?? []).filter((each) => each.key !== key);
+  // By the key and not by its name: whoever calls a key of his own like another's takes nobody's signature away.
+  const others = (source.signature?.by ?? []).filter((each) => each.publicKey !== publicKey);
   if (others.length >= MOST_SIGNATURES)
     throw new BerthError(
       'conflict',

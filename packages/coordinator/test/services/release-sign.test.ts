@@ -121,6 +121,17 @@ describe('a signature', () => {
     ]);
   });
 
+  test('by a key that calls itself like another takes away nobody’s', async () => {
+    await create();
+    await t.services.releases.sign(BY, 'shop', 1, signed());
+    const { signatures } = await t.services.releases.sign(BY, 'shop', 1, signed({}, generateKey()));
+    expect(signatures.map((each) => each.key)).toEqual(['ci-2026', 'ci-2026']);
+    await tenant();
+    expect(verifyRelease(await desired(), [{ name: 'mine', key: createPublicKey(ci) }])).toMatchObject({
+      kind: 'signed',
+    });
+  });
+
   test('over anything else is refused', async () => {
     await create();
     for (const change of [
