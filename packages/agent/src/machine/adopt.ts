@@ -50,6 +50,9 @@ export function recover(
     return { ...status, live: null, move: { kind: 'idle' } };
   if (move.kind !== 'preparing') return status;
   if (route?.through !== 'colour' || route.generation !== move.generation) return status;
+  // One that is gone back to may have had the route before; what is not there is made before it is taken to serve.
+  const made = status.known.find((each) => each.generation === move.generation);
+  if (made !== undefined && !isThere(made, containers)) return status;
   return {
     ...status,
     move: {
@@ -59,6 +62,18 @@ export function recover(
       since: now,
     },
   };
+}
+
+/** Whether each of the generation's services has as many containers as it should, which run or have done their work. */
+function isThere({ generation, spec }: DesiredTenant, containers: readonly ObservedContainer[]): boolean {
+  const own = containers.filter(
+    (each) =>
+      (each.role === 'colour' ? each.generation === generation : each.role === 'keeper') &&
+      (each.state === 'running' || each.exitCode === 0),
+  );
+  return spec.services.every(
+    ({ name, replicas }) => own.filter((each) => each.service === name).length >= replicas,
+  );
 }
 
 /** What an agent has moved to itself, or found a route to, it knows. */

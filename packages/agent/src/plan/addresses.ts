@@ -78,12 +78,12 @@ export function allotNetworks(
  */
 export function* freeAddresses(
   network: TenantNetwork,
-  taken: ReadonlySet<string>,
+  isTaken: (address: string) => boolean,
 ): Generator<string, undefined> {
   const range = parseCidr(network.subnet);
   for (let index = 2; index < range.size - 1; index += 1) {
     const address = toAddress(range.base + index);
-    if (!taken.has(address)) yield address;
+    if (!isTaken(address)) yield address;
   }
 }
 

@@ -53,8 +53,9 @@ export function membersOf(containers: readonly ObservedContainer[], generation: 
 }
 
 /**
- * The members of a generation of which nobody remembers what it was made of. An older keeper that does not run may have
- * been replaced by a younger one of another name, on the same volume: it is left as it is.
+ * The members of a generation of which nobody remembers what it was made of, without keepers that were replaced. An older
+ * one that does not run may have been replaced by a younger one of another name, on the same volume, also where nothing
+ * tells what it holds: it is left as it is.
  */
 export function certainMembers(
   containers: readonly ObservedContainer[],
@@ -62,16 +63,19 @@ export function certainMembers(
 ): ObservedContainer[] {
   const members = membersOf(containers, generation);
   const keepers = members.filter((each) => each.role === 'keeper');
+  if (keepers.length === 0) return members;
+  const replaced = replacedKeepers(containers, generation);
   return members.filter(
     (each) =>
       each.role !== 'keeper' ||
-      isUp(each) ||
-      !keepers.some((other) => other.service !== each.service && other.generation > each.generation),
+      (!replaced.includes(each) &&
+        (isUp(each) ||
+          !keepers.some((other) => other.service !== each.service && other.generation > each.generation))),
   );
 }
 
 /**
- * Keepers in whose place another one came, of another name but on a volume of theirs, that is not younger than the
+ * Keepers in whose place another container came, of another name but on a volume of theirs, that is not younger than the
  * generation either: the generation has the youngest. They must never run at the same time.
  */
 export function replacedKeepers(
@@ -79,8 +83,9 @@ export function replacedKeepers(
   generation: number,
 ): ObservedContainer[] {
   const keepers = containers.filter((each) => each.role === 'keeper' && each.generation <= generation);
+  const colours = containers.filter((each) => each.role === 'colour' && each.generation === generation);
   return keepers.filter((each) =>
-    keepers.some(
+    [...keepers, ...colours].some(
       (other) =>
         other.service !== each.service && other.generation > each.generation && sharesVolume(each, other),
     ),

@@ -8,6 +8,7 @@ import { freeAddresses } from './addresses.ts';
 import type { PlanSettings } from './input.ts';
 import { routeKey } from './routes.ts';
 import { servicesOf, type PlannedService, type Treatment } from './services.ts';
+import type { TenantView } from './view.ts';
 
 export interface PlannedContainer {
   plan: ContainerPlan;
@@ -31,19 +32,20 @@ export type GenerationResult =
 export function makeGeneration(
   settings: PlanSettings,
   desired: DesiredTenant,
-  network: TenantNetwork,
-  virtuals: ReadonlyMap<string, string>,
-  containers: readonly ObservedContainer[],
+  view: TenantView,
   /** Containers that are cleared away first: a lost route may lead to their addresses, so nobody else gets them. */
   leaving: readonly ObservedContainer[] = [],
 ): GenerationResult {
+  const { network, virtuals } = view;
+  const containers =
+    leaving.length === 0 ? view.containers : view.containers.filter((each) => !leaving.includes(each));
   const services = servicesOf(desired);
   const places = services.flatMap((service) =>
     Array.from({ length: service.spec.replicas }, (_unused, index) =>
       place(service, index + 1, desired, containers),
     ),
   );
-  const addresses = allot(places, desired, network, containers, leaving);
+  const addresses = allot(places, desired, { ...view, containers }, leaving);
   if (addresses === null) return { kind: 'exhausted', needed: places.length };
 
   const hostsFor = (seen: (treatment: Treatment) => boolean): Record<string, string[]> => {
@@ -148,14 +150,16 @@ interface Allotment {
 function allot(
   places: readonly Place[],
   desired: DesiredTenant,
-  network: TenantNetwork,
-  containers: readonly ObservedContainer[],
+  { status, network, containers, routed }: TenantView,
   leaving: readonly ObservedContainer[],
 ): Allotment | null {
   const kept = new Set(places.flatMap((each) => (each.address === null ? [] : [each.address])));
   const others = containers.filter((each) => each.generation !== desired.generation);
-  const taken = [...others, ...leaving].map((each) => each.address);
-  const free = freeAddresses(network, new Set([...kept, ...taken]));
+  const taken = new Set([...kept, ...[...others, ...leaving].map((each) => each.address)]);
+  // A route may still lead to one that was removed: whoever is new there would be found before he is healthy. What serves
+  // has the route anyway, and comes back to where the others know it.
+  const found = desired.generation === status.live ? new Set<string>() : routed;
+  const free = freeAddresses(network, (address) => taken.has(address) || found.has(address));
   const given = new Map<Place, string>();
   for (const each of places) {
     const address = each.address ?? free.next().value;

@@ -29,9 +29,7 @@ export function planTenant(
     which: DesiredTenant,
     leaving: readonly ObservedContainer[] = [],
   ): Generation | null => {
-    const staying =
-      leaving.length === 0 ? view.containers : view.containers.filter((each) => !leaving.includes(each));
-    const result = makeGeneration(settings, which, view.network, view.virtuals, staying, leaving);
+    const result = makeGeneration(settings, which, view, leaving);
     if (result.kind === 'made') return result.generation;
     obstacle = {
       code: 'address_exhausted',
@@ -251,7 +249,7 @@ export function removeSteps(
   const remembered = (generation: number): Generation | null => {
     const known = view.status.known.find((each) => each.generation === generation);
     if (known === undefined) return null;
-    const result = makeGeneration(settings, known, view.network, view.virtuals, view.containers);
+    const result = makeGeneration(settings, known, view);
     return result.kind === 'made' ? result.generation : null;
   };
   const awaited = awaitSteps(view, remembered, 'removal');

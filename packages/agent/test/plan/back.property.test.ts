@@ -4,26 +4,12 @@ import type { DesiredState, DesiredTenant } from '@berth/shared/domain/desired';
 import { hashOf } from '../../src/plan/generation.ts';
 import { servicesOf } from '../../src/plan/services.ts';
 import { desiredState, desiredTenant } from '../support/specs.ts';
-import { makeServices, services } from '../support/shapes.ts';
+import { makeServices } from '../support/shapes.ts';
 import { World } from '../support/world.ts';
+import { generation, moment, ONCE_WRONG, type Generation, type Moment } from './back-stories.ts';
 
 /** A round takes longer than any back-off and any bake. */
 const ROUNDS = 12;
-
-const fate = fc.constantFrom('good' as const, 'good' as const, 'unhealthy' as const, 'unverifiable' as const);
-const generation = fc.record({ shape: services, database: fc.nat(2), fate });
-
-/** What happens on the way: some steps and a crash, time that passes, a status that is lost. */
-const moment = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant('run' as const), budget: fc.nat(40) }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(100, 61_000) }),
-  },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('crash' as const), pick: fc.nat() }) },
-  { weight: 1, arbitrary: fc.constant({ kind: 'lose' as const }) },
-);
-type Moment = typeof moment extends fc.Arbitrary<infer T> ? T : never;
 
 function live(world: World, desired: DesiredState, moments: readonly Moment[]): void {
   for (const each of moments) {
@@ -80,20 +66,6 @@ function expectServes(world: World, tenant: DesiredTenant): void {
   expect(new Set(sites)).toEqual(virtuals);
 }
 
-type Generation = typeof generation extends fc.Arbitrary<infer T> ? T : never;
-
-const PLAIN: Generation['shape'] = {
-  replicas: 1,
-  worker: false,
-  scheduler: false,
-  database: '',
-  front: '',
-  files: false,
-  job: false,
-  api: false,
-  keptWeb: false,
-};
-
 /** Some generations come one after the other; one that has served is gone back to. */
 function tell(
   world: World,
@@ -128,49 +100,6 @@ function tell(
   expectServes(world, to);
 }
 
-/**
- * A service with a volume is renamed there and back, and the status is lost in between: whoever fails on the way must
- * not bring the one back beside the other.
- */
-const RENAMED_AND_LOST: [Generation[], Moment[][], number, Moment[]] = [
-  (['store', 'db', 'store'] as const).map((database, index) => ({
-    shape: { ...PLAIN, database },
-    database: 0,
-    fate: index === 2 ? ('unhealthy' as const) : ('good' as const),
-  })),
-  [
-    [],
-    [{ kind: 'run', budget: 9 }, { kind: 'lose' }],
-    [
-      { kind: 'run', budget: 6 },
-      { kind: 'run', budget: 3 },
-    ],
-    [],
-  ],
-  0,
-  [],
-];
-
-/** What was begun and given up before the one that is gone back from still holds the volume, under another name. */
-const RENAMED_BEFORE: [Generation[], Moment[][], number, Moment[]] = [
-  (['front', '', 'proxy', ''] as const).map((front, index) => ({
-    shape: { ...PLAIN, front },
-    database: 0,
-    fate: index === 2 ? ('unverifiable' as const) : ('good' as const),
-  })),
-  [
-    [],
-    [],
-    [{ kind: 'run', budget: 9 }],
-    [
-      { kind: 'run', budget: 2 },
-      { kind: 'run', budget: 5 },
-    ],
-  ],
-  0,
-  [],
-];
-
 describe('going back to an earlier generation, word for word', { timeout: 120_000 }, () => {
   it('converges to exactly that generation from any point of the way, whatever died there', () => {
     fc.assert(
@@ -181,7 +110,7 @@ describe('going back to an earlier generation, word for word', { timeout: 120_00
         fc.array(moment, { maxLength: 4 }),
         (...story) => tell(new World(), ...story),
       ),
-      { numRuns: 500, examples: [RENAMED_AND_LOST, RENAMED_BEFORE] },
+      { numRuns: 500, examples: ONCE_WRONG },
     );
   });
 

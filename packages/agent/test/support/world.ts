@@ -315,10 +315,7 @@ export class World {
     }
     for (const target of this.routes.values()) {
       if (target.kind !== 'containers' || container.proven) continue;
-      const replaced = [...this.containers.values()].some(
-        (each) => each.role === 'keeper' && each.address === container.address && each.id !== container.id,
-      );
-      if (replaced && target.endpoints.some((each) => each.address === container.address))
+      if (target.endpoints.some((each) => each.address === container.address))
         throw new Broken(`a route leads to ${container.name} before it is healthy`);
     }
     container.state = 'running';
