@@ -5,6 +5,7 @@ import pino from 'pino';
 import { BerthError } from '@berth/shared/domain/errors';
 import { readConfig } from './config.ts';
 import { createContext } from './context.ts';
+import { safeLine } from './http/text.ts';
 import type { Access } from './services/access.ts';
 import { startServer } from './server.ts';
 
@@ -12,7 +13,7 @@ import { startServer } from './server.ts';
 async function main(): Promise<void> {
   const config = readConfig(process.argv.slice(2), process.env);
   const log = pino(
-    { name: 'berth-coordinator', level: config.logLevel },
+    { name: 'berth-coordinator', level: config.logLevel, hooks: { streamWrite: safeLine } },
     pino.destination({ fd: 2, sync: true }),
   );
   const stopping = new AbortController();

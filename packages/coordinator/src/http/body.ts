@@ -15,7 +15,7 @@ export class TooLarge extends BerthError {
 
 /** The JSON of a request's body; an empty body is `{}`. Errors: `invalid_request`, TooLarge. */
 export async function jsonBody(request: HonoRequest): Promise<unknown> {
-  const text = await textOf(request);
+  const text = await textOf(request).catch(brokenOff);
   if (text === '') return {};
   if (!/^application\/json\b/i.test(request.header('content-type') ?? '')) {
     throw new BerthError(
@@ -30,6 +30,14 @@ export async function jsonBody(request: HonoRequest): Promise<unknown> {
     const why = cause instanceof Error ? cause.message.slice(0, 200) : 'it cannot be read';
     throw new BerthError('invalid_request', `The body is not JSON: ${why}.`, { cause });
   }
+}
+
+/** Whoever hangs up in the middle is no fault of ours: it is told to nobody, and counts as no failure. */
+function brokenOff(thrown: unknown): never {
+  if (thrown instanceof BerthError) throw thrown;
+  throw new BerthError('invalid_request', 'The request broke off before all of its body had come.', {
+    cause: thrown,
+  });
 }
 
 async function textOf(request: HonoRequest): Promise<string> {

@@ -8,6 +8,11 @@ export function safeJson(value: unknown): string {
   return JSON.stringify(value).replace(UNSAFE, escaped);
 }
 
+/** A line of the log: JSON already, whose strings may hold what hosts and others said. */
+export function safeLine(line: string): string {
+  return line.replace(UNSAFE, escaped);
+}
+
 /** A text from outside as it may stand in a sentence or a log: no control characters, and not endless. */
 export function printable(text: string, most = 200): string {
   const cut = text.length > most ? `${text.slice(0, most)}…` : text;

@@ -75,6 +75,20 @@ describe('a connection', () => {
     expect(await untilClosed(socket)).not.toContain('HTTP/1.1 2');
   });
 
+  test('that breaks off in the middle of a body is no failure of ours', async () => {
+    const socket = await open();
+    socket.write(
+      'POST /api/v1/hosts/enrol HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\r\n{',
+    );
+    const by = { actor: 'test', requestId: '' };
+    const { token } = await context.services.access.create(by, { name: 'metrics', role: 'viewer' });
+    const headers = { authorization: `Bearer ${token}` };
+    const seen = async () => await (await fetch(`${server.url}/metrics`, { headers })).text();
+    socket.destroySoon();
+    await expect.poll(seen).toMatch(/berth_http_requests_total\{[^}]*hosts\/enrol[^}]*status="400"[^}]*\} 1/);
+    expect(await seen()).not.toMatch(/status="500"/);
+  });
+
   test('on which nothing ever comes is cut off', async () => {
     expect(await untilClosed(await open())).toMatch(/^(HTTP\/1\.1 408 |$)/);
   });
