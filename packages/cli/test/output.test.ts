@@ -102,6 +102,7 @@ test('text from containers cannot move the cursor or colour the screen', () => {
   expect(clean('a\u001b[2J\u001b]0;title\u0007b\rc\u0000\u009bd')).not.toMatch(
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/,
   );
+  expect(clean('\u202eevil\u202c \u2067x\u2069')).toBe('evil x');
   expect(clean('tab\tand\nline')).toBe('tab\tand\nline');
   expect(cut('abcdef', 4)).toBe('abc…');
 });

@@ -44,10 +44,12 @@ export function widthOf(text: string): number {
   return [...stripVTControlCharacters(text)].length;
 }
 
-/** Text from elsewhere (logs, names, messages), with nothing in it that could move a cursor or hide a line. */
+// oxlint-disable-next-line no-control-regex
+const ACTING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Text from elsewhere (logs, names, messages), with nothing in it that could move a cursor, hide a line or turn it around. */
 export function clean(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return stripVTControlCharacters(text).replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
+  return stripVTControlCharacters(text).replaceAll(ACTING, '');
 }
 
 /** Cuts a line to a terminal's width. Only for lines without colours. */
