@@ -77,3 +77,20 @@ test('a service in place that a dead agent had started again is probed by the ne
   found.health = 'healthy';
   expect(probed()).toBe(false);
 });
+
+test('a copy that somebody removed comes back at its address, where no new generation is born meanwhile', () => {
+  const world = settled();
+  const addressOf = (service: string, desired = running): string[] =>
+    (world.plan(desired).tenants[0]?.steps ?? []).flatMap((step) =>
+      step.kind === 'containers.start'
+        ? step.containers.filter((each) => each.service === service).map((each) => each.address)
+        : [],
+    );
+  const removed = [...world.containers.values()].find((each) => each.name === 'a1-acme-g1-web-1');
+  if (removed === undefined) throw new Error('no web');
+  world.vanish(removed.name);
+  expect(addressOf('web')).toEqual([removed.address]);
+  const next = addressOf('web', desiredState([{ ...tenant, generation: 2 }], { revision: 2 }));
+  expect(next).toHaveLength(2);
+  expect(next).not.toContain(removed.address);
+});
