@@ -1,3 +1,4 @@
+import { wantedIn } from '@berth/shared/domain/desired';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -132,7 +133,7 @@ export async function createContext(
         store: state.desired,
         log,
         onDesired(next, changed) {
-          const tenants = changed.flatMap((tenant) => next.tenants[tenant] ?? []);
+          const tenants = changed.flatMap((tenant) => wantedIn(next, tenant) ?? []);
           // A value that cannot be asked for now is asked for by the step that needs it.
           void secrets.prefetch(tenants).catch(() => undefined);
           loop.desire(next, changed);

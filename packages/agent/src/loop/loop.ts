@@ -1,4 +1,5 @@
-import { stateDigest, type DesiredState, type DesiredTenant } from '@berth/shared/domain/desired';
+import { stateDigest, tombstoneIn, wantedIn } from '@berth/shared/domain/desired';
+import type { DesiredState, DesiredTenant } from '@berth/shared/domain/desired';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
@@ -92,7 +93,7 @@ export function createLoop(deps: LoopDeps): Loop {
   const hostLane = createHostLane({
     ...deps,
     voice,
-    generationOf: (tenant) => desired.tenants[tenant]?.generation ?? null,
+    generationOf: (tenant) => wantedIn(desired, tenant)?.generation ?? null,
     ended: bell.ring,
   });
 
@@ -197,7 +198,7 @@ export function createLoop(deps: LoopDeps): Loop {
       berth.setback = null;
       return;
     }
-    const wanted = desired.tenants[each.tenant] ?? null;
+    const wanted = wantedIn(desired, each.tenant) ?? null;
     const { tenant } = each;
     const lane = startLane(
       each,
@@ -273,8 +274,8 @@ export function createLoop(deps: LoopDeps): Loop {
   }
 
   function reportTenant(tenant: string, containers: readonly ObservedContainer[]): void {
-    const wanted = desired.tenants[tenant];
-    if (wanted === undefined || desired.tombstones[tenant] !== undefined) return;
+    const wanted = wantedIn(desired, tenant);
+    if (wanted === undefined || tombstoneIn(desired, tenant) !== undefined) return;
     const berth = berthOf(tenant);
     const { setback, complaint } = berth;
     const of = [wanted, statusOf(tenant), berth.plan?.steps.length, berth.lane, setback, complaint];
@@ -313,8 +314,8 @@ export function createLoop(deps: LoopDeps): Loop {
     for (const tenant of new Set([...statuses.all().keys(), ...berths.keys()])) {
       if (
         desired.revision === 0 ||
-        told.tenants[tenant] !== undefined ||
-        desired.tombstones[tenant] !== undefined
+        wantedIn(told, tenant) !== undefined ||
+        tombstoneIn(desired, tenant) !== undefined
       )
         continue;
       if (byTenant.has(tenant) || berths.get(tenant)?.lane != null) continue;
@@ -349,7 +350,7 @@ export function createLoop(deps: LoopDeps): Loop {
         berth.setback = null;
         // What was said of a refused state is no longer so.
         berth.said = '';
-        if (isOvertaken(before.tenants[tenant], desired.tenants[tenant])) berth.lane?.stop();
+        if (isOvertaken(wantedIn(before, tenant), wantedIn(desired, tenant))) berth.lane?.stop();
       }
       log.info(
         { revision: next.revision, changed: changed.length, digest: stateDigest(next).slice(0, 12) },

@@ -1,4 +1,4 @@
-import type { DesiredState } from '@berth/shared/domain/desired';
+import { wantedIn, type DesiredState } from '@berth/shared/domain/desired';
 import type { TenantStatus } from '@berth/shared/domain/status';
 import type { Problem } from '@berth/shared/domain/step';
 import type { TenantReport } from '@berth/shared/protocol/report';
@@ -27,7 +27,7 @@ export function createRefusals({ clock, reports, voice, statusOf }: RefusalDeps)
 
   function refuse(refused: DesiredState, changed: readonly string[], why: string): void {
     for (const tenant of changed) {
-      const wanted = refused.tenants[tenant];
+      const wanted = wantedIn(refused, tenant);
       if (wanted === undefined) continue;
       const key = `${refused.revision} ${wanted.generation} ${why}`;
       if (told.get(tenant)?.key === key) continue;

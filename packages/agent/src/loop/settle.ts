@@ -1,4 +1,4 @@
-import type { DesiredState, DesiredTenant } from '@berth/shared/domain/desired';
+import { wantedIn, type DesiredState, type DesiredTenant } from '@berth/shared/domain/desired';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { TenantStatus } from '@berth/shared/domain/status';
 import { adopt, recover } from '../machine/adopt.ts';
@@ -36,7 +36,7 @@ export async function settleStatuses(
   const { clock, statuses, voice, save } = deps;
   for (const tenant of Object.keys(desired.tenants)) {
     const containers = byTenant.get(tenant) ?? [];
-    const wanted = desired.tenants[tenant];
+    const wanted = wantedIn(desired, tenant);
     const { lane } = deps.berthOf(tenant);
     const known = statuses.all().get(tenant);
     if (known === undefined) {

@@ -1,4 +1,4 @@
-import type { DesiredState, DesiredTenant } from '@berth/shared/domain/desired';
+import { tombstoneIn, type DesiredState, type DesiredTenant } from '@berth/shared/domain/desired';
 import { digestOf } from '@berth/shared/domain/digest';
 import { widensEgress } from '@berth/shared/domain/signature';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
@@ -69,7 +69,7 @@ export function createUnsigned({ vet, statuses, clock, reports, voice }: Unsigne
       const next = new Map<string, Refusal>();
       for (const wanted of Object.values(told.tenants)) {
         const why = vet(wanted);
-        if (why === null || told.tombstones[wanted.tenant] !== undefined) continue;
+        if (why === null || tombstoneIn(told, wanted.tenant) !== undefined) continue;
         const serving = servingOf(statuses.all().get(wanted.tenant) ?? newStatus(wanted.tenant));
         // What was let in once, before the keys were others, goes on.
         if (!widensEgress(wanted) && serving.some((each) => isSame(each, wanted))) continue;

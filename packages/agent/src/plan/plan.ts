@@ -1,4 +1,4 @@
-import type { DesiredTenant } from '@berth/shared/domain/desired';
+import { tombstoneIn, wantedIn, type DesiredTenant } from '@berth/shared/domain/desired';
 import type { Site } from '@berth/shared/domain/network';
 import type { ObservedContainer } from '@berth/shared/domain/observed';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
@@ -65,8 +65,8 @@ function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<
   const tenants: TenantPlan[] = [];
   const sites: Site[] = [];
   for (const name of names) {
-    const wanted = desired.tenants[name];
-    if (wanted === undefined || desired.tombstones[name] !== undefined) continue;
+    const wanted = wantedIn(desired, name);
+    if (wanted === undefined || tombstoneIn(desired, name) !== undefined) continue;
     const status = input.statuses.get(name);
     const network = networks.get(name);
     const own = containers.get(name) ?? [];
@@ -145,7 +145,7 @@ function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<
   }
 
   const orphans = [...containers.keys()]
-    .filter((tenant) => desired.tenants[tenant] === undefined && desired.tombstones[tenant] === undefined)
+    .filter((tenant) => wantedIn(desired, tenant) === undefined && tombstoneIn(desired, tenant) === undefined)
     .sort();
   for (const orphan of orphans) sites.push(...sitesNow(observed.sites, orphan));
 

@@ -101,6 +101,19 @@ describe('a release that nobody has signed', () => {
     );
   });
 
+  it('never begins for a tenant that is called like what every object has, whose signed ones serve', async () => {
+    const named = (generation: number, image: string): DesiredState => {
+      const services = [serviceSpec('web', { route: webRoute, image })];
+      return desiredState([desiredTenant('constructor', generation, { services })], { revision: generation });
+    };
+    const world = new World();
+    const { loop, heard, executor } = start(named(1, 'evil:1'), world);
+    await waitFor(() => expect(heard.last('constructor')?.problem?.code).toBe('release_not_signed'));
+    expect(executor.ran).toEqual([]);
+    loop.desire(named(2, 'ours:1'), ['constructor']);
+    await waitFor(() => expect(heard.last('constructor')).toMatchObject({ live: 2, phase: 'baking' }));
+  });
+
   it('does not begin in the clothes of the generation that serves', async () => {
     const world = new World();
     const { loop, heard, executor } = await served(world);

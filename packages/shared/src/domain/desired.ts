@@ -57,6 +57,16 @@ export const DesiredState = z.strictObject({
 });
 export type DesiredState = z.infer<typeof DesiredState>;
 
+/** What is desired of a tenant; undefined: nothing. One may be called `constructor`: what every object has is no entry. */
+export function wantedIn(state: Pick<DesiredState, 'tenants'>, tenant: string): DesiredTenant | undefined {
+  return Object.hasOwn(state.tenants, tenant) ? state.tenants[tenant] : undefined;
+}
+
+/** The order to remove a tenant; undefined: there is none. */
+export function tombstoneIn(state: Pick<DesiredState, 'tombstones'>, tenant: string): Tombstone | undefined {
+  return Object.hasOwn(state.tombstones, tenant) ? state.tombstones[tenant] : undefined;
+}
+
 export const EMPTY_DIGEST = '0'.repeat(64);
 
 /** SHA-256 of one entry of a host's desired state. */
