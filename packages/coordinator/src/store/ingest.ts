@@ -8,7 +8,7 @@ import type { Dialect } from './dialect.ts';
 import type { SourcedEvent } from './insert-events.ts';
 import type { AppendEvents } from './journal.ts';
 import type { Tables } from './tables.ts';
-import { toldNumber, toldText, toldTime } from './told.ts';
+import { toldDetails, toldNumber, toldText, toldTime } from './told.ts';
 import { createTrafficIngest } from './traffic.ts';
 
 type Db = Kysely<Tables>;
@@ -133,7 +133,16 @@ export function createIngest(dialect: Dialect, appendEvents: AppendEvents): Inge
           if (!isAgentsToTell(event.kind)) continue;
           const message = toldText(event.message);
           const at = toldTime(event.at, record.at);
-          events.push({ ...event, at, message, app: null, host: record.host, source: toldText(event.id) });
+          const details = toldDetails(event.details);
+          events.push({
+            ...event,
+            at,
+            message,
+            details,
+            app: null,
+            host: record.host,
+            source: toldText(event.id),
+          });
         }
       }
       await updateHosts(

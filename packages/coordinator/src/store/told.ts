@@ -22,3 +22,16 @@ export function toldNumber(given: number): number {
 export function toldTime(at: number, heardAt: number): number {
   return Math.min(Math.max(toldNumber(at), 0), heardAt + AHEAD_MS);
 }
+
+/** Deeper than anything that an agent tells, and far from where writing it as JSON runs out of stack. */
+const DEEPEST = 32;
+
+/** An event's details; those that are nested without end are left out. */
+export function toldDetails(details: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return isNoDeeperThan(details, DEEPEST) ? details : {};
+}
+
+function isNoDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return levels > 0 && Object.values(value).every((each) => isNoDeeperThan(each, levels - 1));
+}

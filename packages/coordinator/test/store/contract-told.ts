@@ -17,6 +17,13 @@ async function tell(
   ]);
 }
 
+/** As it comes out of JSON, which reads what it cannot write. */
+function nested(levels: number): Record<string, unknown> {
+  let value: Record<string, unknown> = {};
+  for (let n = 0; n < levels; n += 1) value = { a: value };
+  return value;
+}
+
 /** A host that somebody has taken over may say what it likes. What of it is kept is of its own. */
 export function toldContract(open: OpenEmpty): void {
   const { on } = contractContext(open);
@@ -75,6 +82,7 @@ export function toldContract(open: OpenEmpty): void {
       agentEvent('far', { at: 1e300 }),
       agentEvent('long-ago', { at: -1e300 }),
       agentEvent('part', { at: 1.5 }),
+      agentEvent('deep', { details: nested(100_000) }),
     ];
     const traffic = {
       tenant: 'acme',
@@ -95,6 +103,7 @@ export function toldContract(open: OpenEmpty): void {
       [odd, 11 * DAY, 'Docker is up.'],
       [odd, 0, 'Docker is up.'],
       [odd, 2, 'Docker is up.'],
+      [odd, 1000, 'Docker is up.'],
       [good, 1000, 'Docker is up.'],
     ]);
     const given = {
