@@ -102,7 +102,9 @@ describe('berth tenant secret set', () => {
     expect(await berth('tenant', 'secret', 'set', 'acme', '../x', '--from', 'aws-ssm:/x')).toMatchObject({
       code: 2,
     });
-    expect(await berth('tenant', 'secret', 'set', 'acme', 'KEY', 'hunter2')).toMatchObject({ code: 2 });
+    const typed = await berth('tenant', 'secret', 'set', 'acme', 'KEY', 'hunter2');
+    expect(typed).toMatchObject({ code: 2, err: expect.stringMatching(/can be read by everybody/) });
+    expect(typed.err).not.toContain('hunter2');
     expect(await berth('tenant', 'secret', 'set', 'acme', 'KEY', '--from', 'vault:/x')).toMatchObject({
       code: 2,
     });
@@ -145,8 +147,8 @@ test('berth tenant create takes secrets from files and references, and no value 
 
 test('list tells names, versions, when and by whom', async () => {
   expect((await berth('tenant', 'secret', 'list', 'acme')).out).toBe(
-    'NAME  VERSION  STATE    SERVICES  SET       BY             FROM\n' +
-      'KEY   2        pending  web       60 s ago  token:t_1 ann  -\n',
+    'NAME  VERSION  STATE    SERVICES  SET       BY   FROM\n' +
+      'KEY   2        pending  web       60 s ago  ann  -\n',
   );
 });
 
@@ -158,9 +160,11 @@ test('remove asks first, and says how much went', async () => {
 });
 
 test('keys are shown with what they cannot open, and changed with -y', async () => {
-  expect((await berth('secret', 'keys')).out).toMatch(/local:a\s+3\s+the key file x does not hold it/);
+  expect((await berth('secret', 'keys')).out).toMatch(
+    /local:a +3 +cannot be opened\nlocal:a: the key file x does not hold it\n/,
+  );
   expect((await berth('secret', 'rotate-key', '-y')).out).toBe(
-    'The key is local:b now; 3 versions are wrapped with it.\n',
+    'The key is local:b now; 3 versions are wrapped with it.\nCopy the key file again, and keep the copy apart from those of the database.\n',
   );
   expect(await berth('secret', 'rotate-key')).toMatchObject({ code: 2 });
 });

@@ -27,6 +27,12 @@ const PER_MESSAGE = 100;
 /** A connection that is just being made may still bring them. */
 const ALONE_MS = 2_000;
 
+/** The coordinator's own words often name the secret already; once is enough. */
+function sentenceOf({ name, version, tenant }: SecretPlace, why: string): string {
+  const what = `The secret ${name} (version ${version}) of tenant ${tenant}`;
+  return why.startsWith(what) ? why : `${what} is not to be had: ${why}`;
+}
+
 export function createWants(): Wants {
   const open = new Map<string, Want>();
   const listeners = new Set<() => void>();
@@ -74,11 +80,9 @@ export function createWants(): Wants {
             came === 'late'
               ? 'this host does not have it yet, and the coordinator has not answered; it comes when they are connected'
               : came;
-          throw new BerthError(
-            'secret_unavailable',
-            `The secret ${place.name} (version ${place.version}) of tenant ${place.tenant} is not to be had: ${why}`,
-            { details: { tenant: place.tenant, secret: place.name, version: place.version } },
-          );
+          throw new BerthError('secret_unavailable', sentenceOf(place, why), {
+            details: { tenant: place.tenant, secret: place.name, version: place.version },
+          });
         }
       } finally {
         clearTimeout(timer);

@@ -39,6 +39,14 @@ describe('what a host lacks', () => {
     expect(wants.messages()).toEqual([]);
   });
 
+  test('that is refused in words that name it already is named once', async () => {
+    const wants = createWants();
+    const wait = wants.wait([place(1)], 60_000, forever);
+    const words = 'The secret KEY_1 (version 1) of tenant acme cannot be opened: its key is gone.';
+    wants.refused(place(1), words);
+    await expect(wait).rejects.toMatchObject({ message: words });
+  });
+
   test('that does not come in time is told by its name, and asked for still', async () => {
     const wants = createWants();
     await expect(wants.wait([place(1)], 5, forever)).rejects.toThrow(

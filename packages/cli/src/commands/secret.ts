@@ -21,7 +21,10 @@ export const registerSecret: Register = (program, contextOf) => {
     }
     const done = await context.api().rotateSecretKey({}, context.signal);
     output.json(done);
-    output.print(`The key is ${done.current} now; ${done.rewrapped} versions are wrapped with it.`);
+    const wrapped = done.rewrapped === 1 ? '1 version is' : `${done.rewrapped} versions are`;
+    output.print(`The key is ${done.current} now; ${wrapped} wrapped with it.`);
+    if (done.current.startsWith('local:'))
+      output.print('Copy the key file again, and keep the copy apart from those of the database.');
     for (const sentence of done.failed) output.print(output.style.red(sentence));
     if (done.failed.length > 0) throw new Ended(EXIT.failed);
   });
@@ -41,9 +44,11 @@ export const registerSecret: Register = (program, contextOf) => {
         const rows = answer.keys.map(({ key, versions, problem }) => [
           key,
           String(versions),
-          problem ?? 'ok',
+          problem === null ? 'ok' : output.style.red('cannot be opened'),
         ]);
         output.print(table(['KEY', 'VERSIONS', 'STATE'], rows, output.style));
+        for (const { key, problem } of answer.keys)
+          if (problem !== null) output.print(output.style.red(`${key}: ${problem}`));
       }
       if (answer.problem !== null) output.print(output.style.red(answer.problem));
     },

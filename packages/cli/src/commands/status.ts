@@ -54,7 +54,9 @@ async function lostSecrets(context: Context): Promise<string | null> {
   try {
     const { keys } = await context.api().secretKeys({}, context.signal);
     const lost = keys.filter((each) => each.problem !== null).reduce((sum, each) => sum + each.versions, 0);
-    return lost === 0 ? null : `${lost} versions cannot be opened; see: berth secret keys`;
+    return lost === 0
+      ? null
+      : `${lost === 1 ? '1 version' : `${lost} versions`} cannot be opened; see: berth secret keys`;
   } catch (thrown) {
     if (thrown instanceof BerthError) return null;
     throw thrown;

@@ -1,9 +1,12 @@
 import type { SecretShown } from '@berth/shared/api/secrets';
+import { whoText } from '@berth/shared/domain/actor';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { Context } from '../context.ts';
 import { confirm } from '../output/ask.ts';
+import { UsageError } from '../exit-codes.ts';
 import { ago } from '../output/format.ts';
+import { clean } from '../output/style.ts';
 import { table } from '../output/table.ts';
 import { readSecret, secretName } from '../read-secret.ts';
 import { argument, does, examples, NoOptions, type ContextOf } from './define.ts';
@@ -18,6 +21,8 @@ export function registerTenantSecret(tenant: Command, contextOf: ContextOf): voi
     .description('a new version, from a prompt or stdin; applied by the next change, or with --apply')
     .argument('<tenant>')
     .argument('<name>')
+    // A third one would be a value: refused below, without being said again.
+    .allowExcessArguments()
     .option('--file <file>', 'the value is in this file, byte by byte')
     .option('--from <reference>', 'where its value is: aws-secretsmanager:ARN[#key][@stage] or aws-ssm:/path')
     .option('--apply', 'move the tenant to it now');
@@ -36,6 +41,11 @@ export function registerTenantSecret(tenant: Command, contextOf: ContextOf): voi
   does(set, contextOf, flags, async (context, args, given) => {
     const name = argument(args, 0);
     const key = secretName(argument(args, 1));
+    if (args.length > 2)
+      throw new UsageError(
+        'A value on the command line can be read by everybody on this machine, and is in the history of your shell.',
+        'Leave it out to be asked, pipe it in, or name a file with --file.',
+      );
     const value = await readSecret(context, key, given);
     const api = context.api();
     const params = { tenant: name };
@@ -93,7 +103,12 @@ export function registerTenantSecret(tenant: Command, contextOf: ContextOf): voi
 function whatNow(tenant: string, name: string, shown: SecretShown | undefined): string {
   if (shown?.state === 'unused')
     return `The release that ${tenant} runs does not ask for ${name}; see "secrets" in its Compose file.`;
-  return `Pending: ${tenant} takes it up with its next change. Now: berth tenant secret set … --apply, or berth tenant restart ${tenant}`;
+  return `Pending: ${tenant} takes it up with its next change, or now with: berth tenant restart ${tenant}`;
+}
+
+function by(item: SecretShown): string {
+  const actor = item.versions[0]?.createdBy;
+  return actor === undefined ? '-' : clean(whoText(actor));
 }
 
 function listTable({ output, clock }: Context, items: readonly SecretShown[]): string {
@@ -103,7 +118,7 @@ function listTable({ output, clock }: Context, items: readonly SecretShown[]): s
     item.state,
     item.services.join(', ') || '-',
     ago(item.versions[0]?.createdAt ?? null, clock.now()),
-    item.versions[0]?.createdBy ?? '-',
+    by(item),
     item.from ?? '-',
   ]);
   return table(['NAME', 'VERSION', 'STATE', 'SERVICES', 'SET', 'BY', 'FROM'], rows, output.style);
