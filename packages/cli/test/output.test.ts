@@ -202,6 +202,33 @@ test('an error is one sentence and what to do, on stderr', () => {
   );
 });
 
+test('a refusal that names the role it needs is answered with that role', () => {
+  const { output, written } = keptOutput('human');
+  printError(
+    new BerthError('forbidden', 'This needs the role admin; this token has the role viewer.'),
+    output,
+  );
+  expect(written.err).toContain('berth token create NAME --role admin\n');
+});
+
+test('a limit that the API counts in milliseconds is said as a time', () => {
+  const { output, written } = keptOutput('human');
+  const issues = [{ field: 'ttlMs', message: 'Too big: expected number to be <=86400000' }];
+  printError(new BerthError('invalid_request', 'x', { details: { in: 'body', issues } }), output);
+  expect(written.err).toBe('error: --ttl: 1d at most.\n');
+});
+
+test('a tenant that is made without its secrets is told how to give them', () => {
+  const { output, written } = keptOutput('human');
+  const message = 'the secret `KEY` has no value for this tenant; set it with `berth tenant secret set`';
+  const findings = [{ line: 3, column: 5, path: 'services.web.secrets[0]', message }];
+  printError(
+    new BerthError('invalid_compose', 'It does not work out:\nx', { details: { findings } }),
+    output,
+  );
+  expect(written.err).toContain('gets its secrets with: --secret NAME\n');
+});
+
 test('findings come as file:line:column with the name of the file that was given', () => {
   const { output, written } = keptOutput('human');
   const findings = [{ line: 3, column: 5, path: 'services.web.privileged', message: 'is refused' }];

@@ -185,3 +185,12 @@ test('oidc trust adds, lists and removes rules', async () => {
   expect(await berth('oidc trust remove o_aaaaaaaaaaaa -y')).toMatchObject({ code: 0 });
   expect(await berth(line.replace('example/', '*/') + ' --app shop')).toMatchObject({ code: 2 });
 });
+
+test('a token is revoked by its id, and who gives a name is told where the ids are', async () => {
+  const refused = await run(fake.url, ['token', 'revoke', 'Ci', '-y']);
+  expect(refused).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('The ids are in: berth token list'),
+  });
+  expect(fake.calls).toEqual([]);
+});

@@ -64,7 +64,7 @@ export const registerApp: Register = (program, contextOf) => {
     ]);
     output.print(
       rows.length === 0
-        ? 'No apps yet. Make one: berth app apply -f compose.yaml'
+        ? 'No apps yet, or none that this token may see. Make one: berth app apply -f compose.yaml'
         : table(['APP', 'NEWEST', 'CURRENT', 'TENANTS', 'ROLLOUTS', 'CHANGED'], rows, output.style),
     );
   });

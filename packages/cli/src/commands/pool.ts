@@ -26,7 +26,7 @@ export const registerPool: Register = (program, contextOf) => {
     ]);
     output.print(
       rows.length === 0
-        ? 'No pools yet. A host joins one: berth host join-token --pool eu-1'
+        ? 'No pools yet, or none that this token may see. A host joins one: berth host join-token --pool eu-1'
         : table(['POOL', 'HOSTS', 'TENANTS', 'VARIABLES'], rows, output.style),
     );
   });

@@ -46,7 +46,7 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
     const head = ['TENANT', 'APP', 'GENERATION', 'STATE', 'HOST', ...(tagged ? ['TAGS'] : []), 'URL'];
     output.print(
       rows.length === 0
-        ? 'No tenants yet. Make one: berth tenant create acme --app shop --domain acme.example.com'
+        ? 'No tenants yet, or none that this token may see. Make one: berth tenant create acme --app shop --domain acme.example.com'
         : table(head, rows, output.style),
     );
   });

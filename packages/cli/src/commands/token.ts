@@ -100,6 +100,8 @@ export const registerToken: Register = (program, contextOf) => {
     .option('-y, --yes', 'do not ask');
   does(revoke, contextOf, z.object({ yes: z.boolean().default(false) }), async (context, args, options) => {
     const id = argument(args, 0);
+    if (!/^[a-z]{1,4}_[a-z0-9]{1,40}$/.test(id))
+      throw new UsageError(`${id} is not the id of a token.`, 'The ids are in: berth token list');
     const answer = await confirm(
       context,
       `Revoke the token ${id}? Whoever uses it is shut out at once.`,

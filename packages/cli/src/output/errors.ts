@@ -73,11 +73,31 @@ function wordsOf(error: BerthError): string {
     if (first === 'variables') return `--var ${second}: ${message}`;
     // "a tenant name must be …" says itself what it is about.
     if (/^an? [a-z]+ name must /.test(message)) return message;
+    if (first === 'ttlMs') return `--ttl: ${timeLimit(message)}`;
     if (option !== undefined) return `${option}: ${message}`;
     return field === '' ? message : `${field}: ${message}`;
   });
   const text = sentences.join('; ');
   return `${text.startsWith('-') ? text : `${text.charAt(0).toUpperCase()}${text.slice(1)}`}.`;
+}
+
+/** The limit of a time, which the API counts in milliseconds. */
+function timeLimit(message: string): string {
+  const [, least, ms] = /(<=|>=)\s*(\d+)/.exec(message) ?? [];
+  if (ms === undefined) return message;
+  return `${timeWords(Number(ms))} at ${least === '<=' ? 'most' : 'least'}`;
+}
+
+function timeWords(ms: number): string {
+  const [unit, letter] = (
+    [
+      [86_400_000, 'd'],
+      [3_600_000, 'h'],
+      [60_000, 'm'],
+      [1_000, 's'],
+    ] as const
+  ).find(([size]) => ms >= size && ms % size === 0) ?? [1, 'ms'];
+  return `${ms / unit}${letter}`;
 }
 
 /** Fields of the API as they are typed. */
@@ -87,7 +107,6 @@ const OPTIONS: Readonly<Record<string, string>> = {
   host: '--host',
   release: '--release',
   labels: '--label',
-  ttlMs: '--ttl',
   to: '--to',
   reason: '--reason',
   tags: '--tag',
@@ -109,7 +128,9 @@ function hintFor(error: BerthError, start: string): string | undefined {
     const file = z.string().safeParse(error.details['file']);
     const lines = findingLines(file.data ?? 'compose.yaml', findings);
     // Without a file it is the template of an app, with the variables of one tenant.
-    return file.success ? lines : `${lines}\nA variable is set with: --var NAME=value`;
+    if (file.success) return lines;
+    const secret = findings.some(({ message }) => message.includes('berth tenant secret set'));
+    return `${lines}\n${secret ? 'A tenant that is made now gets its secrets with: --secret NAME' : 'A variable is set with: --var NAME=value'}`;
   }
   // The server often names the command already; saying it twice helps nobody.
   if (error.message.includes('"berth ')) return undefined;
@@ -119,7 +140,7 @@ function hintFor(error: BerthError, start: string): string | undefined {
     case 'unauthenticated':
       return 'Log in again: berth login URL (the token is read from stdin).';
     case 'forbidden':
-      return 'An admin can make a token with a wider role: berth token create NAME --role operator';
+      return widerRole(error.message);
     case 'no_capacity':
       return 'See what each host has left: berth host list';
     case 'no_host':
@@ -129,6 +150,12 @@ function hintFor(error: BerthError, start: string): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** The role that the refusal asks for, where it names one. */
+function widerRole(refusal: string): string {
+  const role = /needs the role ([a-z]+)/.exec(refusal)?.[1] ?? 'operator';
+  return `An admin can make a token with a wider role: berth token create NAME --role ${role}`;
 }
 
 function findingsOf(error: BerthError): z.infer<typeof FindingList> {
