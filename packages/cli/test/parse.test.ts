@@ -6,6 +6,7 @@ import { BerthError } from '@berth/shared/domain/errors';
 import { expect, test } from 'vitest';
 import {
   parseCount,
+  parseEgress,
   parseFactor,
   parsePercent,
   parsePort,
@@ -16,6 +17,13 @@ import {
 } from '../src/commands/parse.ts';
 import { composeNameOf } from '../src/compose-name.ts';
 import { Ended, exitCodeOf, UsageError } from '../src/exit-codes.ts';
+
+test('--egress takes a single address as a range of one, and no bits behind a prefix', () => {
+  expect(parseEgress('10.1.0.0/16,192.0.2.7')).toEqual(['10.1.0.0/16', '192.0.2.7/32']);
+  expect(parseEgress('none')).toBe('none');
+  for (const text of ['10.0.0.1/8', '192.0.2', '192.0.2.7,', '2001:db8::1', 'some'])
+    expect(() => parseEgress(text)).toThrow(UsageError);
+});
 
 test('any value may stand after the first equals sign', () => {
   fc.assert(

@@ -168,7 +168,8 @@ test('a warning about something that is in no file has no line and column', () =
 
 test('a plan without effect and one of an offline host say so', () => {
   expect(planView({ ...plan, effect: 'none', changes: [], steps: [] }, output)).toBe('Nothing would change.');
-  expect(planView({ ...plan, steps: [], stepsFrom: 'unavailable' }, output)).toContain('The host is offline');
+  expect(planView({ ...plan, effect: 'none', steps: [] }, output)).not.toContain('Nothing would change.');
+  expect(planView({ ...plan, steps: [], stepsFrom: 'unavailable' }, output)).toContain('the host is offline');
   expect(planView({ ...plan, effect: 'routes-only' }, output)).toContain('no container is touched');
 });
 

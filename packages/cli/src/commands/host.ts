@@ -28,13 +28,13 @@ export const registerHost: Register = (program, contextOf) => {
       one.scheduling === 'open' ? 'open' : output.style.yellow('cordoned'),
       String(one.tenants),
       `${bytes(one.reserved.memoryBytes)} of ${bytes(one.capacity.memoryBytes)}`,
-      `${round(one.reserved.cpus)} (${round(one.capacity.cpus)} CPUs)`,
+      `${round(one.reserved.cpus)} of ${round(one.capacity.cpus)}`,
     ]);
     output.print(
       rows.length === 0
-        ? 'No hosts yet. Enrol one: berth host join-token'
+        ? 'No hosts yet, or none that this token may see. Enrol one: berth host join-token'
         : table(
-            ['NAME', 'HOST', 'POOL', 'CONNECTION', 'NEW TENANTS', 'TENANTS', 'MEMORY', 'CPU RESERVED'],
+            ['NAME', 'HOST', 'POOL', 'CONNECTION', 'NEW', 'TENANTS', 'MEMORY', 'CPUS'],
             rows,
             output.style,
           ),
@@ -126,6 +126,11 @@ function connection(host: Host, style: Style, now: number): string {
   }
 }
 
+/** Keys and the beginnings of keys say nothing to a reader; --json has them. */
+const FOR_MACHINES: ReadonlySet<string> = new Set(['sealing', 'releaseKeys']);
+
+const FACTS: Readonly<Record<string, string>> = { releaseSigners: 'needs signature' };
+
 function round(cpus: number): string {
   return String(Math.round(cpus * 100) / 100);
 }
@@ -164,6 +169,8 @@ function hostFields(one: Host, style: Style, now: number): [string, string][] {
     );
     if (report.orphans.length > 0) rows.push(['orphans', style.yellow(report.orphans.map(clean).join(', '))]);
   }
-  for (const [name, value] of Object.entries(one.facts)) rows.push([clean(name), clean(value)]);
+  for (const [name, value] of Object.entries(one.facts)) {
+    if (!FOR_MACHINES.has(name)) rows.push([FACTS[name] ?? clean(name), clean(value)]);
+  }
   return rows;
 }

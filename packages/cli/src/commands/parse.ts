@@ -110,10 +110,11 @@ export function parseTags(text: string, what: string): Tag[] {
 
 /** `--egress`: a word or a list of ranges. */
 export function parseEgress(text: string): Egress {
-  const egress = egressFrom(text);
+  // One address is a range of one, as in a template.
+  const egress = egressFrom(text.replaceAll(/(^|,)(\d+(?:\.\d+){3})(?=,|$)/g, '$1$2/32'));
   if (egress !== null) return egress;
   throw new UsageError(
     `--egress ${text} is no policy.`,
-    'Say internet, public, none, or IPv4 ranges such as 10.1.0.0/16,192.0.2.7/32.',
+    'Say internet, public, none, or IPv4 addresses and ranges such as 10.1.0.0/16,192.0.2.7, with no bits set behind the prefix.',
   );
 }

@@ -16,7 +16,11 @@ export function planView(
   if (plan.warnings.length > 0) lines.push(style.yellow(findingLines('warning', plan.warnings)));
   switch (plan.effect) {
     case 'none':
-      lines.push('Nothing would change.');
+      lines.push(
+        plan.changes.length === 0
+          ? 'Nothing would change.'
+          : 'What it runs and what it may reach stay the same.',
+      );
       return lines.join('\n');
     case 'routes-only':
       lines.push(
@@ -36,7 +40,11 @@ export function planView(
       unreachable(plan.effect);
   }
   if (plan.stepsFrom === 'unavailable') {
-    lines.push(style.yellow('The host is offline, so its steps are not known; it will act once it is back.'));
+    lines.push(
+      style.yellow(
+        'Its steps are not known: the host is offline and acts once it is back, or it would refuse this.',
+      ),
+    );
   }
   plan.steps.forEach((step, index) => lines.push(`  ${style.dim(`${index + 1}.`)} ${clean(step.title)}`));
   return lines.join('\n');

@@ -38,9 +38,16 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
     const input = { params: { tenant: name }, body };
     const { state } = await api.showTenant({ params: { tenant: name } }, context.signal);
     const plan = await api.planTenant(input, context.signal);
-    context.output.print(planView(plan, context.output, state));
+    // Who else may be on its host is no part of the plan: nothing of the tenant itself changes with it.
+    const tenancyAlone = body.tenancy !== undefined && plan.effect === 'none' && plan.changes.length === 0;
+    if (!tenancyAlone) context.output.print(planView(plan, context.output, state));
     const changed = await api.changeTenant(input, context.signal);
     const { warnings } = plan;
+    if (body.tenancy !== undefined) context.output.print(tenancyLine(name, body.tenancy));
+    if (tenancyAlone && changed.result === 'unchanged') {
+      context.output.json({ ...changed, outcome: 'unchanged', warnings });
+      return;
+    }
     if (state === 'paused') {
       context.output.json({ ...changed, outcome: 'paused', warnings });
       if (changed.result === 'changed') context.output.print(`Kept for: berth tenant resume ${name}`);
@@ -64,6 +71,12 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
     context.output.json(answer);
     context.output.print(planView(answer, context.output, state));
   });
+}
+
+function tenancyLine(tenant: string, tenancy: 'dedicated' | 'shared'): string {
+  return tenancy === 'dedicated'
+    ? `${tenant} has its host to itself: no other tenant is placed there.`
+    : `Other tenants may be placed on the host of ${tenant}.`;
 }
 
 function withChangeFlags(command: Command): Command {
