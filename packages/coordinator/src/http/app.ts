@@ -12,7 +12,7 @@ import type { Services } from '../services/index.ts';
 import type { Actor } from '../services/records.ts';
 import type { Store } from '../services/store.ts';
 import { appHandlers } from './apps.ts';
-import { jsonBody, TooLarge } from './body.ts';
+import { jsonBody, MAX_BODY, MAX_UNKNOWN_BODY, TooLarge } from './body.ts';
 import { checked, type Call, type Handler, type Handlers } from './call.ts';
 import { apiError, statusOf } from './errors.ts';
 import { hostHandlers } from './hosts.ts';
@@ -208,7 +208,9 @@ export function createApi(options: ApiOptions): Api {
       const inBody = subjectIsInBody(route);
       if (!inBody) await guarded(params);
       const query = route.query === undefined ? undefined : checked('query', route.query, c.req.query());
-      const body = route.body === undefined ? undefined : checked('body', route.body, await jsonBody(c.req));
+      const most = caller === null ? MAX_UNKNOWN_BODY : MAX_BODY;
+      const body =
+        route.body === undefined ? undefined : checked('body', route.body, await jsonBody(c.req, most));
       if (inBody) await guarded(body);
       const by: Actor = { actor: caller?.actor ?? 'anonymous', requestId: c.get('requestId') };
       const given = { params, query, body, by, scope: scopeOf(caller) };

@@ -3,19 +3,22 @@ import type { HonoRequest } from 'hono';
 
 /** The largest body that is taken. */
 export const MAX_BODY = 1024 * 1024;
+/** The same of somebody who shows no token: reading JSON holds up everybody else, and what is sent there is small. */
+export const MAX_UNKNOWN_BODY = 64 * 1024;
 /** A larger one is read to here and thrown away, so that its sender gets to read why it was refused. */
 const MAX_DISCARDED = 8 * MAX_BODY;
 
-/** Thrown for a body that is larger than MAX_BODY; it has its own HTTP status. */
+/** Thrown for a body that is larger than is taken; it has its own HTTP status. */
 export class TooLarge extends BerthError {
-  constructor() {
-    super('invalid_request', 'The request is larger than 1 MiB, which is the most that is taken.');
+  constructor(most: number) {
+    const size = most < MAX_BODY ? `${most / 1024} KiB` : `${most / 1024 / 1024} MiB`;
+    super('invalid_request', `The request is larger than ${size}, which is the most that is taken.`);
   }
 }
 
 /** The JSON of a request's body; an empty body is `{}`. Errors: `invalid_request`, TooLarge. */
-export async function jsonBody(request: HonoRequest): Promise<unknown> {
-  const text = await textOf(request).catch(brokenOff);
+export async function jsonBody(request: HonoRequest, most: number = MAX_BODY): Promise<unknown> {
+  const text = await textOf(request, most).catch(brokenOff);
   if (text === '') return {};
   if (!/^application\/json\b/i.test(request.header('content-type') ?? '')) {
     throw new BerthError(
@@ -40,11 +43,11 @@ function brokenOff(thrown: unknown): never {
   });
 }
 
-async function textOf(request: HonoRequest): Promise<string> {
+async function textOf(request: HonoRequest, most: number): Promise<string> {
   const length = Number(request.header('content-length') ?? Number.NaN);
   // The HTTP parser lets no more through than was announced.
-  if (length <= MAX_BODY) return await request.text();
-  if (length > MAX_DISCARDED) throw new TooLarge();
+  if (length <= most) return await request.text();
+  if (length > MAX_DISCARDED) throw new TooLarge(most);
   const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = request.raw.body?.getReader();
   if (reader === undefined) return '';
   const chunks: Uint8Array[] = [];
@@ -53,12 +56,12 @@ async function textOf(request: HonoRequest): Promise<string> {
     const { done, value } = await reader.read();
     if (done) break;
     size += value.byteLength;
-    if (size <= MAX_BODY) chunks.push(value);
+    if (size <= most) chunks.push(value);
     if (size > MAX_DISCARDED) {
       await reader.cancel();
-      throw new TooLarge();
+      throw new TooLarge(most);
     }
   }
-  if (size > MAX_BODY) throw new TooLarge();
+  if (size > most) throw new TooLarge(most);
   return Buffer.concat(chunks).toString('utf8');
 }

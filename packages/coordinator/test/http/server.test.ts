@@ -89,6 +89,18 @@ describe('a connection', () => {
     expect(await seen()).not.toMatch(/status="500"/);
   });
 
+  test('on which somebody without a token sends more than an enrolment takes is not read', async () => {
+    const send = (bytes: number) =>
+      fetch(`${server.url}/api/v1/hosts/enrol`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: '['.repeat(bytes),
+      });
+    expect((await send(64 * 1024)).status).toBe(400);
+    const refused = await send(64 * 1024 + 1);
+    expect([refused.status, await refused.text()]).toEqual([413, expect.stringContaining('64 KiB')]);
+  });
+
   test('on which nothing ever comes is cut off', async () => {
     expect(await untilClosed(await open())).toMatch(/^(HTTP\/1\.1 408 |$)/);
   });
