@@ -211,6 +211,15 @@ test('a refusal that names the role it needs is answered with that role', () => 
   expect(written.err).toContain('berth token create NAME --role admin\n');
 });
 
+test('a refusal of a scope is answered with a token that has none', () => {
+  const { output, written } = keptOutput('human');
+  printError(
+    new BerthError('forbidden', 'This concerns everybody, so it needs a token without a scope.'),
+    output,
+  );
+  expect(written.err).toContain('without --app, --pool and --tenant\n');
+});
+
 test('a limit that the API counts in milliseconds is said as a time', () => {
   const { output, written } = keptOutput('human');
   const issues = [{ field: 'ttlMs', message: 'Too big: expected number to be <=86400000' }];

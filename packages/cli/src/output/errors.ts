@@ -152,8 +152,10 @@ function hintFor(error: BerthError, start: string): string | undefined {
   }
 }
 
-/** The role that the refusal asks for, where it names one. */
+/** The role that the refusal asks for, where it names one; or no scope, where that is what is in the way. */
 function widerRole(refusal: string): string {
+  if (refusal.includes('without a scope'))
+    return 'An admin can make one: berth token create NAME --role ROLE, without --app, --pool and --tenant';
   const role = /needs the role ([a-z]+)/.exec(refusal)?.[1] ?? 'operator';
   return `An admin can make a token with a wider role: berth token create NAME --role ${role}`;
 }
