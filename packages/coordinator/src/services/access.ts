@@ -1,5 +1,11 @@
 import type { CreateToken, CreatedToken, TokenInfo } from '@berth/shared/api/schemas';
-import { EVERYTHING, scopeFault, type AccessScope, type Role } from '@berth/shared/domain/access';
+import {
+  EVERYTHING,
+  isEverything,
+  scopeFault,
+  type AccessScope,
+  type Role,
+} from '@berth/shared/domain/access';
 import { tokenActor } from '@berth/shared/domain/actor';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
@@ -80,6 +86,17 @@ export function createAccess({ store, clock, random }: ServiceContext): Access {
         const before = await tx.deleteToken(id);
         if (before === null)
           throw new BerthError('not_found', `There is no token ${id}; see "berth token list".`);
+        const now = clock.now();
+        const rules = (each: TokenRecord): boolean =>
+          each.role === 'admin' &&
+          isEverything(each.scope) &&
+          (each.expiresAt === null || each.expiresAt > now);
+        // With none left nobody could make one: the first is only made where there is no token at all.
+        if (rules(before) && !(await tx.tokens()).some(rules))
+          throw new BerthError(
+            'conflict',
+            `${id} is the last admin token. Make another first: "berth token create --role admin --name NAME".`,
+          );
         return { result: null, audit: { action: 'token.revoked', subject: id, before, after: null } };
       });
     },

@@ -75,12 +75,29 @@ describe('a host', () => {
 describe('API tokens', () => {
   const bearer = (token: string) => t.services.access.authenticate(`Bearer ${token}`);
 
+  test('of an admin is not revoked while no other is left that could make one', async () => {
+    const make = (name: string, more: object = {}) =>
+      t.services.access.create(BY, { name, role: 'admin', ...more });
+    const first = await make('first');
+    await make('scoped', { scope: { apps: ['shop'], pools: [], tenants: [] } });
+    await make('short', { ttlMs: 60_000 });
+    t.clock.time += 60_000;
+    await t.services.access.create(BY, { name: 'looker', role: 'viewer' });
+    await expect(t.services.access.revoke(BY, first.id)).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('last admin token'),
+    });
+    const second = await make('second');
+    await t.services.access.revoke(BY, first.id);
+    await expect(t.services.access.revoke(BY, second.id)).rejects.toMatchObject({ code: 'conflict' });
+  });
+
   test('let their role in until they run out or are revoked', async () => {
     const made = await t.services.access.create(BY, { name: 'ci', role: 'operator', ttlMs: 5000 });
     expect(await bearer(made.token)).toMatchObject({ actor: `token:${made.id} ci`, role: 'operator' });
     t.clock.time += 5000;
     await expect(bearer(made.token)).rejects.toThrow(/"ci" has run out/);
-    const other = await t.services.access.create(BY, { name: 'ops', role: 'admin' });
+    const other = await t.services.access.create(BY, { name: 'ops', role: 'operator' });
     await t.services.access.revoke(BY, other.id);
     await expect(bearer(other.token)).rejects.toMatchObject({ code: 'unauthenticated' });
     await expect(t.services.access.revoke(BY, other.id)).rejects.toMatchObject({ code: 'not_found' });

@@ -49,8 +49,9 @@ export type HostId = z.infer<typeof HostId>;
 export const Domain = z
   .string()
   .max(253)
-  .regex(/^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, {
-    error: 'a domain must be a lower-case host name such as shop.example.com, without scheme, port or path',
+  .regex(/^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+(?=[a-z0-9-]*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, {
+    error:
+      'a domain must be a lower-case host name such as shop.example.com, without scheme, port or path, and no address',
   });
 export type Domain = z.infer<typeof Domain>;
 
