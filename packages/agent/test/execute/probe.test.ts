@@ -8,7 +8,7 @@ import { shut, works, type Attempt } from '../../src/execute/probe/attempts.ts';
 import { dnsQuery, isLocal, socketAddress, text } from '../../src/execute/probe/bytes.ts';
 import { NOTHING, programOf, type Call } from '../../src/execute/probe/program.ts';
 import { resolversIn } from '../../src/execute/network/resolvers.ts';
-import { rowsOf } from '../../src/execute/probe/run.ts';
+import { rowsOf, runAttempts } from '../../src/execute/probe/run.ts';
 import { tarOf } from '../../src/execute/probe/tar.ts';
 
 let dir: string;
@@ -165,4 +165,36 @@ describe('the host’s name servers', () => {
     ).toEqual([]);
     expect(of('10.0.0.2; accept', 'fe80::1%eth0', 'name.example')).toEqual([]);
   });
+});
+
+test('what did not end is tried once more, and what ended is not', async () => {
+  const asked: string[][] = [];
+  const exec = (_container: string, argv: readonly string[]) => {
+    asked.push([...argv]);
+    const output = asked.length === 1 ? 'a 1 \nb 137 \n' : 'b 0 \n';
+    return Promise.resolve({ exitCode: 0, output });
+  };
+  const attempt = (id: string): Attempt => ({
+    id,
+    area: 'files',
+    tried: id,
+    expected: 'refused',
+    calls: [],
+    who: 'root',
+    judge: () => 'held',
+  });
+  const results = await runAttempts(
+    { system: { docker: { exec } } },
+    { root: 'r', nobody: 'n' },
+    ['a', 'b', 'c'].map(attempt),
+    new AbortController().signal,
+  );
+  expect(asked).toEqual([
+    ['/probe/run', 'a', 'b', 'c'],
+    ['/probe/run', 'b', 'c'],
+  ]);
+  expect([...results].map(([id, { code }]) => [id, code])).toEqual([
+    ['a', 1],
+    ['b', 0],
+  ]);
 });

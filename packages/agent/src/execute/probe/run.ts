@@ -6,9 +6,20 @@ import { NOTHING } from './program.ts';
 /** An answer is cut at 8 KiB, and a line of it is at most 80 bytes. */
 const AT_ONCE = 80;
 
-/** Runs the attempts' programs in their containers. What is missing from the answer did not end. */
+/** Of those that did not end, this many are tried once more. Many at once would again have to wait for each other. */
+const AGAIN_AT_MOST = 16;
+
+/** What runs programs in a container; Docker, as far as it is needed here. */
+export interface Runs {
+  system: { docker: Pick<ExecuteDeps['system']['docker'], 'exec'> };
+}
+
+/**
+ * Runs the attempts' programs in their containers. What is missing from the answer did not end: on a busy host the time of
+ * one may pass before it had its turn, so it is tried a second time.
+ */
 export async function runAttempts(
-  deps: ExecuteDeps,
+  deps: Runs,
   containers: Record<Attempt['who'], string>,
   attempts: readonly Attempt[],
   signal: AbortSignal,
@@ -16,12 +27,14 @@ export async function runAttempts(
   const results = new Map<string, AttemptResult>();
   for (const who of ['root', 'nobody'] as const) {
     const ids = attempts.filter((each) => each.who === who).map((each) => each.id);
-    for (let at = 0; at < ids.length; at += AT_ONCE) {
-      const some = ids.slice(at, at + AT_ONCE);
+    const tryThese = async (some: readonly string[]): Promise<void> => {
       const { output } = await deps.system.docker.exec(containers[who], ['/probe/run', ...some], { signal });
       for (const match of output.matchAll(/^(\S+) (\d+) ?([0-9a-f]*)$/gm))
         results.set(match[1] ?? '', resultOf(Number(match[2]), match[3] ?? ''));
-    }
+    };
+    for (let at = 0; at < ids.length; at += AT_ONCE) await tryThese(ids.slice(at, at + AT_ONCE));
+    const lost = ids.filter((id) => (results.get(id)?.code ?? null) === null).slice(0, AGAIN_AT_MOST);
+    if (lost.length > 0) await tryThese(lost);
   }
   return results;
 }
