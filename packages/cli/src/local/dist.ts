@@ -27,7 +27,7 @@ export function rootDir(): string {
  */
 export function daemonFlags(daemon: Daemon): readonly string[] {
   return daemon === 'coordinator'
-    ? ['--max-semi-space-size=4']
+    ? ['--max-semi-space-size=8']
     : ['--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=0'];
 }
 
