@@ -16,7 +16,8 @@ afterEach(async () => {
   await t.close();
 });
 
-const apply = (compose = COMPOSE) => t.services.apps.apply(BY, 'shop', { compose, envFiles: {}, labels: {}, set: {} });
+const apply = (compose = COMPOSE) =>
+  t.services.apps.apply(BY, 'shop', { compose, envFiles: {}, labels: {}, set: {} });
 const create = (tenant: string, given: object = {}) =>
   t.services.tenants.create(
     BY,

@@ -33,7 +33,9 @@ export function containerBody(
   const { spec } = plan;
   return {
     Image: spec.image,
-    Env: Object.entries({ ...spec.environment, ...secrets.environment }).map(([name, value]) => `${name}=${value}`),
+    Env: Object.entries({ ...spec.environment, ...secrets.environment }).map(
+      ([name, value]) => `${name}=${value}`,
+    ),
     Labels: {
       ...labelsOf(agent, plan),
       ...(secrets.set === null ? {} : { [SECRETS_LABEL]: secrets.set }),

@@ -62,7 +62,9 @@ async function secretsFor(
 }
 
 function withoutSecrets(service: string): StepFailure {
-  return new StepFailure('secret_unavailable', `${service} needs secrets, and this agent has none.`, { service });
+  return new StepFailure('secret_unavailable', `${service} needs secrets, and this agent has none.`, {
+    service,
+  });
 }
 
 const NAME_TRIES = 20;
