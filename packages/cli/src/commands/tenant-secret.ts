@@ -25,6 +25,7 @@ export function registerTenantSecret(tenant: Command, contextOf: ContextOf): voi
     .allowExcessArguments()
     .option('--file <file>', 'the value is in this file, byte by byte')
     .option('--from <reference>', 'where its value is: aws-secretsmanager:ARN[#key][@stage] or aws-ssm:/path')
+    .option('--despite-lost-keys', 'also while a key of older secrets is missing: it is lost for good')
     .option('--apply', 'move the tenant to it now');
   addWaitOptions(set);
   examples(set, [
@@ -36,6 +37,7 @@ export function registerTenantSecret(tenant: Command, contextOf: ContextOf): voi
   const flags = WaitFlags.extend({
     file: z.string().optional(),
     from: z.string().optional(),
+    despiteLostKeys: z.boolean().default(false),
     apply: z.boolean().default(false),
   });
   does(set, contextOf, flags, async (context, args, given) => {
@@ -49,7 +51,11 @@ export function registerTenantSecret(tenant: Command, contextOf: ContextOf): voi
     const value = await readSecret(context, key, given);
     const api = context.api();
     const params = { tenant: name };
-    const done = await api.setSecrets({ params, body: { secrets: { [key]: value } } }, context.signal);
+    const body = {
+      secrets: { [key]: value },
+      ...(given.despiteLostKeys ? { despiteLostKeys: true } : {}),
+    };
+    const done = await api.setSecrets({ params, body }, context.signal);
     const version = done.secrets[0]?.version ?? 1;
     context.output.print(`${key} of ${name} has version ${version}.`);
     if (given.apply) {

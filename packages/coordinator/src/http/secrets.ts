@@ -6,7 +6,8 @@ type Names = 'listSecrets' | 'setSecrets' | 'removeSecret' | 'secretKeys' | 'rot
 export function secretHandlers({ secrets }: Services): Pick<Handlers, Names> {
   return {
     listSecrets: async ({ params }) => ({ items: await secrets.list(params.tenant) }),
-    setSecrets: ({ params, body, by }) => secrets.set(by, params.tenant, body.secrets),
+    setSecrets: ({ params, body, by }) =>
+      secrets.set(by, params.tenant, body.secrets, body.despiteLostKeys ? 'despite' : 'refuse'),
     removeSecret: async ({ params, by }) => ({
       result: 'ok',
       ...(await secrets.remove(by, params.tenant, params.secret)),

@@ -14,13 +14,16 @@ import { NO_VAULT, type Vault } from './vault.ts';
 export interface Secrets {
   list(tenant: string): Promise<SecretShown[]>;
   /** New versions; nothing is deployed by it. */
-  set(by: Actor, tenant: string, given: Given): Promise<z.infer<typeof SecretsSet>>;
+  set(by: Actor, tenant: string, given: Given, lostKeys?: LostKeys): Promise<z.infer<typeof SecretsSet>>;
   remove(by: Actor, tenant: string, name: string): Promise<{ versions: number }>;
   keys(): Promise<SecretKeys>;
   rotateKey(by: Actor): Promise<z.infer<typeof shapes.KeyRotated>>;
 }
 
 export type Given = Readonly<Record<string, NewSecret>>;
+
+/** Whether something new is kept while a key that older secrets are wrapped with is missing. */
+export type LostKeys = 'refuse' | 'despite';
 
 /** Beside those that something desired refers to. */
 const KEPT_VERSIONS = 10;
@@ -39,12 +42,13 @@ export function createSecrets(context: ServiceContext): Secrets {
       return infos.length === 0 ? [] : await shown(store, view, infos);
     },
 
-    async set(by, tenant, given) {
+    async set(by, tenant, given, lostKeys = 'refuse') {
       for (let left = TRIES; ; left -= 1) {
         foundTenant(await store.tenant(tenant), tenant);
         const before = newest(await store.secretsOf(tenant));
         // KMS may take its time, so nobody is kept waiting in a transaction meanwhile.
-        const records = await sealAll(context, by, tenant, given, (name) => (before.get(name) ?? 0) + 1);
+        const versionOf = (name: string): number => (before.get(name) ?? 0) + 1;
+        const records = await sealAll(context, by, tenant, given, versionOf, lostKeys);
         const set = await store.mutate(by, clock.now(), async (tx) => {
           await requireApply(tx);
           await lockChangeable(tx, tenant);
@@ -165,14 +169,18 @@ export async function sealAll(
   tenant: string,
   given: Given,
   versionOf: (name: string) => number,
+  lostKeys: LostKeys = 'refuse',
 ): Promise<SecretRecord[]> {
   const { store, clock, random } = deps;
   const vault = vaultOf(deps);
   const entries = Object.entries(given);
   if (entries.length === 0) return [];
-  if (entries.some(([, { kind }]) => kind === 'value'))
+  if (entries.some(([, { kind }]) => kind === 'value')) {
+    const used = (await store.secretKeys()).map(({ key }) => key);
+    if (lostKeys === 'refuse') await requireKeys(vault, used);
     // Makes the first key, where there has never been one.
-    await vault.current((await store.secretKeys()).map(({ key }) => key));
+    await vault.current(used);
+  }
   const records: SecretRecord[] = [];
   for (const [name, secret] of entries) {
     const place = { tenant, name, version: versionOf(name), id: Buffer.from(random(8)).toString('hex') };
@@ -186,6 +194,21 @@ export async function sealAll(
     value.fill(0);
   }
   return records;
+}
+
+/** A key file of another coordinator would do for what is new, and that would be lost when the right one is back. */
+async function requireKeys(vault: Vault, used: readonly string[]): Promise<void> {
+  // KMS is asked when something is sealed, and says for itself why it will not.
+  const [first, ...others] = await vault.missing(used.filter((key) => key.startsWith('local:')));
+  if (first === undefined) return;
+  const [key, why] = first;
+  const more = others.length === 0 ? '' : ` and ${others.length} more`;
+  throw new BerthError(
+    'secret_unavailable',
+    `Secrets are wrapped with the key ${key}${more}, which cannot be used: ${why.replace(/\.$/, '')}. Nothing new is kept until it is back. ` +
+      'If it is lost for good, set each secret anew: "berth tenant secret set TENANT NAME --despite-lost-keys".',
+    { details: { keys: [key, ...others.map(([other]) => other)] } },
+  );
 }
 
 export async function insertAll(tx: StoreWrites, records: readonly SecretRecord[]): Promise<void> {

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -85,6 +85,26 @@ async function boxFor(place: SecretPlace, to = host): Promise<string> {
   if (given?.kind !== 'sealed') throw new Error(given?.message ?? 'no answer');
   return String(openAtHost(sealing, to, place, given.box));
 }
+
+describe('a key file that is not the one', () => {
+  test('takes nothing new, which would be lost with it, unless the right one is lost for good', async () => {
+    await create('acme');
+    const path = join(dir, 'key');
+    const right = readFileSync(path);
+    rmSync(path);
+    const other = join(dir, 'other');
+    await openVault({ keyFile: other, kms: null }).current([]);
+    writeFileSync(path, readFileSync(other), { mode: 0o600 });
+    const refused = { code: 'secret_unavailable', message: expect.stringContaining('--despite-lost-keys') };
+    await expect(t.services.secrets.set(BY, 'acme', { KEY: value('new') })).rejects.toMatchObject(refused);
+    await expect(create('globex')).rejects.toMatchObject(refused);
+    expect((await t.store.secretsOf('acme')).map((each) => each.version)).toEqual([1]);
+    await t.services.secrets.set(BY, 'acme', { KEY: value('new') }, 'despite');
+    expect((await t.store.secretsOf('acme')).map((each) => each.version)).toEqual([2, 1]);
+    writeFileSync(path, right, { mode: 0o600 });
+    expect(await boxFor(await placeOf('acme'))).toBe('of acme');
+  });
+});
 
 describe('what is kept of a secret', () => {
   test('is never its value: not in the database, the audit, events or what is desired', async () => {

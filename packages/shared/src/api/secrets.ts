@@ -19,6 +19,8 @@ export const SetSecrets = z.strictObject({
   secrets: z
     .record(SecretName, NewSecret)
     .refine((all) => Object.keys(all).length > 0, { error: 'say at least one' }),
+  /** Also while a key is missing that older secrets are wrapped with. */
+  despiteLostKeys: z.boolean().default(false),
 });
 
 export const SecretVersion = z.object({
