@@ -66,8 +66,11 @@ describe('an instance of AWS', () => {
     }
     const nowhere = await (await world.host()).refused('staging');
     expect(nowhere.message).toMatch(/No instance may join the pool staging by itself/);
-    const abroad = await (await world.host(awsMachine({ region: 'us-east-1' }))).refused();
-    expect(abroad.message).toMatch(/enrolment\.certificates\.us-east-1/);
+    const pretended = await (await world.host(awsMachine({ region: 'us-east-1' }))).refused();
+    // A region whose certificate comes with Berth: what our double signs is not signed by AWS.
+    expect(pretended.message).toMatch(/not made with the key of this region/);
+    const abroad = await (await world.host(awsMachine({ region: 'ap-east-2' }))).refused();
+    expect(abroad.message).toMatch(/enrolment\.certificates\.ap-east-2/);
   });
 
   test('is asked for its tags when the rule has some', async () => {

@@ -56,7 +56,7 @@ export const Config = z.strictObject({
       stsTimeoutMs: z.coerce.number().int().min(100).max(60_000).optional(),
       /** Instead of EC2's own address; asked only for pools whose rule has tags. */
       ec2Endpoint: z.url().nullable().default(null),
-      /** Region to the PEM file with AWS's RSA-2048 certificate of it. */
+      /** Region to a PEM file with AWS's RSA-2048 certificates of it, in place of the one that comes with Berth. */
       certificates: z.record(z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d{1,2}$/), z.string().min(1)).default({}),
     })
     .prefault({}),

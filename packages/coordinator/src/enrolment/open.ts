@@ -19,7 +19,7 @@ export interface EnrolmentSettings {
   stsTimeoutMs?: number | undefined;
   /** Instead of EC2's own address. */
   ec2Endpoint: string | null;
-  /** Region to the PEM file with AWS's certificate of it. */
+  /** Region to the PEM file with AWS's certificates of it, in place of those that come with Berth. */
   certificates: Readonly<Record<string, string>>;
   /** In place of the coordinator's own credentials, for tests. */
   credentials?: (region: string) => Promise<AwsCredentials>;
@@ -95,15 +95,7 @@ export function openEnrolment(settings: EnrolmentSettings, key: string): Enrolme
 
   return {
     challenge: (at, random) => challenges.issue(at, random),
-    checkChallenge(given, at) {
-      const expiresAt = goodUntil(challenges.check(given.challenge, at));
-      if (!holds(given)) {
-        throw new BerthError('unauthenticated', 'The host does not hold the key that it names.', {
-          details: { reason: 'possession' },
-        });
-      }
-      return expiresAt;
-    },
+    checkChallenge,
     read(given, at) {
       const challengeExpiresAt = checkChallenge(given, at);
       const { challenge, publicKey, aws } = given;
@@ -112,8 +104,8 @@ export function openEnrolment(settings: EnrolmentSettings, key: string): Enrolme
       return { document: readDocument(aws.document), request, signature, challengeExpiresAt };
     },
     async verify({ document, signature: { text, rsa2048 } }, at, claims) {
-      const keys = certificates.keysOf(document.region, at);
-      const { pkcs7Fault } = await import('./pkcs7-sdk.ts');
+      const { AWS_CERTIFICATES, pkcs7Fault } = await import('./pkcs7-sdk.ts');
+      const keys = certificates.keysOf(document.region, at, AWS_CERTIFICATES);
       if (!paces[claims].take(at)) throw tooMany();
       const fault = pkcs7Fault(Buffer.from(rsa2048, 'base64'), Buffer.from(text, 'utf8'), keys);
       if (fault !== null) {

@@ -2,7 +2,9 @@ import { createHash, timingSafeEqual, verify, type KeyObject } from 'node:crypto
 import { fromBER } from 'asn1js';
 import { ContentInfo, SignedData, type SignerInfo } from 'pkijs';
 
-/** A part of its own, loaded when the first document is checked: most coordinators never check one. */
+/** A part of its own, with AWS's certificates, loaded when the first document is checked: most coordinators never check one. */
+
+export { AWS_CERTIFICATES } from './aws-certificates.ts';
 
 const SIGNED_DATA = '1.2.840.113549.1.7.2';
 const DATA = '1.2.840.113549.1.7.1';

@@ -1,10 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openCertificates } from '../../src/enrolment/certificates.ts';
+import { describe, expect, test } from 'vitest';
 import { readDocument } from '../../src/enrolment/document.ts';
 import { pkcs7Fault } from '../../src/enrolment/pkcs7-sdk.ts';
 import { ruleFault, tagFault } from '../../src/enrolment/rule.ts';
@@ -65,45 +61,6 @@ describe('the signature of a document', () => {
       }),
     );
     expect(pkcs7Fault(Buffer.concat([good, Buffer.from([0])]), bytes, keys)).not.toBeNull();
-  });
-});
-
-describe('pinned certificates', () => {
-  let dir = '';
-  beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), 'berth-certificates-'));
-  });
-  afterEach(() => {
-    rmSync(dir, { recursive: true, force: true });
-  });
-  const file = (name: string, content: string): string => {
-    const path = join(dir, name);
-    writeFileSync(path, content);
-    return path;
-  };
-
-  test('are by region, and where there is none the sentence says what to configure', () => {
-    const pinned = openCertificates({ 'eu-central-1': file('a.pem', region.certificate) });
-    expect(pinned.keysOf('eu-central-1', Date.now())).toHaveLength(1);
-    expect(() => pinned.keysOf('us-east-1', Date.now())).toThrow(/enrolment\.certificates\.us-east-1/);
-  });
-
-  test('may be several, and one that has run out does not count', () => {
-    const soon = regionKey(Date.now() + 60_000);
-    const both = openCertificates({
-      'eu-central-1': file('a.pem', `${soon.certificate}\n${region.certificate}`),
-    });
-    expect(both.keysOf('eu-central-1', Date.now())).toHaveLength(2);
-    expect(both.keysOf('eu-central-1', Date.now() + 120_000)).toHaveLength(1);
-    const one = openCertificates({ 'eu-central-1': file('b.pem', soon.certificate) });
-    expect(() => one.keysOf('eu-central-1', Date.now() + 120_000)).toThrow(/ran out at 20/);
-  });
-
-  test('that cannot be used are told of at the start', () => {
-    expect(() => openCertificates({ 'eu-central-1': join(dir, 'missing.pem') })).toThrow(/missing\.pem/);
-    expect(() => openCertificates({ 'eu-central-1': file('x.pem', 'x') })).toThrow(/no "BEGIN CERTIFICATE"/);
-    const weak = regionKey(undefined, 1024);
-    expect(() => openCertificates({ 'eu-central-1': file('w.pem', weak.certificate) })).toThrow(/2048 bits/);
   });
 });
 
