@@ -171,7 +171,7 @@ test('a config tells each value and where it comes from, and log lines cannot pa
   await create('iota', '--var', 'GREETING=own');
   const config = await berth.run(['tenant', 'config', 'iota']);
   expect(config.stdout).toMatch(/GREETING +"own" +tenant/);
-  expect(config.stdout).toMatch(/VERSION +"1" +template-default/);
+  expect(config.stdout).toMatch(/VERSION +"1" +default of the file/);
   const logs = await berth.run(['tenant', 'logs', 'iota']);
   expect(logs.stdout).toBe('web │ listening\nweb │ red\n');
 });

@@ -131,8 +131,10 @@ test('releases are listed with labels, and compared', async () => {
   expect(list.stdout).toMatch(/^2 .*pinned +build=58/m);
   expect(list.stdout).toMatch(/^1 .*pinned +commit=abc/m);
   const diff = await berth.run(['release', 'diff', 'shop', '1', '2']);
-  expect(diff.stdout).toMatch(/^Images\n {2}web: \S+\/web:1@sha256:\w{12}… → \S+\/web:2@sha256:\w{12}…$/m);
-  expect(diff.stdout).toContain('web environment.GREETING: hello → hi');
+  expect(diff.stdout).toMatch(
+    /^Images\n {2}web:\s+\S+\/web:1@sha256:\w{12}…\s+→ \S+\/web:2@sha256:\w{12}…$/m,
+  );
+  expect(diff.stdout).toContain('web environment GREETING: hello → hi');
   expect(await json('release', 'diff', 'shop', '2', '2')).toMatchObject({ changes: [] });
   const shown = await berth.run(['release', 'show', 'shop', '2']);
   expect(shown.stdout).toContain('GREETING=hi');

@@ -17,6 +17,7 @@ import { registerStatus } from './commands/status.ts';
 import { registerTenant } from './commands/tenant.ts';
 import { registerToken } from './commands/token.ts';
 import { registerUp } from './commands/up.ts';
+import { foldText } from './output/fold.ts';
 import type { Output } from './output/output.ts';
 
 const REGISTER: readonly Register[] = [
@@ -52,12 +53,14 @@ export function createProgram(output: Output, contextOf: ContextOf): Command {
       .configureOutput({
         writeOut: (text) => output.stdout.write(text),
         writeErr: (text) => output.stderr.write(text),
+        getOutHelpWidth: () => Math.min(output.style.room(), 120),
+        getErrHelpWidth: () => Math.min(output.errorStyle.room(), 120),
         outputError: (text, write) => {
           if (output.format === 'json') {
             const message = text.replace(/^error: /, '').trim();
             write(`${JSON.stringify({ error: { code: 'usage', message } })}\n`);
           } else {
-            write(text);
+            write(foldText(text, output.errorStyle.room()));
           }
         },
       });
@@ -80,13 +83,18 @@ export function createProgram(output: Output, contextOf: ContextOf): Command {
     'after',
     `
 Examples:
-  berth up --example                                              one machine, with an example app
-  berth tenant create acme --app shop --domain acme.example.com   a customer, live
-  berth tenant explain acme                                       why isn't it running?
-  berth rollout start shop --to 13                                every customer, wave by wave
+  berth up --example
+      one machine, with an example app
+  berth tenant create acme --app shop --domain acme.example.com
+      a customer, live
+  berth tenant explain acme
+      why isn't it running?
+  berth rollout start shop --to 13
+      every customer, wave by wave
 
---json gives one JSON document, or JSON lines where output is followed. Without --url and --token-file, BERTH_URL and
-BERTH_TOKEN or the login say where it goes and as whom.
+--json gives one JSON document, or JSON lines where output is followed. Without
+--url and --token-file, BERTH_URL and BERTH_TOKEN or the login say where it goes
+and as whom.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 not allowed.`,
   );

@@ -1,9 +1,11 @@
 import { BerthError } from '@berth/shared/domain/errors';
 import { stripVTControlCharacters } from 'node:util';
+import fc from 'fast-check';
 import { afterEach, expect, test, vi } from 'vitest';
 import { UsageError } from '../src/exit-codes.ts';
 import { printError } from '../src/output/errors.ts';
-import { ago, bytes, duration, parseDuration } from '../src/output/format.ts';
+import { foldLine, foldText } from '../src/output/fold.ts';
+import { ago, bytes, duration, exactBytes, exactDuration, parseDuration } from '../src/output/format.ts';
 import { createScreen } from '../src/output/screen.ts';
 import { createStepList } from '../src/output/steps.ts';
 import { clean, cut, styleOf, wantsColour } from '../src/output/style.ts';
@@ -55,47 +57,121 @@ const WIDE = {
       '17',
       '2026-11-20 06:49:27',
       'ci',
-      'a sentence that goes on for much longer than a terminal is wide, so it is cut',
+      'a sentence that goes on for much longer than a terminal is wide, so it is folded',
     ],
     ['18', '2026-11-20 06:50:00', 'somebody', 'short'],
   ],
 };
 
-test('a table that is wider than the terminal has its longest text cut, never its times and numbers', () => {
-  for (const columns of [60, 80, 100]) {
-    const { output, written } = keptOutput('human', 'terminal', columns);
-    output.print(stripVTControlCharacters(table(WIDE.head, WIDE.rows, output.style)));
-    const lines = written.out.trimEnd().split('\n');
-    expect(Math.max(...lines.map((line) => line.length))).toBe(columns - 1);
-    expect(lines[1]).toMatch(/^17  2026-11-20 06:49:27  ci        a sentence .*…$/);
-    expect(lines[2]).toBe('18  2026-11-20 06:50:00  somebody  short');
-  }
+test('a table that is wider than the terminal has its longest text folded, never its times and numbers', () => {
+  const { output } = keptOutput('human', 'terminal', 80);
+  expect(stripVTControlCharacters(table(WIDE.head, WIDE.rows, output.style)).split('\n')).toEqual([
+    'ID  WHEN                 WHO       WHAT',
+    '17  2026-11-20 06:49:27  ci        a sentence that goes on for much longer than',
+    '                                   a terminal is wide, so it is folded',
+    '18  2026-11-20 06:50:00  somebody  short',
+  ]);
 });
 
-test('a terminal that does not know its width counts as 80 columns wide', () => {
-  for (const columns of ['unknown', 0] as const) {
-    const { output } = keptOutput('human', 'terminal', columns);
-    const lines = stripVTControlCharacters(table(WIDE.head, WIDE.rows, output.style)).split('\n');
-    expect(Math.max(...lines.map((line) => line.length))).toBe(79);
-  }
+test('where a column of sentences would be too narrow, they stand below their rows', () => {
+  const { output } = keptOutput('human', 'terminal', 60);
+  expect(stripVTControlCharacters(table(WIDE.head, WIDE.rows, output.style)).split('\n')).toEqual([
+    'ID  WHEN                 WHO',
+    '  WHAT',
+    '17  2026-11-20 06:49:27  ci',
+    '  a sentence that goes on for much longer than a terminal',
+    '    is wide, so it is folded',
+    '18  2026-11-20 06:50:00  somebody',
+    '  short',
+  ]);
 });
 
-test('a table that goes to a file or a pipe is never cut', () => {
-  const { output } = keptOutput('human', 'pipe', 40);
-  expect(table(WIDE.head, WIDE.rows, output.style)).toContain('wide, so it is cut');
-});
-
-test('a cell that is cut keeps its colour, and the name of a row is cut last', () => {
-  const style = styleOf('on', () => 40);
-  const text = table(
-    ['TENANT', 'WHY'],
-    [['a-tenant-with-a-longish-name', style.red('a reason in red that is long')]],
-    style,
+test('rows whose names are too long to stand beside each other are lists, and no name is broken', () => {
+  const rows = [
+    ['a-tenant-with-a-longish-name', 'an-app-with-a-longish-name', 'why not'],
+    ['b', '', 'short'],
+  ];
+  expect(
+    table(
+      ['TENANT', 'APP', 'WHY'],
+      rows,
+      styleOf('off', () => 40),
+    ),
+  ).toBe(
+    [
+      'tenant  a-tenant-with-a-longish-name',
+      'app     an-app-with-a-longish-name',
+      'why     why not',
+      '',
+      'tenant  b',
+      'why     short',
+    ].join('\n'),
   );
-  expect(text.split('\n')[1]).toBe(`a-tenant-with-a-longish-name  ${style.red('a reason …')}`);
-  const narrow = styleOf('off', () => 24);
-  const lines = table(['TENANT', 'WHY'], [['a-tenant-with-a-longish-name', 'a long reason']], narrow);
-  expect(lines.split('\n')[1]).toBe('a-tenant-wi…  a long re…');
+});
+
+test('a column in which nothing is stays away where there is no room for it', () => {
+  const rows = [['a', '', 'a-name-of-so-many-letters']];
+  expect(
+    table(
+      ['A', 'EMPTY', 'NAME'],
+      rows,
+      styleOf('off', () => 30),
+    ),
+  ).toBe('A  NAME\na  a-name-of-so-many-letters');
+  expect(
+    table(
+      ['A', 'EMPTY', 'NAME'],
+      rows,
+      styleOf('off', () => 40),
+    ),
+  ).toContain('EMPTY');
+});
+
+test('a terminal that does not know its width, a file and a pipe count as 80 columns wide', () => {
+  for (const columns of ['unknown', 0] as const)
+    expect(keptOutput('human', 'terminal', columns).output.style.room()).toBe(79);
+  expect(keptOutput('human', 'pipe', 40).output.style.room()).toBe(80);
+});
+
+test('a sentence is folded on a terminal and whole elsewhere; a view is folded everywhere; a quote nowhere', () => {
+  const sentence = `${'word '.repeat(30)}end`;
+  const said = (tty: 'terminal' | 'pipe', how: 'print' | 'show' | 'quote' | 'note'): number => {
+    const { output, written } = keptOutput('human', tty, 80);
+    output[how](sentence);
+    return (written.out + written.err).trimEnd().split('\n').length;
+  };
+  expect(said('terminal', 'print')).toBe(2);
+  expect(said('terminal', 'note')).toBe(2);
+  expect(said('pipe', 'print')).toBe(1);
+  expect(said('pipe', 'note')).toBe(1);
+  expect(said('pipe', 'show')).toBe(2);
+  expect(said('terminal', 'quote')).toBe(1);
+});
+
+test('what is folded keeps its colour in each line, and its indent has none', () => {
+  const style = styleOf('on', () => 40);
+  const lines = foldLine(`  ${style.red('a reason in red that is longer than one line of it')}`, 40, 4);
+  expect(lines).toEqual([
+    '  \u001b[31ma reason in red that is longer than one\u001b[0m'.replace(' one', ''),
+    '    \u001b[31mone line of it\u001b[39m',
+  ]);
+});
+
+test('whatever is folded, no line is wider than the room and nothing but spaces is lost', () => {
+  const word = fc.string({ minLength: 1, maxLength: 60, unit: fc.constantFrom(...'abc-/:@,.ü→') });
+  const text = fc.array(word, { minLength: 1, maxLength: 12 }).map((words) => words.join(' '));
+  fc.assert(
+    fc.property(text, fc.integer({ min: 1, max: 90 }), fc.integer({ min: 0, max: 8 }), (line, room, hang) => {
+      const lines = foldLine(line, room, hang);
+      for (const each of lines) expect([...each].length).toBeLessThanOrEqual(room);
+      expect(lines.join('').replaceAll(' ', '')).toBe(line.replaceAll(' ', ''));
+    }),
+  );
+});
+
+test('a log line in a view is never folded', () => {
+  const log = `  │ ${'x'.repeat(100)}`;
+  expect(foldText(`${log}\nlast`, 80)).toBe(`${log}\nlast`);
 });
 
 test('text from containers cannot move the cursor or colour the screen', () => {
@@ -115,6 +191,16 @@ test('durations and sizes read as people say them', () => {
     '3 min',
     '2 h',
     '2 d',
+  ]);
+  expect([0, 500, 1500, 60_000, 65_000, 120_000, 125_500, 5_400_000, 604_800_000].map(exactDuration)).toEqual(
+    ['0 s', '500 ms', '1.5 s', '60 s', '65 s', '2 min', '2 min 5.5 s', '1 h 30 min', '7 d'],
+  );
+  expect([1, 1536, 268_435_456, 402_653_184, 1_000_001].map(exactBytes)).toEqual([
+    '1 B',
+    '1.5 KiB',
+    '256 MiB',
+    '384 MiB',
+    '1000001 B',
   ]);
   expect(ago(null, 5)).toBe('never');
   expect([512, 268_435_456, 1_610_612_736].map(bytes)).toEqual(['512 B', '256 MiB', '1.5 GiB']);

@@ -1,6 +1,7 @@
 import type { ReleaseChange, ReleaseDiff } from '@berth/shared/api/releases';
 import { expect, test } from 'vitest';
-import { diffView, shortDigests } from '../src/commands/release-text.ts';
+import { shortDigests } from '../src/commands/change-words.ts';
+import { diffView } from '../src/commands/release-text.ts';
 import { styleOf } from '../src/output/style.ts';
 
 const style = styleOf('off');
@@ -28,11 +29,11 @@ test('a difference is shown by what it is about, then by service', () => {
       '  web: r.test/web:1@sha256:aaaaaaaaaaaa… → r.test/web:2@sha256:bbbbbbbbbbbb…',
       '',
       'Environment',
-      '  web environment.A: (none) → two\\nlines',
-      '  web environment.B: (empty) → (none)',
+      '  web environment A: (none) → two\\nlines',
+      '  web environment B: (empty) → (none)',
       '',
       'Other',
-      '  variables.VERSION: 1 → 2',
+      '  variable VERSION: 1 → 2',
     ].join('\n'),
   );
 });

@@ -154,7 +154,9 @@ describe('rollout watch', () => {
     // The terminal of this test is 60 columns wide, so that each line is cut there.
     const frame = out.split('\u001b[J')[0] ?? '';
     expect(frame).toMatch(/rollout 7.*shop to release 13.*running/);
-    expect(stripVTControlCharacters(frame)).toMatch(/acme +1 +box +moving +3\.\d s +wait unt[a-z ]*…/);
+    expect(stripVTControlCharacters(frame)).toMatch(
+      /acme +1 +box +moving +3\.\d s\n  wait until web is healthy\n/,
+    );
     expect(frame).toContain('skipped: globex (outside of its window)');
     expect(out).toContain('\u001b[J');
     expect(out.trimEnd().split('\n').slice(-2).join('\n')).toMatch(/completed.*\n {2}2 of 2 serve it/);
@@ -250,12 +252,12 @@ describe('rollout list, status, history', () => {
     expect(code).toBe(0);
     expect(out).toContain('state     halted: acme failed');
     expect(out).toContain('failures  1 (0 allowed)');
-    expect(out).toMatch(/^1 +50% +failed +1 of 2 +0 +1 +0 +0\.4% → 12% +\d+ ms → \d+ ms$/m);
+    expect(out).toMatch(/^1 +50% +failed +1 of 2 +1 +0\.4% → 12% +\d+ ms → \d+ ms$/m);
     expect(out).toContain('\nwave 1: bad: errors rose from 0.4% to 12%; too many errors\n');
     expect(out).toContain('\nwave 2: not judged: only 3 requests\n');
-    for (const line of out.split('\n').filter((each) => !/^\w+( 1)?: |^policy/.test(each)))
-      expect(line.length).toBeLessThanOrEqual(100);
-    expect(out).toMatch(/^acme: .*; errors rose It is not taken back: its migration is irreversible\.$/m);
+    expect(out).toMatch(
+      /^acme: .*; errors rose It is not taken back: its\n {2}migration is irreversible\.$/m,
+    );
     expect(out).toMatch(/^initech +2 +box +skipped: it is pinned$/m);
     expect(out).not.toContain('globex');
     expect(out).toContain('\nlast log lines of acme\n  │ no such table\n');
@@ -423,7 +425,8 @@ describe('rollout pause, resume, approve, retry, abort, rollback', () => {
     expect((await berth('rollout rollback 7')).out.split('\n')).toEqual([
       'Rollout 7 of shop to release 13:',
       '  3 tenants taken back to the release before: acme, globex, hooli',
-      '  1 tenant on hosts that are offline, taken back where they had been begun: wayne',
+      '  1 tenant on hosts that are offline, taken back where they had been begun:',
+      '    wayne',
       '  1 tenant not begun, left alone: initech',
       '',
     ]);

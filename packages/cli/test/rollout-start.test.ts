@@ -53,7 +53,7 @@ describe('rollout plan', () => {
         '',
         'wave 1  50%  2 tenants',
         '  acme  box  release 12 → 13',
-        '    services.web.image: shop:1 → shop:2',
+        '    web image: shop:1 → shop:2',
         '  globex  box  release 12 → 13  skipped: its host is offline',
         '    the same changes as acme',
         '',

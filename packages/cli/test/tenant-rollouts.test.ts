@@ -104,8 +104,8 @@ test('history of a tenant says who, when, what and how long', async () => {
   await serve({ tenantHistory: () => ({ items }) });
   const { out } = await berth('tenant history acme --limit 2');
   expect(out.split('\n').slice(0, 2)).toEqual([
-    'WHEN                 WHO  WHAT         RELEASE  GENERATION  ROLLOUT  TOOK   MESSAGE',
-    '1970-01-01 00:00:01  ada  rolled back  12       12                   2.0 s  5xx',
+    'WHEN                 WHO  WHAT         RELEASE  GEN  ROLLOUT  TOOK   MESSAGE',
+    '1970-01-01 00:00:01  ada  rolled back  12       12            2.0 s  5xx',
   ]);
   expect(fake.askedOf('tenantHistory')[0]?.query).toEqual({ limit: '2' });
   expect(JSON.parse((await berth('tenant history acme --json')).out)).toEqual({ items });
@@ -169,8 +169,8 @@ test('show and list name tags, pin and window only where there are some', async 
   expect(show).toMatch(/^pinned +audit$/m);
   expect(show).toMatch(/^window +daily 00:00-24:00 UTC \(open now\)$/m);
   const list = (await berth('tenant list')).out;
-  expect(list).toMatch(/^TENANT +APP +GENERATION +STATE +HOST +TAGS +URL$/m);
-  expect(list).toMatch(/^acme +shop:1 \(pinned\) .* canary +http/m);
+  expect(list).toMatch(/^TENANT +APP +GEN +STATE +HOST +TAGS\n {2}URL$/m);
+  expect(list).toMatch(/^acme +shop:1 \(pinned\) .* canary\n {2}http/m);
   shown = plain;
   expect((await berth('tenant list')).out).not.toContain('TAGS');
   expect((await berth('tenant show globex')).out).not.toMatch(/^(tags|pinned|window) /m);

@@ -180,7 +180,9 @@ test('oidc trust adds, lists and removes rules', async () => {
   expect(fake.askedOf('addTrust')).toMatchObject([
     { body: { issuer: rule.issuer, repository: 'example/shop', environment: 'production', ttlMs: 900_000 } },
   ]);
-  expect((await berth('oidc trust list')).out).toMatch(/o_aaaaaaaaaaaa +example\/shop +refs\/heads\/main/);
+  expect((await berth('oidc trust list')).out).toMatch(
+    /^id +o_aaaaaaaaaaaa\nrepository +example\/shop\nref +refs\/heads\/main\n/,
+  );
   expect(await berth('oidc trust remove o_aaaaaaaaaaaa')).toMatchObject({ code: 2 });
   expect(await berth('oidc trust remove o_aaaaaaaaaaaa -y')).toMatchObject({ code: 0 });
   expect(await berth(line.replace('example/', '*/') + ' --app shop')).toMatchObject({ code: 2 });

@@ -149,7 +149,7 @@ const plan: TenantPlan = {
 
 test('a plan shows each change before and after, and the steps in order', () => {
   const text = planView(plan, output);
-  expect(text).toContain('  services.web.environment.GREETING: (unset) → hi\\nthere');
+  expect(text).toContain('  web environment GREETING: (unset) → hi\\nthere');
   expect(text).toContain('Generation 1 → 2');
   expect(text).toContain('  1. image shop:1');
 });

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { Context } from '../context.ts';
+import { foldLine } from '../output/fold.ts';
 
 /** Makes a command's context from the options every command takes. */
 export type ContextOf = (globals: GlobalOptions) => Context;
@@ -43,9 +44,34 @@ export function collect(value: string, before: readonly string[] | undefined): s
   return [...(before ?? []), value];
 }
 
-/** Examples below the help of a command. */
+/** What help may take of a line; it is the same for all readers. */
+const HELP_WIDTH = 80;
+
+/**
+ * Examples below the help of a command, each with what it does: beside it, or below where that is too wide. A long command
+ * goes on after a backslash, so that it can still be copied.
+ */
 export function examples(command: Command, lines: readonly (readonly [string, string])[]): Command {
   const width = Math.max(...lines.map(([example]) => example.length));
-  const text = lines.map(([example, what]) => `  ${example.padEnd(width)}  ${what}`.trimEnd()).join('\n');
-  return command.addHelpText('after', `\nExamples:\n${text}`);
+  const beside = lines.map(([example, what]) => `  ${example.padEnd(width)}  ${what}`.trimEnd());
+  const text = beside.every((line) => line.length <= HELP_WIDTH)
+    ? beside
+    : lines.flatMap(([example, what]) => [
+        ...continued(`  ${example}`),
+        ...(what === '' ? [] : foldLine(`      ${what}`, HELP_WIDTH, 6)),
+      ]);
+  return command.addHelpText('after', `\nExamples:\n${text.join('\n')}`);
+}
+
+/** A command line in several, each but the last with a backslash; broken before an option. */
+function continued(line: string): string[] {
+  const lines: string[] = [];
+  let rest = line;
+  while (rest.length > HELP_WIDTH) {
+    const at = rest.lastIndexOf(' -', HELP_WIDTH - 2);
+    if (at <= 8) break;
+    lines.push(`${rest.slice(0, at)} \\`);
+    rest = `     ${rest.slice(at)}`;
+  }
+  return [...lines, rest];
 }

@@ -56,7 +56,7 @@ export function explainView(
       one.health === 'unhealthy' ? style.red(one.health) : one.health,
       clean(one.address),
     ]);
-    const shown = table(['CONTAINER', 'SERVICE', 'GENERATION', 'STATE', 'HEALTH', 'ADDRESS'], rows, style);
+    const shown = table(['CONTAINER', 'SERVICE', 'GEN', 'STATE', 'HEALTH', 'ADDRESS'], rows, style);
     const note =
       problem === null &&
       answer.containers.some((one) => one.health === 'starting' && one.generation === answer.live)

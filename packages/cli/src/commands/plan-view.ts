@@ -1,8 +1,9 @@
-import type { Change, Tenant, TenantPlan } from '@berth/shared/api/schemas';
+import type { Tenant, TenantPlan } from '@berth/shared/api/schemas';
 import { unreachable } from '@berth/shared/domain/errors';
 import { findingLines } from '../output/errors.ts';
 import type { Output } from '../output/output.ts';
-import { clean, type Style } from '../output/style.ts';
+import { clean } from '../output/style.ts';
+import { fieldChange } from './change-words.ts';
 
 /** A plan for a person: what changes, before and after, and what the host would do about it. */
 export function planView(
@@ -12,7 +13,7 @@ export function planView(
 ): string {
   const { style } = output;
   const lines: string[] = [];
-  for (const change of plan.changes) lines.push(`  ${changeLine(change, style)}`);
+  for (const change of plan.changes) lines.push(`  ${fieldChange(change, style, 2)}`);
   if (plan.warnings.length > 0) lines.push(style.yellow(findingLines('warning', plan.warnings)));
   switch (plan.effect) {
     case 'none':
@@ -48,21 +49,4 @@ export function planView(
   }
   plan.steps.forEach((step, index) => lines.push(`  ${style.dim(`${index + 1}.`)} ${clean(step.title)}`));
   return lines.join('\n');
-}
-
-/** `path: before → after`. */
-export function changeLine(change: Change, style: Style): string {
-  const before = shown(change.before, style.red, style);
-  const after = shown(change.after, style.green, style);
-  return `${clean(change.path)}: ${before} → ${after}`;
-}
-
-function shown(value: string | null, paint: (text: string) => string, style: Style): string {
-  if (value === null) return style.dim('(unset)');
-  return value === '' ? style.dim('(empty)') : paint(short(value));
-}
-
-function short(value: string): string {
-  const line = clean(value.replaceAll('\n', '\\n'));
-  return line.length > 80 ? `${line.slice(0, 79)}…` : line;
 }

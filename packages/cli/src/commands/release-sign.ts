@@ -68,7 +68,7 @@ export function sayOpen(context: Context, key: SigningKey, { release, app, open 
   const lines = Object.entries(open).map(
     ([service, { environment, parts }]) => `  ${service}: ${[...environment, ...parts].join(', ')}`,
   );
-  output.print(
+  output.show(
     lines.length === 0
       ? 'Nothing of it is left to its tenants.'
       : `Left to its tenants, all else is signed:\n${clean(lines.join('\n'))}`,
@@ -115,7 +115,7 @@ export function registerSigning(release: Command, contextOf: ContextOf): void {
       const signable = signableFrom(own, number, shown.pins);
       const said = { text: signedText(signable), signed: boundPart(signable) };
       output.json(said);
-      output.print(`${said.text}\n\n${clean(JSON.stringify(said.signed, null, 2))}`);
+      output.quote(`${said.text}\n\n${clean(JSON.stringify(said.signed, null, 2))}`);
       return;
     }
     const key = readSigningKey({ file: flags.key, name: flags.keyName }, context.env, context.cwd);

@@ -7,6 +7,7 @@ import { timestamp } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
 import { clean, type Style } from '../output/style.ts';
 import { table } from '../output/table.ts';
+import { fieldChange } from './change-words.ts';
 
 /** What was found in a file and has no effect; nothing when there is nothing. */
 export function noteWarnings(output: Output, file: string, warnings: readonly Finding[]): void {
@@ -20,7 +21,7 @@ export function releaseTable(releases: readonly Release[], style: Style): string
   const rows = releases.map((release) => [
     String(release.release),
     release.services.join(', '),
-    release.images,
+    imagesWords(release.images),
     labelText(release.labels),
     clean(whoText(release.createdBy)),
     timestamp(release.createdAt),
@@ -28,15 +29,15 @@ export function releaseTable(releases: readonly Release[], style: Style): string
   return table(['RELEASE', 'SERVICES', 'IMAGES', 'LABELS', 'BY', 'CREATED'], rows, style);
 }
 
+/** Whether its images are fixed by their digests. */
+export function imagesWords(images: Release['images']): string {
+  return images === 'as-named' ? 'as named' : images;
+}
+
 export function labelText(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels)
     .map(([name, value]) => clean(`${name}=${value}`))
     .join(' ');
-}
-
-/** `sha256:` and the first twelve characters, which is how people know an image's digest. */
-export function shortDigests(text: string): string {
-  return text.replaceAll(/@sha256:([0-9a-f]{12})[0-9a-f]{52}/g, '@sha256:$1…');
 }
 
 const TITLES = {
@@ -55,22 +56,13 @@ export function diffView(diff: ReleaseDiff, style: Style): string {
     if (change.group !== group)
       lines.push(`${group === null ? '' : '\n'}${style.bold(TITLES[change.group])}`);
     group = change.group;
-    const path = clean(
-      [change.service ?? '', change.path === 'image' ? '' : change.path].filter(Boolean).join(' '),
-    );
-    const before = shown(change.before, style.red, style);
-    lines.push(`  ${path}: ${before} → ${shown(change.after, style.green, style)}`);
+    const path = change.service === null ? change.path : `services.${change.service}.${change.path}`;
+    const line = fieldChange({ ...change, path }, style, 2, '(none)');
+    lines.push(`  ${change.path === 'image' ? line.replace(/ image:/, ':') : line}`);
   }
   if (diff.compared === 'template')
     lines.push(
       style.dim('\nCompared as written: these templates need the variables of a tenant to work out.'),
     );
   return lines.join('\n');
-}
-
-function shown(value: string | null, paint: (text: string) => string, style: Style): string {
-  if (value === null) return style.dim('(none)');
-  if (value === '') return style.dim('(empty)');
-  const line = clean(shortDigests(value.replaceAll('\n', '\\n')));
-  return paint(line.length > 120 ? `${line.slice(0, 119)}…` : line);
 }

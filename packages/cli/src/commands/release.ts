@@ -10,6 +10,7 @@ import { timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
 import { fields, table } from '../output/table.ts';
 import { argument, collect, does, examples, NoOptions, type Register } from './define.ts';
+import { shortDigests } from './change-words.ts';
 import { allPages } from './pages.ts';
 import { parseCount } from './parse.ts';
 import {
@@ -20,7 +21,7 @@ import {
   signAndTell,
   SignFlags,
 } from './release-sign.ts';
-import { diffView, labelText, noteWarnings, releaseTable, shortDigests } from './release-text.ts';
+import { diffView, imagesWords, labelText, noteWarnings, releaseTable } from './release-text.ts';
 
 /** Key and files are looked at before anything is made. */
 function signingOf(
@@ -96,7 +97,7 @@ export const registerRelease: Register = (program, contextOf) => {
         : `${made.app}: nothing new, release ${made.release} stays the newest`,
     );
     for (const [service, { image, digest }] of Object.entries(made.pins))
-      output.print(`  ${service}: ${image} ${output.style.dim(shortDigests(`@${digest}`).slice(1))}`);
+      output.show(`  ${service}: ${image} ${output.style.dim(shortDigests(`@${digest}`).slice(1))}`);
     if (signing !== undefined && signed !== undefined) sayOpen(context, signing.key, signed.signable);
   });
   registerSigning(release, contextOf);
@@ -128,7 +129,7 @@ export const registerRelease: Register = (program, contextOf) => {
           ['release', `${output.style.bold(String(one.release))} of ${one.app}`],
           ['created', `${timestamp(one.createdAt)} by ${clean(whoText(one.createdBy))}`],
           ['labels', labelText(one.labels) || 'none'],
-          ['images', one.images],
+          ['images', imagesWords(one.images)],
           ['signed by', signersText(one.signatures)],
           ['variables', variables.join('\n') || 'none'],
           ['env files', files.join('\n') || 'none'],
@@ -138,7 +139,7 @@ export const registerRelease: Register = (program, contextOf) => {
     );
     const pins = Object.entries(one.pins).map(([service, pin]) => [service, pin.image, pin.digest]);
     if (pins.length > 0) output.print(`\n${table(['SERVICE', 'IMAGE', 'DIGEST'], pins, output.style)}`);
-    output.print(`\n${clean(one.compose.trimEnd())}`);
+    output.quote(`\n${clean(one.compose.trimEnd())}`);
   });
 
   const diff = release
@@ -156,6 +157,6 @@ export const registerRelease: Register = (program, contextOf) => {
     };
     const answer = await context.api().diffReleases({ params }, context.signal);
     context.output.json(answer);
-    context.output.print(diffView(answer, context.output.style));
+    context.output.show(diffView(answer, context.output.style));
   });
 };

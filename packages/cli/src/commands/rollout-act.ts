@@ -49,7 +49,7 @@ export function registerRolloutActions(rollout: Command, contextOf: ContextOf): 
       }[verb];
       const after = await call({ params: { rollout: one.rollout }, body: reasonOf(given) }, signal);
       output.json(after);
-      output.print(actedLine(after, output.style));
+      output.show(actedLine(after, output.style));
     });
   }
 
@@ -72,7 +72,7 @@ export function registerRolloutActions(rollout: Command, contextOf: ContextOf): 
       // Of one that is over nothing changes; the coordinator says so.
       if (!isOver(one.state)) {
         const tenants = await allPages((query) => api.rolloutTenants({ params, query }, signal));
-        output.print(effectOf(verb, one, tenants).join('\n'));
+        output.show(effectOf(verb, one, tenants).join('\n'));
         const question =
           verb === 'abort' ? `Abort rollout ${one.rollout}?` : `Roll back rollout ${one.rollout}?`;
         if ((await confirm(context, question, given.yes)) === 'no') {
@@ -84,7 +84,7 @@ export function registerRolloutActions(rollout: Command, contextOf: ContextOf): 
       const call = verb === 'abort' ? api.abortRollout : api.rollbackRollout;
       const after = await call({ params, body: { ...reasonOf(given), ...past } }, signal);
       output.json(after);
-      output.print(actedLine(after, output.style));
+      output.show(actedLine(after, output.style));
     });
   }
 }

@@ -238,11 +238,11 @@ function liveTable(context: Context): Shower {
       if (event !== null) {
         const progress = TenantDetails.safeParse(event.details).data?.progress;
         if (progress?.kind === 'failed' || progress?.kind === 'stuck')
-          screen.say(rolloutEventLine(event, output.style));
+          screen.say(output.folded(rolloutEventLine(event, output.style)));
         return;
       }
       await look(rollout);
-      screen.draw(frame(rollout, tenants, output.style, clock.now()));
+      screen.draw(output.folded(frame(rollout, tenants, output.style, clock.now())));
     },
     clear: () => screen.clear(),
   };

@@ -57,7 +57,7 @@ export function registerRolloutLook(rollout: Command, contextOf: ContextOf): voi
     const params = { rollout: one.rollout };
     const tenants = await allPages((query) => api.rolloutTenants({ params, query }, signal));
     output.json({ ...one, tenants });
-    output.print(statusView(one, tenants, output.style, context.clock.now()));
+    output.show(statusView(one, tenants, output.style, context.clock.now()));
     const lines = output.format === 'json' ? '' : await lastLines(context, tenants);
     if (lines !== '') output.print(`\n${lines}`);
   });

@@ -25,7 +25,7 @@ export function registerRolloutStart(rollout: Command, contextOf: ContextOf): vo
     const body = { app: argument(args, 0), to, policy, changesOf };
     const answer = await context.api().planRollout({ body }, context.signal);
     output.json(answer);
-    output.print(rolloutPlanView(answer, output.style, Math.max(1, changesOf)));
+    output.show(rolloutPlanView(answer, output.style, Math.max(1, changesOf)));
   });
 
   const start = addPolicyOptions(
@@ -57,8 +57,8 @@ export function registerRolloutStart(rollout: Command, contextOf: ContextOf): vo
     const { to, policy } = policyOf(given);
     const api = context.api();
     const planned = await api.planRollout({ body: { app, to, policy, changesOf: 1 } }, signal);
-    output.print(rolloutPlanView(planned, output.style, 5));
-    output.print(output.style.dim(policyText(policy)));
+    output.show(rolloutPlanView(planned, output.style, 5));
+    output.show(output.style.dim(policyText(policy)));
     if ((await confirm(context, `Start this rollout of ${app}?`, given.yes)) === 'no') {
       output.print('Nothing was changed.');
       return;

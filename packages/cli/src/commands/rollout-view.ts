@@ -2,10 +2,10 @@ import type { Rollout, RolloutPlan, RolloutTenant } from '@berth/shared/api/roll
 import { whoText } from '@berth/shared/domain/actor';
 import { isOver, type RolloutPolicy } from '@berth/shared/domain/rollout';
 import { waveText } from '@berth/shared/domain/waves-text';
-import { duration, timestamp } from '../output/format.ts';
+import { duration, exactDuration, timestamp } from '../output/format.ts';
 import { clean, type Style } from '../output/style.ts';
-import { fields, table } from '../output/table.ts';
-import { changeLine } from './plan-view.ts';
+import { fields, fits, table } from '../output/table.ts';
+import { fieldChange } from './change-words.ts';
 import {
   errorsText,
   p95Text,
@@ -46,7 +46,7 @@ export function rolloutPlanView(plan: RolloutPlan, style: Style, most: number): 
       );
       if (one.error !== null) lines.push(`    ${style.red(`would fail: ${clean(one.error)}`)}`);
       if (one.changes === null || one.changes.length === 0) continue;
-      const changes = one.changes.map((change) => `    ${changeLine(change, style)}`).join('\n');
+      const changes = one.changes.map((change) => `    ${fieldChange(change, style, 4)}`).join('\n');
       const like = shown.get(changes);
       lines.push(like === undefined ? changes : style.dim(`    the same changes as ${like}`));
       if (like === undefined) shown.set(changes, one.tenant);
@@ -67,7 +67,7 @@ export function rolloutPlanView(plan: RolloutPlan, style: Style, most: number): 
 export function policyText(policy: RolloutPolicy): string {
   const { traffic } = policy;
   return [
-    `bake ${duration(policy.bakeMs)}`,
+    `bake ${exactDuration(policy.bakeMs)}`,
     `at most ${policy.perHost} at once on a host and ${policy.atOnce} in all`,
     `${policy.maxFailures} may fail, then ${policy.onFailure}`,
     `5xx may rise by ${Number((traffic.errorRate * 100).toFixed(3))}%`,
@@ -136,14 +136,11 @@ export function wavesTable(rollout: Rollout, style: Style): string {
   return [leanTable(head, rows, style), ...notes].join('\n');
 }
 
-/** Narrower than this there is no room for columns in which nothing is. */
-const ROOMY = 100;
-
+/** Columns in which nobody is are left out where there is no room for them. */
 function leanTable(head: readonly string[], rows: readonly (readonly string[])[], style: Style): string {
-  if (style.room() >= ROOMY) return table(head, rows, style);
   const tells = head.map((_, column) => rows.some((row) => !['', '0'].includes(row[column] ?? '')));
   const lean = (cells: readonly string[]): string[] => cells.filter((_, column) => tells[column] === true);
-  return table(lean(head), rows.map(lean), style);
+  return fits(head, rows, style) ? table(head, rows, style) : table(lean(head), rows.map(lean), style);
 }
 
 /** The tenants somebody has to know of: under way, failed, gone back, skipped. Null when there are none. */

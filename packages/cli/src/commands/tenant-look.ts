@@ -1,5 +1,5 @@
 import type { ApiClient } from '@berth/shared/api/client';
-import type { TenantExplain } from '@berth/shared/api/schemas';
+import type { ConfigValue, TenantExplain } from '@berth/shared/api/schemas';
 import type { Command } from 'commander';
 import { egressText } from '@berth/shared/domain/egress';
 import { z } from 'zod';
@@ -43,7 +43,7 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
       ...(tagged ? [one.tags.join(' ')] : []),
       one.urls[0] ?? one.domains[0] ?? '',
     ]);
-    const head = ['TENANT', 'APP', 'GENERATION', 'STATE', 'HOST', ...(tagged ? ['TAGS'] : []), 'URL'];
+    const head = ['TENANT', 'APP', 'GEN', 'STATE', 'HOST', ...(tagged ? ['TAGS'] : []), 'URL'];
     output.print(
       rows.length === 0
         ? 'No tenants yet, or none that this token may see. Make one: berth tenant create acme --app shop --domain acme.example.com'
@@ -89,7 +89,7 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
     const rows = answer.values.map((one) => [
       one.name,
       one.source === 'unset' ? output.style.dim('(unset)') : JSON.stringify(one.value),
-      one.source,
+      SOURCES[one.source],
     ]);
     output.print(
       rows.length === 0
@@ -110,7 +110,7 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
     output.json(answer);
     if (output.format === 'json') return;
     const since = answer.phase === 'blocked' ? await blockedSince(api, answer, context.signal) : null;
-    output.print(explainView(answer, output, context.clock.now(), since));
+    output.show(explainView(answer, output, context.clock.now(), since));
   });
 
   const logs = tenant
@@ -134,11 +134,23 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
     output.json(answer);
     const width = Math.max(0, ...answer.lines.map((one) => one.service.length));
     for (const one of answer.lines) {
-      output.print(`${output.style.cyan(one.service.padEnd(width))} │ ${clean(one.line)}`);
+      output.quote(`${output.style.cyan(one.service.padEnd(width))} │ ${clean(one.line)}`);
     }
     if (answer.lines.length === 0) output.print('No log lines.');
   });
 }
+
+/** Where a value comes from, in words. */
+const SOURCES: Readonly<Record<z.infer<typeof ConfigValue>['source'], string>> = {
+  builtin: 'Berth',
+  'template-default': 'default of the file',
+  app: 'app',
+  release: 'release',
+  pool: 'pool',
+  tenant: 'tenant',
+  secret: 'secret',
+  unset: 'nowhere',
+};
 
 /** When this generation was first blocked, as far as its last hundred tries tell. */
 async function blockedSince(

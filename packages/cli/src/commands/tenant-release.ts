@@ -76,7 +76,7 @@ export function registerTenantRelease(tenant: Command, contextOf: ContextOf): vo
       entry.ms === null ? '' : duration(entry.ms),
       clean(entry.message).replaceAll('\n', ' '),
     ]);
-    const head = ['WHEN', 'WHO', 'WHAT', 'RELEASE', 'GENERATION', 'ROLLOUT', 'TOOK', 'MESSAGE'];
+    const head = ['WHEN', 'WHO', 'WHAT', 'RELEASE', 'GEN', 'ROLLOUT', 'TOOK', 'MESSAGE'];
     output.print(rows.length === 0 ? 'Nothing has happened yet.' : table(head, rows, output.style));
   });
 

@@ -40,7 +40,7 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
     const plan = await api.planTenant(input, context.signal);
     // Who else may be on its host is no part of the plan: nothing of the tenant itself changes with it.
     const tenancyAlone = body.tenancy !== undefined && plan.effect === 'none' && plan.changes.length === 0;
-    if (!tenancyAlone) context.output.print(planView(plan, context.output, state));
+    if (!tenancyAlone) context.output.show(planView(plan, context.output, state));
     const changed = await api.changeTenant(input, context.signal);
     const { warnings } = plan;
     if (body.tenancy !== undefined) context.output.print(tenancyLine(name, body.tenancy));
@@ -69,7 +69,7 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
     const { state } = await api.showTenant({ params }, context.signal);
     const answer = await api.planTenant({ params, body }, context.signal);
     context.output.json(answer);
-    context.output.print(planView(answer, context.output, state));
+    context.output.show(planView(answer, context.output, state));
   });
 }
 

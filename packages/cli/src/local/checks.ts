@@ -243,7 +243,7 @@ async function coordinatorChecks(options: CheckOptions, instance: Instance | und
           ? ok('local agent', `${host.name} is online`)
           : fail(
               'local agent',
-              `${host.name} is ${host.connection}`,
+              `${host.name} is ${host.connection.replace('-', ' ')}`,
               `Its log: ${options.home.logsDir}/agent.log. Start it: ${verbsOf(options.env, options.home).start}`,
             ),
       );

@@ -9,6 +9,27 @@ export function duration(ms: number): string {
   return `${Math.round(ms / 86_400_000)} d`;
 }
 
+/** A time that was set, whole: `500 ms`, `65 s`, `2 min`, `2 min 5 s`, `1 h 30 min`, `7 d`. */
+export function exactDuration(ms: number): string {
+  if (ms < 1000) return ms === 0 ? '0 s' : `${ms} ms`;
+  if (ms < 120_000) return `${ms / 1000} s`;
+  const parts: string[] = [];
+  let left = ms;
+  for (const [size, unit] of UNITS) {
+    const whole = unit === 's' ? left / size : Math.floor(left / size);
+    if (whole > 0) parts.push(`${whole} ${unit}`);
+    left -= whole * size;
+  }
+  return parts.join(' ');
+}
+
+const UNITS = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'min'],
+  [1000, 's'],
+] as const;
+
 /** `5 min ago`; `never` for null. */
 export function ago(at: number | null, now: number): string {
   if (at === null) return 'never';
@@ -30,6 +51,18 @@ export function bytes(count: number): string {
     unit += 1;
   }
   return `${value >= 10 || Number.isInteger(value) ? Math.round(value) : value.toFixed(1)} ${units[unit] ?? 'B'}`;
+}
+
+/** A size that was set, whole: `384 MiB`, `1.5 GiB`, else `1000001 B`. */
+export function exactBytes(count: number): string {
+  const units = ['KiB', 'MiB', 'GiB', 'TiB'];
+  for (let power = units.length; power > 0; power -= 1) {
+    const size = 1024 ** power;
+    const value = count / size;
+    // Halves are how such sizes are written, too.
+    if (value >= 1 && Number.isInteger(value * 2)) return `${value} ${units[power - 1] ?? ''}`;
+  }
+  return `${count} B`;
 }
 
 /** `15m`, `2h`, `7d`, `30s` in milliseconds; undefined when it is none of them. */

@@ -58,12 +58,12 @@ export function createStepList(output: Output, clock: { now(): number }): StepLi
       const shown = running?.key === key ? running.title : clean(title);
       if (running?.key === key) running = undefined;
       const time = ms === null ? '' : ` ${style.dim(duration(ms))}`;
-      stdout.write(`  ${sign(state)} ${shown}${time}\n`);
+      stdout.write(`${output.folded(`  ${sign(state)} ${shown}${time}`)}\n`);
       draw();
     },
     remark: (text) => {
       erase();
-      stdout.write(`  ${clean(text)}\n`);
+      stdout.write(`${output.folded(`  ${clean(text)}`)}\n`);
       draw();
     },
     close: () => {

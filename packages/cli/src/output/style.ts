@@ -12,7 +12,7 @@ const CODES = {
 export type Colour = keyof typeof CODES;
 /** How an answer looks on the stream it goes to. */
 export interface Style extends Readonly<Record<Colour, (text: string) => string>> {
-  /** Columns that a line may take; Infinity where nothing is cut, such as in a file or a pipe. */
+  /** Columns that a line of a table or a view may take. */
   readonly room: () => number;
 }
 
@@ -52,31 +52,10 @@ export function clean(text: string): string {
   return stripVTControlCharacters(text).replaceAll(ACTING, '');
 }
 
-/** Cuts a line to a terminal's width. Only for lines without colours. */
+/** Cuts a line that is redrawn in its place to a terminal's width. Only for lines without colours. */
 export function cut(text: string, columns: number): string {
   const letters = [...text];
   return letters.length <= columns ? text : `${letters.slice(0, Math.max(0, columns - 1)).join('')}…`;
-}
-
-/** The same for text that may carry colours: they are kept, and end where they ended. */
-export function cutStyled(text: string, columns: number): string {
-  if (widthOf(text) <= columns) return text;
-  let left = Math.max(0, columns - 1);
-  let mark = '…';
-  // Every second part is an escape sequence.
-  // oxlint-disable-next-line no-control-regex
-  const parts = text.split(/(\u001b\[[0-9;]*m)/);
-  return parts
-    .map((part, index) => {
-      if (index % 2 === 1) return part;
-      const letters = [...part];
-      const kept = letters.slice(0, left).join('');
-      const end = letters.length > left ? mark : '';
-      left = Math.max(0, left - letters.length);
-      if (end !== '') mark = '';
-      return `${kept}${end}`;
-    })
-    .join('');
 }
 
 /** A terminal's width; some say 0 when they do not know. */

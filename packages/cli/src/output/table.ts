@@ -1,68 +1,144 @@
-import type { Style } from './style.ts';
-import { cutStyled, widthOf } from './style.ts';
+import { foldLine, widestWord } from './fold.ts';
+import { widthOf, type Style } from './style.ts';
 
 const GAP = 2;
-/** A column is not made narrower than this, nor than its heading: less says nothing. */
-const LEAST = 10;
+/** A column of text is not folded to less than this: it would be hard to read. */
+const LEAST = 12;
+/** Nor are sentences in the last column: below their row there is more room. */
+const SENTENCE = 30;
 
 /**
- * Columns side by side, two spaces apart, no trailing blanks. Cells may carry colours. Where the style has only so much
- * room, the longest texts are cut with an ellipsis; what still does not fit is left to the terminal.
+ * Columns side by side, two spaces apart, no trailing blanks. Cells may carry colours. Nothing is ever cut. Where the
+ * columns are too wide, the first of these that fits is taken: without the columns in which nothing is; the widest texts
+ * folded at their spaces; the text of the last column below its row; each row as a list, `name  value`, with an
+ * empty line between two.
  */
 export function table(head: readonly string[], rows: readonly (readonly string[])[], style: Style): string {
-  const columns = head.map((name, index): Column => {
-    const cells = rows.map((row) => row[index] ?? '');
-    return {
-      width: Math.max(widthOf(name), ...cells.map(widthOf)),
-      least: Math.max(widthOf(name), LEAST),
-      holds: cells.some((cell) => /[a-z]{2}/i.test(cell)) ? 'text' : 'figures',
-    };
-  });
-  fit(columns, style.room());
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, index) => {
-        const width = columns[index]?.width ?? 0;
-        const shown = cutStyled(cell, width);
-        return shown + ' '.repeat(Math.max(0, width - widthOf(shown)));
-      })
-      .join(' '.repeat(GAP))
-      .trimEnd();
-  return [style.dim(line(head)), ...rows.map(line)].join('\n');
+  const room = style.room();
+  const all = columnsOf(head, rows);
+  if (widthOfAll(all) <= room) return sideBySide(all, rows, style);
+  const columns = all.filter(({ index, holds }) => index === 0 || holds !== 'nothing');
+  const fitted = fit(columns, room);
+  if (fitted !== null) return sideBySide(fitted, rows, style);
+  const last = columns.at(-1);
+  const others = fit(columns.slice(0, -1), room);
+  return last === undefined || last.holds === 'figures' || others === null || others.length < 2
+    ? lists(columns, rows, style)
+    : sideBySide(others, rows, style, last);
+}
+
+/** Whether a table has room for all its columns as they are. */
+export function fits(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  style: Pick<Style, 'room'>,
+): boolean {
+  return widthOfAll(columnsOf(head, rows)) <= style.room();
 }
 
 interface Column {
-  width: number;
-  least: number;
-  /** Numbers and times say something wrong when they are cut. */
-  holds: 'text' | 'figures';
+  readonly name: string;
+  readonly index: number;
+  readonly width: number;
+  /** So narrow it may become. */
+  readonly least: number;
+  readonly holds: 'nothing' | 'figures' | 'text';
 }
 
-/** Takes from the widest text, column by column; from the first column, which names the row, only when nothing else is left. */
-function fit(columns: Column[], room: number): void {
-  const first = columns[0];
-  const others = columns.slice(1);
-  let over = columns.reduce((sum, { width }) => sum + width, GAP * (columns.length - 1)) - room;
-  while (over > 0) {
-    const widest = widestOf(others) ?? (first === undefined ? undefined : widestOf([first]));
-    if (widest === undefined) return;
-    widest.width -= 1;
-    over -= 1;
+function columnsOf(head: readonly string[], rows: readonly (readonly string[])[]): Column[] {
+  return head.map((name, index) => columnOf(name, index, rows, index === head.length - 1 ? SENTENCE : LEAST));
+}
+
+function columnOf(name: string, index: number, rows: readonly (readonly string[])[], narrow: number): Column {
+  let width = widthOf(name);
+  let least = width;
+  let holds: Column['holds'] = 'nothing';
+  for (const row of rows) {
+    const cell = row[index] ?? '';
+    const wide = widthOf(cell);
+    // Numbers and times are read at a glance, or not at all when they are folded.
+    const text = /[a-z]{2}/i.test(cell);
+    width = Math.max(width, wide);
+    least = Math.max(least, text ? Math.min(wide, Math.max(widestWord(cell), narrow)) : wide);
+    if (text) holds = 'text';
+    else if (cell !== '' && holds === 'nothing') holds = 'figures';
   }
+  return { name, index, width, least, holds };
 }
 
-function widestOf(columns: readonly Column[]): Column | undefined {
-  const able = columns.filter(({ holds, width, least }) => holds === 'text' && width > least);
-  return able.toSorted((a, b) => b.width - a.width)[0];
+const widthOfAll = (columns: readonly Column[]): number =>
+  columns.reduce((sum, { width }) => sum + width, GAP * (columns.length - 1));
+
+/** Takes from the widest column that has something to give, until all fit; null when they cannot. */
+function fit(columns: readonly Column[], room: number): Column[] | null {
+  const widths = columns.map(({ width }) => width);
+  for (let over = widthOfAll(columns) - room; over > 0; over -= 1) {
+    let widest = -1;
+    for (const [at, { least }] of columns.entries()) {
+      const width = widths[at] ?? 0;
+      if (width > least && width > (widths[widest] ?? 0)) widest = at;
+    }
+    if (widest < 0) return null;
+    widths[widest] = (widths[widest] ?? 0) - 1;
+  }
+  return columns.map((column, at) => ({ ...column, width: widths[at] ?? column.width }));
 }
 
-/** `name  value` lines with the values in one column; a value may have several lines. */
+/** The columns, and what a column of sentences says below each row. */
+function sideBySide(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  style: Style,
+  below?: Column,
+): string {
+  const line = (cells: readonly string[]): string => {
+    const folded = columns.map(({ index, width }) => foldLine(cells[index] ?? '', width));
+    const height = Math.max(...folded.map((cell) => cell.length));
+    const lines = Array.from({ length: height }, (_, at) =>
+      columns
+        .map(({ width }, column) => padded(folded[column]?.[at] ?? '', width))
+        .join(' '.repeat(GAP))
+        .trimEnd(),
+    );
+    const told = below === undefined ? '' : (cells[below.index] ?? '');
+    if (told !== '') lines.push(...foldLine(`${' '.repeat(GAP)}${told}`, style.room(), 2 * GAP));
+    return lines.join('\n');
+  };
+  return [style.dim(line(head(columns, below))), ...rows.map(line)].join('\n');
+}
+
+/** The names of the columns, where their cells are. */
+function head(columns: readonly Column[], below: Column | undefined): string[] {
+  const cells: string[] = [];
+  for (const { index, name } of below === undefined ? columns : [...columns, below]) cells[index] = name;
+  return cells;
+}
+
+function padded(cell: string, width: number): string {
+  return cell + ' '.repeat(Math.max(0, width - widthOf(cell)));
+}
+
+/** Each row as a list; what is empty in a row is left out of it. */
+function lists(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style): string {
+  const width = Math.max(...columns.map(({ name }) => widthOf(name)));
+  return rows
+    .map((row) => {
+      const pairs = columns
+        .map(({ name, index }) => [name.toLowerCase().padEnd(width), row[index] ?? ''] as const)
+        .filter(([, value], at) => at === 0 || value !== '');
+      return fields(pairs, style);
+    })
+    .join('\n\n');
+}
+
+/** `name  value` lines with the values in one column; a value may have several lines, and is folded where it must be. */
 export function fields(pairs: readonly (readonly [string, string])[], style: Style): string {
-  const width = Math.max(...pairs.map(([name]) => widthOf(name)));
+  const width = Math.max(...pairs.map(([name]) => widthOf(name))) + GAP;
+  const room = Math.max(LEAST, style.room() - width);
   return pairs
     .map(([name, value]) => {
-      const indent = ' '.repeat(width + 2);
-      return `${style.dim(name)}${' '.repeat(width - widthOf(name) + 2)}${value.split('\n').join(`\n${indent}`)}`;
+      const folded = value.split('\n').flatMap((line) => foldLine(line, room));
+      return `${style.dim(name)}${' '.repeat(width - widthOf(name))}${folded.join(`\n${' '.repeat(width)}`)}`;
     })
     .join('\n');
 }
