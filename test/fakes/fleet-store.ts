@@ -115,7 +115,7 @@ export class MemoryFleetStore implements FleetStore {
       const kept = this.hosts.get(host);
       if (kept === undefined) continue;
       const { publicKey, revision, digest } = kept;
-      found.set(host, { host, name: host, publicKey, revision, digest });
+      found.set(host, { host, name: host, publicKey, revision, digest, pool: 'default', signers: null });
     }
     return found;
   }
@@ -128,6 +128,11 @@ export class MemoryFleetStore implements FleetStore {
   async noteConnections(notes: readonly ConnectionNote[]): Promise<void> {
     await this.#call('noteConnections');
     this.notes.push(...notes);
+  }
+
+  async poolSigners(): Promise<never[]> {
+    await this.#call('poolSigners');
+    return [];
   }
 
   async desiredAll(host: string): Promise<DesiredSnapshot> {

@@ -178,6 +178,7 @@ export class SimulatedAgent {
         break;
       case 'query':
       case 'secrets':
+      case 'signers':
         break;
     }
     this.#options.onMessage?.(message, bytes);

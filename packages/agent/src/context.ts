@@ -5,13 +5,14 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { cpus, hostname, release, totalmem } from 'node:os';
 import type { Logger } from 'pino';
 import { messageOf } from '@berth/shared/domain/errors';
-import { keyHint } from '@berth/shared/domain/signature';
+import type { HostEventKind } from '@berth/shared/domain/events';
+import type { SignersFacts } from '@berth/shared/protocol/messages';
 import { VERSION } from '@berth/shared/domain/version';
 import { SEALING_FACT } from '@berth/shared/secrets/sealed';
 import { createAnswers } from './answers.ts';
 import { hostConfigOf, type AgentConfig } from './config.ts';
 import { createReceiver } from './desired/receive.ts';
-import { createVet } from './desired/vet.ts';
+import { createSigners } from './desired/signers.ts';
 import { openCredentials } from './system/registries.ts';
 import { createExecutor } from './execute/executor.ts';
 import { createJoining } from './joining.ts';
@@ -101,6 +102,33 @@ export async function createContext(
     sleep: realSleep,
     log,
   });
+  const onHost = (kind: HostEventKind, message: string, details: Record<string, unknown>): void =>
+    reports.event({
+      at: clock.now(),
+      tenant: null,
+      generation: null,
+      kind,
+      message: message.slice(0, 1000),
+      details,
+    });
+  const signers = createSigners({
+    rules: config.releases,
+    pool: config.join?.kind === 'aws' ? config.join.pool : null,
+    store: state.signers,
+    log,
+    pinned({ signers: { pool, version, required } }, message) {
+      log.info({ pool, version, required }, message);
+      onHost('host.signers_pinned', message, { pool, version, required });
+    },
+    refused(why, message) {
+      log.error({ why }, message);
+      onHost('host.signers_refused', message, { why });
+    },
+    changed() {
+      const current = state.desired.current();
+      loop.desire(current, Object.keys(current.tenants));
+    },
+  });
   const loop = createLoop({
     settings: config,
     observer,
@@ -112,7 +140,7 @@ export async function createContext(
     clock,
     failpoint,
     log,
-    vet: createVet(config.releases),
+    vet: signers.vet,
     desired: state.desired.current(),
     mode: state.desired.mode(),
     sweepMs: config.sweepMs,
@@ -122,8 +150,9 @@ export async function createContext(
     url: config.coordinator.url,
     state,
     outbox,
-    facts: async () => factsWith(facts, await sealingFact(secrets, log)),
+    facts: async () => factsWith(facts, signers.facts(), await sealingFact(secrets, log)),
     secrets,
+    signers: (message) => signers.receive(message),
     answer: createAnswers(loop, observer, executor.prober),
     clock,
     random: Math.random,
@@ -250,8 +279,12 @@ async function sealingFact(secrets: HostSecrets, log: Logger): Promise<string | 
 }
 
 /** A coordinator gives secrets to who shows a key to seal them to. */
-function factsWith(facts: HelloFacts, sealing: string | null): HelloFacts {
-  return sealing === null ? facts : { ...facts, facts: { ...facts.facts, [SEALING_FACT]: sealing } };
+function factsWith(facts: HelloFacts, signing: SignersFacts, sealing: string | null): HelloFacts {
+  const said = Object.fromEntries(
+    Object.entries(signing).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+  const sealed = sealing === null ? {} : { [SEALING_FACT]: sealing };
+  return { ...facts, facts: { ...facts.facts, ...said, ...sealed } };
 }
 
 async function helloFacts(config: AgentConfig): Promise<HelloFacts> {
@@ -268,20 +301,7 @@ async function helloFacts(config: AgentConfig): Promise<HelloFacts> {
       kernel: release(),
       node: process.version,
       hostname: hostname().slice(0, 200),
-      ...signersOf(config),
     },
     ingress: { address: config.nginx.listenAddress, port: config.nginx.httpPort },
-  };
-}
-
-/** Whose signatures this host asks for, so that nobody sends it what it will refuse. */
-function signersOf({ releases }: AgentConfig): Record<string, string> {
-  if (!releases.requireSignature) return {};
-  return {
-    releaseSigners: releases.keys
-      .map((each) => each.name)
-      .join(', ')
-      .slice(0, 200),
-    releaseKeys: releases.keys.map((each) => keyHint(each.publicKey)).join(','),
   };
 }

@@ -1,5 +1,14 @@
 import type { z } from 'zod';
-import type { Answer, Desired, Hello, Question, Secrets, SecretsWant } from '@berth/shared/protocol/messages';
+import type {
+  Answer,
+  Desired,
+  Hello,
+  Question,
+  Secrets,
+  SecretsWant,
+  Signers,
+  SignersAck,
+} from '@berth/shared/protocol/messages';
 import type { AgentMode } from '../state/desired.ts';
 import type { AgentState } from '../state/open.ts';
 import type { Clock, Log } from '../state/ports.ts';
@@ -42,6 +51,8 @@ export interface LinkOptions {
   onOffline?(): void;
   facts(): HelloFacts | Promise<HelloFacts>;
   secrets?: SecretLink;
+  /** Takes what the coordinator hands on of whose releases run here; answers what holds. */
+  signers?(message: Signers): Promise<SignersAck>;
   /** Answers a question; it changes nothing on the host. The signal aborts when nobody waits any more. */
   answer(question: Question, signal: AbortSignal): Promise<Answer>;
   clock: Clock;

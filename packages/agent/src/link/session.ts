@@ -166,6 +166,11 @@ export function runSession(
         asked += 1;
         void respond(message).finally(() => (asked -= 1));
         return;
+      case 'signers': {
+        const answer = await options.signers?.(message);
+        if (answer !== undefined) send(answer);
+        return;
+      }
       case 'secrets':
         await options.secrets?.receive(message);
         return;

@@ -45,10 +45,13 @@ export function createUnsigned({ vet, statuses, clock, reports, voice }: Unsigne
 
   function refusalFor(wanted: DesiredTenant, why: string, instead: DesiredTenant | null): Refusal {
     const before = refusals.get(wanted.tenant);
-    if (before?.wanted === wanted) return { ...before, instead };
+    const message = `${why}. Nothing of it was started.`.slice(0, 2000);
+    if (before?.wanted === wanted && before.problem.message === message) return { ...before, instead };
+    // The keys may be others by now, and then what was said of it is no longer so.
+    said.delete(wanted.tenant);
     const problem: Problem = {
       code: 'release_not_signed',
-      message: `${why}. Nothing of it was started.`.slice(0, 2000),
+      message,
       step: 'verify the signature',
       service: null,
       logTail: [],

@@ -2,6 +2,7 @@ import type { Clock } from './ports.ts';
 import { realDisk, type Disk } from './disk.ts';
 import { openDesired, type DesiredStore } from './desired.ts';
 import { openIdentity, type Identity } from './identity.ts';
+import { openSigners, type SignersStore } from './signers.ts';
 import { openStatuses, type StatusStore } from './status.ts';
 
 /** Everything an agent keeps across restarts. */
@@ -9,6 +10,7 @@ export interface AgentState {
   identity: Identity;
   desired: DesiredStore;
   statuses: StatusStore;
+  signers: SignersStore;
   /** Tenants whose status was there and could not be read. */
   lost: ReadonlySet<string>;
   /** Files that could not be understood and were set aside: worth an event each, and no reason to stop anything. */
@@ -22,5 +24,13 @@ export async function openState(dir: string, deps: { clock: Clock; disk?: Disk }
   const { identity, quarantined: keys } = await openIdentity(dir, disk, deps.clock);
   const { desired, quarantined: entries } = await openDesired(dir, disk, deps.clock);
   const { statuses, quarantined: slots, lost } = await openStatuses(dir, disk, deps.clock);
-  return { identity, desired, statuses, lost, quarantined: [...keys, ...entries, ...slots] };
+  const { signers, quarantined: pins } = await openSigners(dir, disk, deps.clock);
+  return {
+    identity,
+    desired,
+    statuses,
+    signers,
+    lost,
+    quarantined: [...keys, ...entries, ...slots, ...pins],
+  };
 }

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import type { Clock } from './ports.ts';
 import type { Disk } from './disk.ts';
+import { SIGNERS_NAME } from './signers.ts';
 
 /** Who the host was and what was desired of it. The rest of the directory is rebuilt from that. */
-const OF_ONE_HOST = ['identity.json', 'head.json', 'desired', 'status'];
+const OF_ONE_HOST = ['identity.json', 'head.json', 'desired', 'status', SIGNERS_NAME];
 /** Its sealed secrets and the key to them lie here, beside a mount of memory that cannot be moved. */
 const SECRETS = 'secrets';
 const MOUNT = 'open';

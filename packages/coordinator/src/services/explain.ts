@@ -32,8 +32,17 @@ export function explain({ tenant, host, report, epoch, attempt, now }: ExplainIn
     retryAt: current?.retryAt ?? null,
     containers: report?.containers ?? [],
     attempt,
-    advice: words.advice,
+    advice: [...words.advice, ...signersAdvice(host)],
   };
+}
+
+/** A host that keeps to other signers than are handed out here may refuse whatever comes next. */
+function signersAdvice({ name, pool, facts }: HostView): string[] {
+  const refused = facts['signersRefused'];
+  if (refused === undefined) return [];
+  return [
+    `Host ${name} refuses what it was sent of its pool's signers: ${refused} See "berth pool signers show ${pool}".`,
+  ];
 }
 
 interface Words {
@@ -198,7 +207,9 @@ function adviceOn(report: TenantReport, host: HostView): string[] {
     container_failed: [`${look}: it ended by itself.`, again],
     crash_loop: [`${look}: it ends again and again.`, again],
     release_not_signed: [
-      `${host.name} decides by its own configuration whose releases it runs. See who signed this one: "berth release show".`,
+      host.facts['releaseRule'] === 'pool'
+        ? `${host.name} goes by what it has pinned of its pool's signers: "berth pool signers show ${host.pool}". See who signed this one: "berth release show".`
+        : `${host.name} decides by its own configuration whose releases it runs. See who signed this one: "berth release show".`,
       `Sign it with "berth release sign" where your keys are, then ${again}`,
     ],
     memory_short: [

@@ -21,4 +21,6 @@ export interface FleetPort {
    */
   ask(host: string, question: Question, timeoutMs: number): Promise<Answer>;
   online(host: string): boolean;
+  /** Whose releases a pool runs was set: tells its connected hosts soon. */
+  signersChanged(pool: string): void;
 }

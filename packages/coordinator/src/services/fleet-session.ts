@@ -18,6 +18,9 @@ export class Session implements FleetSession {
   refusals = 0;
   paused = false;
   closed = false;
+  /** Which version of its pool's signers it has, 0 for none; null: it knows nothing of that. */
+  signers: number | null = null;
+  pool = '';
   /** Questions without an answer yet. */
   asked = 0;
   /** Wants of secrets that are being answered. */

@@ -1,5 +1,6 @@
+import type { SignedSigners } from '@berth/shared/domain/signers';
 import type { TrafficSample } from '@berth/shared/domain/traffic';
-import type { Hello } from '@berth/shared/protocol/messages';
+import type { Hello, SignersFacts } from '@berth/shared/protocol/messages';
 import type { AgentEvent, HostReport, TenantReport } from '@berth/shared/protocol/report';
 
 /** What the fleet service needs kept. Every write is durable when its promise resolves. */
@@ -16,6 +17,9 @@ export interface FleetStore {
   enrolledHosts(): Promise<number>;
   /** In one transaction: what hosts said on connecting, and which of them went away. */
   noteConnections(notes: readonly ConnectionNote[]): Promise<void>;
+
+  /** The signed statements of whose releases a pool runs, oldest first. */
+  poolSigners(pool: string): Promise<SignedSigners[]>;
 
   /** All of one host's desired state, read in one snapshot. */
   desiredAll(host: string): Promise<DesiredSnapshot>;
@@ -55,12 +59,17 @@ export interface HelloRecord {
   publicKey: string;
   revision: number;
   digest: string;
+  pool: string;
+  /** Which statement of whose releases its pool runs is the newest; null: there is none. */
+  signers: string | null;
 }
 
 export type ConnectionNote =
   | { kind: 'online'; host: string; hello: Hello; at: number }
   | { kind: 'offline'; host: string; at: number }
   | { kind: 'superseded'; host: string; at: number }
+  /** What its hello said of whose releases it runs is otherwise now. */
+  | { kind: 'signers'; host: string; at: number; facts: SignersFacts }
   /** The agent has a later state than is known here, and is held alone. */
   | { kind: 'ahead'; host: string; at: number; epoch: number; revision: number };
 

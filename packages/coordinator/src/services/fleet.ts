@@ -5,6 +5,7 @@ import {
   type FromAgent,
   type Hello,
   type SecretsWant,
+  type Signers,
 } from '@berth/shared/protocol/messages';
 import type { EpochRecord, HelloRecord } from './fleet-store.ts';
 import { createChanges } from './fleet-changes.ts';
@@ -15,11 +16,27 @@ import { createNotes } from './fleet-notes.ts';
 import { createQuestions } from './fleet-questions.ts';
 import { createReports } from './fleet-reports.ts';
 import { Session } from './fleet-session.ts';
+import { createSignersDesk } from './fleet-signers.ts';
 import type { AgentConnection, AgentMessage, Fleet, FleetOptions, FleetSession } from './fleet-types.ts';
 
 type Reject = Extract<FromAgent, { type: 'desired.reject' }>;
 
 const WANTS_AT_ONCE = 8;
+
+/** A hello that is being looked up: how many times, and what came meanwhile. */
+interface Joining {
+  count: number;
+  changed: boolean;
+  removed: boolean;
+  signers: boolean;
+}
+
+interface Found {
+  record: HelloRecord;
+  moved: boolean;
+  told: Signers | null;
+  stale: boolean;
+}
 
 /** All connected agents. Resolves once the store has told the epoch. */
 export async function createFleet(options: FleetOptions): Promise<Fleet> {
@@ -27,8 +44,9 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
   const tickMs = options.tickMs ?? 10;
   const heartbeat = { ...DEFAULT_HEARTBEAT, ...options.heartbeat };
   const sessions = new Map<string, Session>();
-  /** Hosts whose hello is being looked up, and whether their state changed or they were removed meanwhile. */
-  const joining = new Map<string, { count: number; changed: boolean; removed: boolean }>();
+  /** Hosts whose hello is being looked up. */
+  const joining = new Map<string, Joining>();
+  const signers = createSignersDesk({ store, sessions, log });
   const questions = createQuestions();
   const lookups = createLookups(store);
   const notes = createNotes({ store, clock, log, tickMs });
@@ -68,8 +86,8 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
   async function lookUp(
     hello: Hello,
     verify: (publicKey: string) => Promise<boolean>,
-  ): Promise<{ record: HelloRecord; moved: boolean } | null> {
-    const join = joining.get(hello.host) ?? { count: 0, changed: false, removed: false };
+  ): Promise<Found | null> {
+    const join = joining.get(hello.host) ?? { count: 0, changed: false, removed: false, signers: false };
     join.count += 1;
     joining.set(hello.host, join);
     try {
@@ -78,14 +96,16 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
       const claim = claimOf(hello, record, keeper.now());
       if (claim !== null) await keeper.ahead(hello.host, claim);
       else keeper.level(hello.host);
-      return join.removed ? null : { record, moved: join.changed };
+      const told = await signers.forHello(hello, record);
+      return join.removed ? null : { record, moved: join.changed, told, stale: join.signers };
     } finally {
       join.count -= 1;
       if (join.count === 0) joining.delete(hello.host);
     }
   }
 
-  function join(connection: AgentConnection, hello: Hello, record: HelloRecord, moved: boolean): Session {
+  function join(connection: AgentConnection, hello: Hello, found: Found): Session {
+    const { record, moved, told, stale } = found;
     const at = clock.now();
     supersede(hello.host, at);
     const beat = heartbeatFor(sessions.size + 1, heartbeat);
@@ -104,6 +124,10 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
         ...beat,
       }),
     );
+    signers.begin(session, hello, record);
+    // Before anything that is desired, so that a host that is new runs nothing of it that its pool's keys did not sign.
+    if (told !== null) connection.tell(JSON.stringify(told));
+    if (stale) signers.changed(record.pool);
     if (held) return session;
     const equal = hello.revision === record.revision && hello.digest === record.digest;
     if (hello.epoch === epoch.epoch && (equal || hello.revision < record.revision))
@@ -217,6 +241,11 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
         session.connection.close(1013, 'try again later');
       }
     },
+    signersChanged(pool) {
+      // Of those that are just being looked up nobody knows the pool yet.
+      for (const each of joining.values()) each.signers = true;
+      signers.changed(pool);
+    },
     gatherHeld: () => keeper.gather(),
     online: (host) => sessions.has(host),
     modeChanged: () => keeper.reread(),
@@ -229,7 +258,7 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
 
     async admit(connection, hello, verify) {
       const found = await lookUp(hello, verify);
-      return found === null ? null : join(connection, hello, found.record, found.moved);
+      return found === null ? null : join(connection, hello, found);
     },
     receive(given: FleetSession, message: AgentMessage, bytes: number) {
       if (!(given instanceof Session) || given.closed) return null;
@@ -255,6 +284,10 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
           return null;
         case 'secrets.want':
           void give(given, message);
+          return null;
+        case 'signers.ack':
+          signers.acknowledged(given, message);
+          notes.connection({ kind: 'signers', host: given.host, at: clock.now(), facts: message.facts });
           return null;
         default:
           return unreachable(message);

@@ -5,6 +5,7 @@ import { createHosts, type Hosts } from './hosts.ts';
 import { createPoolJoins, type PoolJoins } from './pool-join.ts';
 import { createOidc, type Oidc } from './oidc.ts';
 import { createPools, type Pools } from './pools.ts';
+import { createPoolSigners, type PoolSignersService } from './pool-signers.ts';
 import { createReleases, type Releases } from './releases.ts';
 import type { RolloutPort } from './rollout-driver.ts';
 import { createRollouts, type Rollouts } from './rollouts.ts';
@@ -25,6 +26,7 @@ export interface Services {
   hosts: Hosts;
   pools: Pools;
   poolJoins: PoolJoins;
+  poolSigners: PoolSignersService;
   access: Access;
   oidc: Oidc;
   status: Status;
@@ -47,6 +49,7 @@ export function createServices(
     hosts: createHosts(context),
     pools: createPools(context),
     poolJoins: createPoolJoins(context),
+    poolSigners: createPoolSigners(context),
     access: createAccess(context),
     oidc: createOidc(context, context.identity),
     status: createStatus(context, about),

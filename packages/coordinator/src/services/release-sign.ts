@@ -11,6 +11,8 @@ import {
 } from '@berth/shared/domain/signature';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { AuditEntry, KeptSignature, ReleaseSource } from './records.ts';
+import { isSignedFor, notSignedFor } from './pool-signed.ts';
+import { goesByItsOwn } from './pool-signers.ts';
 import type { StoreReads } from './store.ts';
 import { invalidCompose, type TemplateCache } from './templates.ts';
 
@@ -103,24 +105,34 @@ export async function signatureWarning(
 }
 
 /**
- * An early and clear word where a host has said that it runs signed releases only. It is the host that decides: this only
- * spares a try. Errors: `release_not_signed`.
+ * An early and clear word where a pool, or a host of its own, runs signed releases only. It is the host that decides: this
+ * only spares a try. Errors: `release_not_signed`.
  */
 export async function requireSigned(
-  reads: Pick<StoreReads, 'host' | 'release'>,
+  reads: Pick<StoreReads, 'host' | 'release' | 'poolSigners'>,
   host: string,
   desired: DesiredTenant,
 ): Promise<void> {
   const view = await reads.host(host);
-  const accepted = view?.facts['releaseKeys']?.split(',');
-  if (view === null || accepted === undefined) return;
+  if (view === null) return;
+  // The host may not have heard yet of what its pool says.
+  const statement = goesByItsOwn(view.facts) ? undefined : (await reads.poolSigners(view.pool)).at(-1);
+  const ofPool = statement?.signers.required === true ? statement : null;
+  const hints =
+    ofPool?.signers.keys.map((each) => keyHint(each.publicKey)) ?? view.facts['releaseKeys']?.split(',');
+  if (hints === undefined) return;
   const { app, release, tenant } = desired;
   const kept = (await reads.release(app, release))?.signature;
+  if (ofPool !== null && !isSignedFor(ofPool, kept))
+    throw new BerthError('release_not_signed', notSignedFor(ofPool, { app, release }));
   const keys = (kept?.by ?? []).flatMap(({ key, publicKey }): AcceptedKey[] => {
     const read = readPublicKey(publicKey);
-    return read === null || !accepted.includes(keyHint(publicKey)) ? [] : [{ name: key, key: read }];
+    return read === null || !hints.includes(keyHint(publicKey)) ? [] : [{ name: key, key: read }];
   });
-  const what = `Host ${view.name} runs only releases that are signed by ${view.facts['releaseSigners'] ?? 'keys of its own'}`;
+  const what =
+    ofPool === null
+      ? `Host ${view.name} runs only releases that are signed by ${view.facts['releaseSigners'] ?? 'keys of its own'}`
+      : `Pool ${view.pool} runs only releases that are signed`;
   if (keys.length === 0)
     throw new BerthError(
       'release_not_signed',

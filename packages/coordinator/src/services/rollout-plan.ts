@@ -11,6 +11,7 @@ import { changesBetween } from './diff.ts';
 import type { AppRecord, ReleaseSource, TenantRecord, VariableRecord } from './records.ts';
 import { factOf } from './rollout-facts.ts';
 import type { TenantFactRecord } from './rollout-store.ts';
+import { refusingPool } from './pool-signed.ts';
 import { signatureWarning } from './release-sign.ts';
 import { waveMembers } from './rollout-waves.ts';
 import type { StoreReads } from './store.ts';
@@ -28,6 +29,8 @@ export interface Draft {
   untouched: string[];
   warnings: string[];
   reversal: Rollout['reversal'];
+  /** Why its hosts would run nothing of it: a pool runs signed releases only, and this one is not. */
+  unsigned: BerthError | null;
 }
 
 /** Errors: `not_found`, `invalid_request` for waves that do not rise or name what nobody is. */
@@ -52,11 +55,18 @@ export async function draftOf(
     throw new BerthError('invalid_request', errors.join(' '), { details: { field: 'policy.waves' } });
   const reversal = await reversalOf(reads, cache, release, rows);
   const hosts = new Map(facts.map((each) => [each.tenant, each.host]));
-  const unsigned = await signatureWarning(
+  const unsigned = await refusingPool(
     reads,
     release,
-    rows.map((row) => hosts.get(row.tenant) ?? ''),
+    rows.map((row) => row.tenant),
   );
+  const signing =
+    unsigned?.message ??
+    (await signatureWarning(
+      reads,
+      release,
+      rows.map((row) => hosts.get(row.tenant) ?? ''),
+    ));
   return {
     app,
     release,
@@ -64,6 +74,7 @@ export async function draftOf(
     rows,
     untouched,
     reversal,
+    unsigned,
     // What would go wrong on the way says nothing where nobody goes.
     warnings:
       rows.length === 0
@@ -80,7 +91,7 @@ export async function draftOf(
                   `The images of release ${given.to} are not pinned by digest: tenants that move at different times may get different images. "berth release create" pins them.`,
                 ]
               : []),
-            ...(unsigned === null ? [] : [unsigned]),
+            ...(signing === null ? [] : [signing]),
             ...(app.frozen === null ? [] : [`The app is frozen, so nothing would begin: ${app.frozen}`]),
           ],
   };

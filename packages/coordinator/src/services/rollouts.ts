@@ -30,7 +30,7 @@ import type { TemplateCache } from './templates.ts';
 export interface Rollouts {
   /** Changes nothing. Errors: `not_found`, `invalid_request`. */
   plan(given: z.output<typeof PlanRollout>): Promise<RolloutPlan>;
-  /** Errors: `conflict` when the app is frozen or has another rollout, and nothing waits; those of `plan`. */
+  /** Errors: `release_not_signed` where a pool asks for it; `conflict` when the app is frozen or has another rollout, and nothing waits; those of `plan`. */
   start(by: Actor, given: z.output<typeof StartRollout>): Promise<RolloutShown>;
   list(
     filter: { app?: string | undefined; scope?: AccessScope | undefined },
@@ -87,6 +87,7 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
             `App ${app} is frozen: ${draft.app.frozen} Unfreeze it first: "berth app unfreeze ${app}".`,
           );
         if (draft.rows.length === 0) throw nothingToMove(app, to, draft.untouched.length);
+        if (draft.unsigned !== null) throw draft.unsigned;
         const busy = (await tx.openRollouts()).filter((each) => each.app === app && isBusy(each));
         const [first] = busy;
         if (first !== undefined && whenBusy === 'refuse')

@@ -31,6 +31,7 @@ import type {
 } from './records.ts';
 import type { RolloutReads, RolloutWrites } from './rollout-store.ts';
 import type { SecretReads, SecretWrites } from './secret-store.ts';
+import type { SignersReads, SignersWrites } from './signers-store.ts';
 
 /** All that is kept, in SQLite or PostgreSQL alike. Reads here see what is committed. */
 export interface Store extends StoreReads, EnrolmentKeys {
@@ -66,7 +67,7 @@ export interface Page {
   scope?: AccessScope | undefined;
 }
 
-export interface StoreReads extends SecretReads, RolloutReads, BulkReads, EnrolReads {
+export interface StoreReads extends SecretReads, RolloutReads, BulkReads, EnrolReads, SignersReads {
   epoch(): Promise<EpochRecord>;
 
   /** Hosts that have not acknowledged their newest desired state, and by how many revisions the furthest is behind. */
@@ -138,7 +139,8 @@ export type DesiredPut =
   | { kind: 'forgotten'; tenant: string };
 
 /** What can be done inside `mutate`. */
-export interface StoreWrites extends StoreReads, SecretWrites, RolloutWrites, BulkWrites, EnrolWrites {
+export interface StoreWrites
+  extends StoreReads, SecretWrites, RolloutWrites, BulkWrites, EnrolWrites, SignersWrites {
   setMode(mode: 'apply' | 'observe', reason: string | null): Promise<void>;
 
   insertApp(app: string, at: number): Promise<void>;

@@ -9,6 +9,7 @@ import { texts } from './json.ts';
 import { appendAudit } from './audit.ts';
 import type { AppendEvents } from './journal.ts';
 import { forgetSecrets } from './secrets.ts';
+import { readPoolSigners } from './signers.ts';
 import type { HostTable, Tables } from './tables.ts';
 import { noteGeneration } from './tenants.ts';
 
@@ -30,11 +31,17 @@ export function createFleetStore(
   const { db } = dialect;
   const ingest = createIngest(dialect, appendEvents);
   const desiredSince = createDesiredSince(dialect);
-  const readHello = listStatement<Pick<HostTable, 'host' | 'name' | 'public_key' | 'revision' | 'digest'>>(
+  const readHello = listStatement<
+    Pick<HostTable, 'host' | 'name' | 'public_key' | 'revision' | 'digest' | 'pool'> & {
+      signers: string | null;
+    }
+  >(
     dialect,
     ['text'],
     (hosts) =>
-      `select host, name, public_key, revision, digest from hosts where host in (select c0 from ${hosts})`,
+      `select host, name, public_key, revision, digest, pool, (select s.standing from pool_signers s
+         where s.pool = hosts.pool order by s.version desc limit 1) as signers
+       from hosts where host in (select c0 from ${hosts})`,
   );
   const write = async <T>(work: (tx: Db) => Promise<T>): Promise<T> => {
     const done = await dialect.transaction(async (tx) => ({ result: await work(tx), tx }));
@@ -88,6 +95,8 @@ export function createFleetStore(
             publicKey: row.public_key,
             revision: row.revision,
             digest: row.digest,
+            pool: row.pool,
+            signers: row.signers,
           },
         ]),
       );
@@ -101,6 +110,7 @@ export function createFleetStore(
       return row.n;
     },
     noteConnections: (notes) => write((tx) => ingest.connections(tx, notes)),
+    poolSigners: (pool) => readPoolSigners(db, dialect, pool),
     desiredAll: (host) => desiredAll(db, host),
     desiredSince: (cursors) => desiredSince(db, cursors),
     recordAcks: (acks) => dialect.transaction((tx) => ingest.acks(tx, acks)),

@@ -3,10 +3,12 @@ import type { TenantReport } from '@berth/shared/protocol/report';
 import type { AckRecord, ConnectionNote, IngestRecord } from '../services/fleet-store.ts';
 import { unreachable } from '@berth/shared/domain/errors';
 import { isAgentsToTell } from '@berth/shared/domain/events';
+import { SignersFacts } from '@berth/shared/protocol/messages';
 import { batchStatement, listStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
 import type { SourcedEvent } from './insert-events.ts';
 import type { AppendEvents } from './journal.ts';
+import { textMap } from './json.ts';
 import type { Tables } from './tables.ts';
 import { toldDetails, toldNumber, toldText, toldTime } from './told.ts';
 import { createTrafficIngest } from './traffic.ts';
@@ -215,6 +217,7 @@ export function createIngest(dialect: Dialect, appendEvents: AppendEvents): Inge
           db,
           round.flatMap((note) => (note.kind === 'offline' ? [[note.host, note.at]] : [])),
         );
+        for (const note of round) if (note.kind === 'signers') await noteSigners(db, note);
       }
       const hosts = new Set(notes.map((note) => note.host));
       const known = new Map((await readNames(db, [...hosts])).map((row) => [row.host, row.name]));
@@ -222,7 +225,7 @@ export function createIngest(dialect: Dialect, appendEvents: AppendEvents): Inge
         db,
         notes.flatMap((note) => {
           const name = known.get(note.host);
-          return name === undefined ? [] : [eventOf(note, name)];
+          return name === undefined || note.kind === 'signers' ? [] : [eventOf(note, name)];
         }),
       );
     },
@@ -254,6 +257,20 @@ function oncePerTenant(
   return rounds.map((round) => [...round.values()]);
 }
 
+/** The facts of its hello with what it says now. Seldom: once for each statement. */
+async function noteSigners(
+  db: Db,
+  { host, facts }: Extract<ConnectionNote, { kind: 'signers' }>,
+): Promise<void> {
+  const row = await db.selectFrom('hosts').select('facts').where('host', '=', host).executeTakeFirst();
+  if (row === undefined) return;
+  const others = Object.entries(textMap(row.facts)).filter(
+    ([name]) => !Object.hasOwn(SignersFacts.shape, name),
+  );
+  const next = JSON.stringify({ ...Object.fromEntries(others), ...facts });
+  await db.updateTable('hosts').set({ facts: next }).where('host', '=', host).execute();
+}
+
 function oncePerHost(notes: readonly ConnectionNote[]): ConnectionNote[][] {
   const rounds: ConnectionNote[][] = [];
   const depth = new Map<string, number>();
@@ -265,7 +282,7 @@ function oncePerHost(notes: readonly ConnectionNote[]): ConnectionNote[][] {
   return rounds;
 }
 
-function eventOf(note: ConnectionNote, name: string): SourcedEvent {
+function eventOf(note: Exclude<ConnectionNote, { kind: 'signers' }>, name: string): SourcedEvent {
   const common = { at: note.at, host: note.host, tenant: null, app: null, generation: null, source: null };
   switch (note.kind) {
     case 'online':

@@ -19,6 +19,7 @@ import { appendAudit, auditReads } from './audit.ts';
 import { journalReads, journalWrites, createEventLog, type EventLog } from './journal.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations/index.ts';
+import { signersReads, signersWrites } from './signers.ts';
 import { secretReads, secretWrites } from './secrets.ts';
 import type { Tables } from './tables.ts';
 import { tenantReads, tenantWrites } from './tenants.ts';
@@ -129,6 +130,7 @@ function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
     ...hostReads(db),
     ...enrolReads(db, dialect),
     ...poolReads(db),
+    ...signersReads(db, dialect),
     ...journalReads(db),
     ...auditReads(db, dialect),
     ...accessReads(db, dialect),
@@ -150,6 +152,7 @@ function writes(tx: Kysely<Tables>, dialect: Dialect, kept: Kept): Omit<StoreWri
     ...tenantWrites(tx, dialect),
     ...hostWrites(tx, dialect),
     ...enrolWrites(tx),
+    ...signersWrites(tx),
     ...journalWrites(tx, kept.events.append),
     ...accessWrites(tx),
     ...kept.rollouts.writes(tx),

@@ -6,7 +6,7 @@ import type { Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
 
-/** Nothing is kept of a pool but its variables and who may join: it is where hosts and tenants say they are. */
+/** Nothing is kept of a pool but its variables, who may join and whose releases it runs: it is where hosts and tenants say they are. */
 function poolQuery(db: Db) {
   const members = db
     .selectFrom('hosts')
@@ -22,6 +22,9 @@ function poolQuery(db: Db) {
     )
     .unionAll(
       db.selectFrom('join_rules').select(['pool', sql<number>`0`.as('host'), sql<number>`0`.as('tenant')]),
+    )
+    .unionAll(
+      db.selectFrom('pool_signers').select(['pool', sql<number>`0`.as('host'), sql<number>`0`.as('tenant')]),
     );
   return db
     .selectFrom(members.as('members'))

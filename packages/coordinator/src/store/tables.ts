@@ -46,6 +46,7 @@ export interface Tables {
     expires_at: number;
     used_by: string | null;
   };
+  pool_signers: { pool: string; version: number; standing: string; json: string; created_at: number };
   join_rules: { pool: string; aws: string; updated_at: number };
   instances: InstanceTable;
   spent_challenges: { hash: string; expires_at: number };

@@ -7,6 +7,8 @@ const record = (host: string): HelloRecord => ({
   name: host,
   publicKey: 'k',
   revision: 0,
+  pool: 'default',
+  signers: null,
   digest: '0',
 });
 

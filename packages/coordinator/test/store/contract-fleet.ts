@@ -98,6 +98,8 @@ export function fleetContract(open: OpenEmpty): void {
       publicKey: 'key-1',
       revision: 0,
       digest: EMPTY_DIGEST,
+      pool: 'default',
+      signers: null,
     });
     expect(await store.fleet.hostsForHello([hostId(9)])).toEqual(new Map());
     expect(await store.fleet.hostsForHello([])).toEqual(new Map());

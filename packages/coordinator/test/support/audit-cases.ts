@@ -6,6 +6,7 @@ import { signableOf } from '@berth/shared/compose/signable';
 import { parseTemplate } from '@berth/shared/compose/template';
 import { RolloutPolicy } from '@berth/shared/domain/rollout';
 import { signRelease } from '@berth/shared/domain/signature';
+import { signSigners, type PoolSigners } from '@berth/shared/domain/signers';
 import { parseWaves } from '@berth/shared/domain/waves-text';
 import { COMPOSE, publicKey, type TestCoordinator } from './coordinator.ts';
 import type { Names } from './fitting.ts';
@@ -76,6 +77,7 @@ export const AUDIT_CASES: Partial<Record<RouteName, AuditCase>> = {
   removeSecret: { prepare: secret, params: () => Promise.resolve({ secret: 'OLD_KEY' }) },
   rotateSecretKey: { prepare: secret },
   setPoolJoin: { unknown: 'made' },
+  setPoolSigners: { unknown: 'made', body: ({ names }) => statement(names['pool'] ?? 'eu-1') },
   setPool: { body: () => ({ variables: { KEY: PLANTED } }) },
   deleteApp: { params: async ({ c }) => ({ app: await emptyApp(c) }) },
   freezeApp: { body: () => acted },
@@ -230,6 +232,14 @@ function signature(): SignRelease {
   if (!made.ok) throw new Error(JSON.stringify(made.errors));
   const spki = key.export({ format: 'der', type: 'spki' });
   return { key: 'ci', publicKey: spki.toString('base64'), value: signRelease(privateKey, made.signable) };
+}
+
+/** Of a pool's signers, by the key that it names. */
+function statement(pool: string): { signers: PoolSigners; by: { key: string; value: string }[] } {
+  const { privateKey, publicKey: key } = generateKeyPairSync('ed25519');
+  const spki = key.export({ format: 'der', type: 'spki' }).toString('base64');
+  const signers = { pool, version: 1, required: true, keys: [{ name: 'ci', publicKey: spki }] };
+  return { signers, by: [{ key: 'ci', value: signSigners(privateKey, signers) }] };
 }
 
 const joinTokens = new WeakMap<AuditWorld, string>();

@@ -5,9 +5,9 @@
 export const REVIEWED: ReadonlySet<string> = new Set(
   `
   account app approval apps atOnce audience aws bakeMs by choice cidrs count createdAt createdBy current decisions digest
-  domains egress epoch errorRate expiresAt fingerprint frozen generation held host id images instance issuer key kind labels
+  domains egress epoch errorRate expiresAt fingerprint frozen generation held host id images instance issuer key keys kind labels
   lastUsedAt latencyFactor latencyMs maxAgeMs maxFailures minRequests mode moveTimeoutMs name onFailure open order other
-  past path percent perHost pinned pins policy pool pools publicKey reason ref regions release renewed repository reservedCpus
+  past path percent perHost pinned pins policy pool pools publicKey reason ref regions release renewed replace repository required reservedCpus
   reservedMemory revision role roles routes scheduling scope secrets services signatures since state subdomain
   surgeMemory tags target tenancy tenant tenants to traffic ttlMs until updatedAt variables version versions wave waves window
 `

@@ -43,6 +43,10 @@ export class FakeFleet implements FleetPort {
   removed(host: string): void {
     this.gone.push(host);
   }
+  readonly signed: string[] = [];
+  signersChanged(pool: string): void {
+    this.signed.push(pool);
+  }
   recheck(): Promise<void> {
     return Promise.resolve();
   }

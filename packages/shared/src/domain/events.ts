@@ -31,6 +31,8 @@ export const HOST_EVENTS = [
   'host.probed', // its isolation was probed; details: { held, open, other } count what came of it
   'host.rules_restored', // somebody flushed the nft tables; they were put back
   'host.nginx_restarted',
+  'host.signers_pinned', // whose releases its pool runs has come, or was changed by who may; details: { pool, version, required }
+  'host.signers_refused', // the coordinator sent something else than a key of the host's allows; details: { why }
   'host.secrets_unavailable', // what cannot be opened, by name
   'host.docker_down',
   'host.docker_up',
@@ -42,6 +44,7 @@ export type HostEventKind = (typeof HOST_EVENTS)[number];
 
 export const COORDINATOR_EVENTS = [
   'app.applied',
+  'pool.signers', // whose releases a pool runs was set; details: { pool, version, required }
   'token.exchanged', // a CI job proved who it is and may deploy; details: { repository, ref, run }
   'coordinator.epoch', // a new epoch began in observe-only mode, or was confirmed
 ] as const;

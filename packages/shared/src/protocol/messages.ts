@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { DesiredTenant, Tombstone } from '../domain/desired.ts';
-import { Digest, HostId, TenantName } from '../domain/ids.ts';
+import { Digest, HostId, PoolName, TenantName } from '../domain/ids.ts';
 import { ERROR_CODES } from '../domain/errors.ts';
 import { ProbeReport } from '../domain/probe.ts';
 import { SecretName } from '../domain/secret.ts';
+import { MOST_STATEMENTS, SignedSigners } from '../domain/signers.ts';
 import { TrafficSample } from '../domain/traffic.ts';
 import { AgentEvent, HostReport, RemovalRequest, StepView, TenantReport } from './report.ts';
 
@@ -91,6 +92,8 @@ export const Question = z.discriminatedUnion('kind', [
   }),
   /** Tries the isolation from inside throw-away tenants, and leaves nothing behind. */
   z.strictObject({ kind: z.literal('probe') }),
+  /** Answered when the counts of all requests that were served until it came are on record at the coordinator. */
+  z.strictObject({ kind: z.literal('traffic') }),
 ]);
 export type Question = z.infer<typeof Question>;
 export const Query = z.strictObject({ type: z.literal('query'), id: z.string().max(60), question: Question });
@@ -119,7 +122,19 @@ export const Secrets = z.strictObject({
 });
 export type Secrets = z.infer<typeof Secrets>;
 
+/**
+ * Whose releases the host's pool runs: the statements that this host has not, the newest last; none where there is none.
+ * Only sent to an agent whose hello has shown the fact `poolSigners`, before any desired state.
+ */
+export const Signers = z.strictObject({
+  type: z.literal('signers'),
+  pool: PoolName,
+  chain: z.array(SignedSigners).max(MOST_STATEMENTS),
+});
+export type Signers = z.infer<typeof Signers>;
+
 export const ToAgent = z.discriminatedUnion('type', [
+  Signers,
   Challenge,
   Welcome,
   Desired,
@@ -183,6 +198,7 @@ export const Answer = z.discriminatedUnion('kind', [
     lines: z.array(z.strictObject({ service: z.string(), line: z.string().max(4000) })),
   }),
   z.strictObject({ kind: z.literal('probe'), report: ProbeReport }),
+  z.strictObject({ kind: z.literal('traffic') }),
   z.strictObject({ kind: z.literal('error'), code: z.enum(ERROR_CODES), message: z.string().max(1000) }),
 ]);
 export type Answer = z.infer<typeof Answer>;
@@ -202,7 +218,24 @@ export const SecretsWant = z.strictObject({
 });
 export type SecretsWant = z.infer<typeof SecretsWant>;
 
+/** What a hello's facts say of whose releases the host runs, where it is not what they said. Answers `signers`. */
+export const SignersFacts = z.strictObject({
+  /** Which statement of its pool holds, as `standingOf` has it; `none`. */
+  poolSigners: z.string().max(80),
+  /** Names and hints at the keys of what holds here, where signatures are required. */
+  releaseSigners: z.string().max(200).optional(),
+  releaseKeys: z.string().max(200).optional(),
+  /** Who requires it: the host's own configuration goes before its pool. */
+  releaseRule: z.enum(['host', 'pool']).optional(),
+  /** Why what the coordinator sent last does not hold here. */
+  signersRefused: z.string().max(200).optional(),
+});
+export type SignersFacts = z.infer<typeof SignersFacts>;
+export const SignersAck = z.strictObject({ type: z.literal('signers.ack'), facts: SignersFacts });
+export type SignersAck = z.infer<typeof SignersAck>;
+
 export const FromAgent = z.discriminatedUnion('type', [
+  SignersAck,
   SecretsWant,
   Hello,
   DesiredAck,

@@ -10,6 +10,7 @@ import { enrolment } from './0008-enrolment.ts';
 import { secrets } from './0009-secrets.ts';
 import { dedicated } from './0010-dedicated.ts';
 import { signatures } from './0011-signatures.ts';
+import { poolSigners } from './0012-pool-signers.ts';
 
 /** In order. A migration that was released is never edited; a new one is added. */
 export const migrations: readonly Migration[] = [
@@ -24,4 +25,5 @@ export const migrations: readonly Migration[] = [
   secrets,
   dedicated,
   signatures,
+  poolSigners,
 ];

@@ -2,6 +2,7 @@ import { defineRoute } from '../route.ts';
 import { PoolJoin, SetPoolJoin } from '../enrolment.ts';
 import * as p from '../pools.ts';
 import { SetVariables } from '../releases.ts';
+import { PoolSignersSet, PoolSignersShown, SetPoolSigners } from '../signers.ts';
 import { list, page, pool } from './parts.ts';
 
 /** Pools: there is one as long as a host or a tenant is in it, or it has variables. */
@@ -47,5 +48,26 @@ export const poolsRoutes = {
     params: pool,
     body: SetPoolJoin,
     response: PoolJoin,
+  }),
+  showPoolSigners: defineRoute({
+    method: 'GET',
+    path: '/pools/{pool}/signers',
+    summary: 'Whose releases the pool runs, and which of its hosts go by that',
+    access: 'viewer',
+    on: 'pool',
+    status: 200,
+    params: pool,
+    response: PoolSignersShown,
+  }),
+  setPoolSigners: defineRoute({
+    method: 'PUT',
+    path: '/pools/{pool}/signers',
+    summary: 'Hand on a signed statement of whose releases the pool runs',
+    access: 'admin',
+    on: 'pool',
+    status: 200,
+    params: pool,
+    body: SetPoolSigners,
+    response: PoolSignersSet,
   }),
 } as const;
