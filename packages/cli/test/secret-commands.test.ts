@@ -167,4 +167,6 @@ test('keys are shown with what they cannot open, and changed with -y', async () 
     'The key is local:b now; 3 versions are wrapped with it.\nCopy the key file again, and keep the copy apart from those of the database.\n',
   );
   expect(await berth('secret', 'rotate-key')).toMatchObject({ code: 2 });
+  await berth('secret', 'rotate-key', '-y', '--despite-lost-keys');
+  expect(fake.askedOf('rotateSecretKey').map(({ body }) => body)).toEqual([{}, { despiteLostKeys: true }]);
 });

@@ -11,15 +11,18 @@ export const registerSecret: Register = (program, contextOf) => {
   const rotate = secret
     .command('rotate-key')
     .description('a new key, with which all versions of all secrets are wrapped')
+    .option('--despite-lost-keys', 'also while a key of older secrets is missing: it is lost for good')
     .option('-y, --yes', 'do not ask');
   examples(rotate, [['berth secret rotate-key', 'no tenant notices; keep a new copy of the key file']]);
-  does(rotate, contextOf, z.object({ yes: z.boolean().default(false) }), async (context, _args, given) => {
+  const options = z.object({ yes: z.boolean().default(false), despiteLostKeys: z.boolean().default(false) });
+  does(rotate, contextOf, options, async (context, _args, { yes, despiteLostKeys }) => {
     const { output } = context;
-    if ((await confirm(context, 'Make a new key and wrap all secrets with it?', given.yes)) === 'no') {
+    if ((await confirm(context, 'Make a new key and wrap all secrets with it?', yes)) === 'no') {
       output.print('Nothing was changed.');
       return;
     }
-    const done = await context.api().rotateSecretKey({}, context.signal);
+    const body = despiteLostKeys ? { despiteLostKeys } : {};
+    const done = await context.api().rotateSecretKey({ body }, context.signal);
     output.json(done);
     const wrapped = done.rewrapped === 1 ? '1 version is' : `${done.rewrapped} versions are`;
     output.print(`The key is ${done.current} now; ${wrapped} wrapped with it.`);

@@ -13,6 +13,6 @@ export function secretHandlers({ secrets }: Services): Pick<Handlers, Names> {
       ...(await secrets.remove(by, params.tenant, params.secret)),
     }),
     secretKeys: () => secrets.keys(),
-    rotateSecretKey: ({ by }) => secrets.rotateKey(by),
+    rotateSecretKey: ({ body, by }) => secrets.rotateKey(by, body.despiteLostKeys ? 'despite' : 'refuse'),
   };
 }

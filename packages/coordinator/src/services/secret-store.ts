@@ -17,12 +17,22 @@ export interface SecretInfo extends SecretPlace {
   createdBy: string;
 }
 
+/** What a key wraps: versions, of so many secrets of so many tenants. */
+export interface KeyUse {
+  key: string;
+  versions: number;
+  secrets: number;
+  tenants: number;
+}
+
 export interface SecretReads {
   /** All versions of a tenant's secrets, by name, the newest first. */
   secretsOf(tenant: string): Promise<SecretInfo[]>;
   secret(place: SecretPlace): Promise<SecretRecord | null>;
   /** How many versions each key wraps. */
   secretKeys(): Promise<{ key: string; versions: number }[]>;
+  /** The same of some keys, in more detail, which takes longer. */
+  secretKeyUses(keys: readonly string[]): Promise<KeyUse[]>;
   /** Versions that another key wraps, in a fixed order, after this one. */
   secretsNotUnder(key: string, after: SecretPlace | null, limit: number): Promise<SecretRecord[]>;
 }

@@ -1,39 +1,30 @@
-import type { NewSecret, SecretKeys, SecretShown, SecretsSet } from '@berth/shared/api/secrets';
-import type * as shapes from '@berth/shared/api/secrets';
-import { BerthError, messageOf } from '@berth/shared/domain/errors';
-import type { SecretPlace } from '@berth/shared/domain/secret';
+import type { NewSecret, SecretShown, SecretsSet } from '@berth/shared/api/secrets';
+import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import type { Actor, TenantView } from './records.ts';
+import { createSecretKeys, currentKey, vaultOf, type LostKeys, type SecretKeyring } from './secret-keys.ts';
 import { refsOf } from './secret-refs.ts';
 import type { SecretInfo, SecretRecord } from './secret-store.ts';
 import type { StoreReads, StoreWrites } from './store.ts';
 import { foundTenant, lockChangeable, requireApply } from './tenant-state.ts';
-import { NO_VAULT, type Vault } from './vault.ts';
 
-export interface Secrets {
+export interface Secrets extends SecretKeyring {
   list(tenant: string): Promise<SecretShown[]>;
   /** New versions; nothing is deployed by it. */
   set(by: Actor, tenant: string, given: Given, lostKeys?: LostKeys): Promise<z.infer<typeof SecretsSet>>;
   remove(by: Actor, tenant: string, name: string): Promise<{ versions: number }>;
-  keys(): Promise<SecretKeys>;
-  rotateKey(by: Actor): Promise<z.infer<typeof shapes.KeyRotated>>;
 }
 
 export type Given = Readonly<Record<string, NewSecret>>;
-
-/** Whether something new is kept while a key that older secrets are wrapped with is missing. */
-export type LostKeys = 'refuse' | 'despite';
 
 /** Beside those that something desired refers to. */
 const KEPT_VERSIONS = 10;
 const MOST_SECRETS = 200;
 const TRIES = 5;
-const CHUNK = 100;
 
 export function createSecrets(context: ServiceContext): Secrets {
   const { store, clock } = context;
-  const vault = vaultOf(context);
 
   return {
     async list(tenant) {
@@ -96,71 +87,9 @@ export function createSecrets(context: ServiceContext): Secrets {
         };
       }),
 
-    async keys() {
-      const counts = await store.secretKeys();
-      const used = counts.map(({ key }) => key);
-      const missing = await vault.missing(used);
-      let current: string | null = null;
-      let problem: string | null = null;
-      try {
-        current = await vault.current(used);
-      } catch (thrown) {
-        problem = messageOf(thrown);
-      }
-      return {
-        current,
-        problem,
-        keys: counts.map(({ key, versions }) => ({ key, versions, problem: missing.get(key) ?? null })),
-      };
-    },
-
-    async rotateKey(by) {
-      const used = (await store.secretKeys()).map(({ key }) => key);
-      const before = await vault.current(used);
-      const current = await vault.rotate();
-      await store.mutate(by, clock.now(), async (tx) => {
-        await requireApply(tx);
-        const audit = {
-          action: 'secret-key.rotated',
-          subject: 'secrets',
-          before: { key: before },
-          after: { key: current },
-        };
-        return { result: null, audit };
-      });
-      const failed: string[] = [];
-      let rewrapped = 0;
-      let after: SecretPlace | null = null;
-      for (;;) {
-        const rows: SecretRecord[] = await store.secretsNotUnder(current, after, CHUNK);
-        if (rows.length === 0) break;
-        const again: { place: SecretPlace; sealed: Awaited<ReturnType<Vault['rewrap']>> }[] = [];
-        for (const { content, ...row } of rows) {
-          after = row;
-          if (content.kind !== 'sealed') continue;
-          const { tenant, name, version, id } = row;
-          const place = { tenant, name, version, id };
-          try {
-            again.push({ place, sealed: await vault.rewrap(place, content.sealed) });
-          } catch (thrown) {
-            failed.push(messageOf(thrown));
-          }
-        }
-        if (again.length === 0) continue;
-        await store.mutate(by, clock.now(), async (tx) => {
-          for (const { place, sealed } of again) await tx.rewrapSecret(place, sealed);
-          return { result: null, audit: 'bookkeeping' };
-        });
-        rewrapped += again.length;
-      }
-      // The last one stays a while: somebody may just have sealed with it.
-      await vault.forgetAllBut([...(await store.secretKeys()).map(({ key }) => key), before]);
-      return { before, current, rewrapped, failed: failed.slice(0, 100) };
-    },
+    ...createSecretKeys(context),
   };
 }
-
-const vaultOf = ({ vault }: Pick<ServiceContext, 'vault'>): Vault => vault ?? NO_VAULT;
 
 /** Records for new versions, encrypted. Errors: `secret_unavailable`; nothing is written. */
 export async function sealAll(
@@ -171,16 +100,11 @@ export async function sealAll(
   versionOf: (name: string) => number,
   lostKeys: LostKeys = 'refuse',
 ): Promise<SecretRecord[]> {
-  const { store, clock, random } = deps;
+  const { clock, random } = deps;
   const vault = vaultOf(deps);
   const entries = Object.entries(given);
   if (entries.length === 0) return [];
-  if (entries.some(([, { kind }]) => kind === 'value')) {
-    const used = (await store.secretKeys()).map(({ key }) => key);
-    if (lostKeys === 'refuse') await requireKeys(vault, used);
-    // Makes the first key, where there has never been one.
-    await vault.current(used);
-  }
+  if (entries.some(([, { kind }]) => kind === 'value')) await currentKey(deps, 'set', lostKeys);
   const records: SecretRecord[] = [];
   for (const [name, secret] of entries) {
     const place = { tenant, name, version: versionOf(name), id: Buffer.from(random(8)).toString('hex') };
@@ -194,21 +118,6 @@ export async function sealAll(
     value.fill(0);
   }
   return records;
-}
-
-/** A key file of another coordinator would do for what is new, and that would be lost when the right one is back. */
-async function requireKeys(vault: Vault, used: readonly string[]): Promise<void> {
-  // KMS is asked when something is sealed, and says for itself why it will not.
-  const [first, ...others] = await vault.missing(used.filter((key) => key.startsWith('local:')));
-  if (first === undefined) return;
-  const [key, why] = first;
-  const more = others.length === 0 ? '' : ` and ${others.length} more`;
-  throw new BerthError(
-    'secret_unavailable',
-    `Secrets are wrapped with the key ${key}${more}, which cannot be used: ${why.replace(/\.$/, '')}. Nothing new is kept until it is back. ` +
-      'If it is lost for good, set each secret anew: "berth tenant secret set TENANT NAME --despite-lost-keys".',
-    { details: { keys: [key, ...others.map(([other]) => other)] } },
-  );
 }
 
 export async function insertAll(tx: StoreWrites, records: readonly SecretRecord[]): Promise<void> {

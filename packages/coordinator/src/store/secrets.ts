@@ -78,6 +78,20 @@ export function secretReads(db: Db): SecretReads {
         .execute();
       return rows.flatMap(({ key_name: key, versions }) => (key === null ? [] : [{ key, versions }]));
     },
+    async secretKeyUses(keys) {
+      if (keys.length === 0) return [];
+      const rows = await db
+        .selectFrom('tenant_secrets')
+        .select(['key_name', (eb) => eb.fn.countAll<number>().as('versions')])
+        // No name has a slash.
+        .select(sql<number>`count(distinct tenant || '/' || name)`.as('secrets'))
+        .select(sql<number>`count(distinct tenant)`.as('tenants'))
+        .where('key_name', 'in', keys)
+        .groupBy('key_name')
+        .orderBy('key_name')
+        .execute();
+      return rows.flatMap(({ key_name: key, ...counts }) => (key === null ? [] : [{ key, ...counts }]));
+    },
     async secretsNotUnder(key, after, limit) {
       let query = db
         .selectFrom('tenant_secrets')

@@ -89,6 +89,11 @@ export function secretsContract(open: OpenEmpty): void {
       { key: 'local:a', versions: 4 },
       { key: 'local:b', versions: 1 },
     ]);
+    expect(await store.secretKeyUses(['local:a', 'local:b', 'local:c'])).toEqual([
+      { key: 'local:a', versions: 4, secrets: 2, tenants: 2 },
+      { key: 'local:b', versions: 1, secrets: 1, tenants: 1 },
+    ]);
+    expect(await store.secretKeyUses([])).toEqual([]);
     const first = await store.secretsNotUnder('local:b', null, 3);
     expect(first.map(({ tenant, version }) => [tenant, version])).toEqual([
       ['acme', 1],

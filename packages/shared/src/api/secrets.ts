@@ -65,6 +65,11 @@ export const SecretKeys = z.object({
 });
 export type SecretKeys = z.infer<typeof SecretKeys>;
 
+export const RotateSecretKey = z.strictObject({
+  /** Also while a key is missing that secrets are wrapped with. */
+  despiteLostKeys: z.boolean().default(false),
+});
+
 export const KeyRotated = z.object({
   before: z.string().nullable(),
   current: z.string(),

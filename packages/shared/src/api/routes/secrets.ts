@@ -55,6 +55,7 @@ export const secretsRoutes = {
     access: 'admin',
     on: 'coordinator',
     status: 200,
+    body: s.RotateSecretKey,
     response: s.KeyRotated,
   }),
 } as const;

@@ -1,0 +1,3 @@
+import { secretKeyCases } from './secret-keys-cases.ts';
+
+secretKeyCases(() => Promise.resolve(undefined));
