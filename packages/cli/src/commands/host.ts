@@ -127,9 +127,13 @@ function connection(host: Host, style: Style, now: number): string {
 }
 
 /** Keys and the beginnings of keys say nothing to a reader; --json has them. */
-const FOR_MACHINES: ReadonlySet<string> = new Set(['sealing', 'releaseKeys']);
+const FOR_MACHINES: ReadonlySet<string> = new Set(['sealing', 'releaseKeys', 'releaseRule']);
 
-const FACTS: Readonly<Record<string, string>> = { releaseSigners: 'needs signature' };
+const FACTS: Readonly<Record<string, string>> = {
+  releaseSigners: 'needs signature',
+  poolSigners: "pool's signers",
+  signersRefused: 'refuses signers',
+};
 
 function round(cpus: number): string {
   return String(Math.round(cpus * 100) / 100);
@@ -170,7 +174,9 @@ function hostFields(one: Host, style: Style, now: number): [string, string][] {
     if (report.orphans.length > 0) rows.push(['orphans', style.yellow(report.orphans.map(clean).join(', '))]);
   }
   for (const [name, value] of Object.entries(one.facts)) {
-    if (!FOR_MACHINES.has(name)) rows.push([FACTS[name] ?? clean(name), clean(value)]);
+    if (FOR_MACHINES.has(name) || (name === 'poolSigners' && value === 'none')) continue;
+    const shown = clean(value);
+    rows.push([FACTS[name] ?? clean(name), name === 'signersRefused' ? style.red(shown) : shown]);
   }
   return rows;
 }

@@ -2,6 +2,7 @@ import { fields, table } from '../output/table.ts';
 import { argument, does, examples, NoOptions, type Register } from './define.ts';
 import { allPages } from './pages.ts';
 import { addPoolJoin, joinFields } from './pool-join.ts';
+import { addPoolSigners } from './pool-signers.ts';
 import {
   addVariableOptions,
   onlyVariableChanges,
@@ -55,6 +56,8 @@ export const registerPool: Register = (program, contextOf) => {
   });
 
   addPoolJoin(pool, contextOf);
+
+  addPoolSigners(pool, contextOf);
 
   const set = addVariableOptions(
     pool

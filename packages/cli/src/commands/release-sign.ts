@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { readRelease, type ReleaseFiles } from '../apply.ts';
 import type { Context } from '../context.ts';
 import { checkSignable, parseDigests, signableFrom, type OwnRelease } from '../signing.ts';
-import { makeSigningKey, readSigningKey, type SigningKey } from '../signing-key.ts';
+import { makeSigningKey, publicFileOf, readSigningKey, type SigningKey } from '../signing-key.ts';
 import { clean } from '../output/style.ts';
 import { argument, collect, does, examples, type ContextOf } from './define.ts';
 import { parseCount } from './parse.ts';
@@ -132,12 +132,17 @@ export function registerSigning(release: Command, contextOf: ContextOf): void {
   does(keygen, contextOf, z.object({ out: z.string() }), (context, _args, { out }) => {
     const publicKey = makeSigningKey(out, context.cwd);
     const { name } = readSigningKey({ file: out }, context.env, context.cwd);
+    const publicFile = publicFileOf(out);
     const releases = { requireSignature: true, keys: [{ name, publicKey }] };
-    context.output.json({ name, publicKey, fingerprint: keyFingerprint(publicKey), file: out });
+    context.output.json({ name, publicKey, fingerprint: keyFingerprint(publicKey), file: out, publicFile });
     context.output.print(
-      `${out} has the private key: give it to your CI, and to nobody else.\n` +
-        `Into the agent's configuration on hosts that are to run only what it signs:\n\n` +
-        JSON.stringify({ releases }, null, 2),
+      `${out} has the private key: give it to your CI, and to nobody else. ${publicFile} is for everybody.`,
+    );
+    context.output.print(
+      `A pool that is to run only what it signs: berth pool signers set POOL --key ${publicFile} --sign-with ${out}`,
+    );
+    context.output.quote(
+      `Or, where a host is to go by nothing else, into its agent's configuration:\n\n${JSON.stringify({ releases }, null, 2)}`,
     );
     return Promise.resolve();
   });
