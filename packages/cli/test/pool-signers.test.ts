@@ -47,6 +47,8 @@ const HOSTS: PoolSignersShown['hosts'] = [
   { host: 'h_0000000000000003', name: 'web-3', state: 'cannot', version: null, refused: null },
 ];
 const file = (name: string): string => join(folder, name);
+const pub = (name: string): string[] => ['--key', file(`${name}.pub`)];
+const by = (name: string): string[] => ['--sign-with', file(`${name}.key`)];
 const signers = (...args: string[]) => run(fake.url, ['pool', 'signers', ...args]);
 const publicOf = (name: string): string =>
   createPublicKey(readFileSync(file(`${name}.pub`), 'utf8'))
@@ -55,9 +57,7 @@ const publicOf = (name: string): string =>
 const handedIn = () => SetPoolSigners.parse(fake.askedOf('setPoolSigners')[0]?.body);
 
 test('pool signers set signs the first statement of a pool that is not there yet', async () => {
-  const { code, out, err } = await signers(
-    ...['set', 'prod', '--key', file('ci-2026.pub'), '--sign-with', file('ci-2026.key')],
-  );
+  const { code, out, err } = await signers('set', 'prod', ...pub('ci-2026'), ...by('ci-2026'));
   expect(code).toBe(0);
   const given = handedIn();
   expect(given).toMatchObject({
@@ -78,9 +78,7 @@ test('pool signers set signs the first statement of a pool that is not there yet
 
 test('another key takes the place of the one that signs, which is said', async () => {
   shown = { pool: 'prod', current: null, next: 4, hosts: [] };
-  const { out } = await signers(
-    ...['set', 'prod', '--key', file('ci-2027.pub'), '--sign-with', file('ci-2026.key')],
-  );
+  const { out } = await signers('set', 'prod', ...pub('ci-2027'), ...by('ci-2026'));
   expect(handedIn().signers).toMatchObject({ version: 4, keys: [{ name: 'ci-2027' }] });
   expect(out).toContain('ci-2026 signed this for the last time');
 });
@@ -136,10 +134,8 @@ test('what cannot be a statement is refused before anything is asked, and no pri
     expect(err).toContain(why);
     expect(code).toBe(2);
   }
-  const twice = await signers(...['set', 'prod'], ...pub('ci-2026'), ...pub('ci-2026'), ...sign);
+  const twice = await signers('set', 'prod', ...pub('ci-2026'), ...pub('ci-2026'), ...sign);
   expect(twice.err).toContain('two keys have the same name');
   expect(fake.askedOf('setPoolSigners')).toEqual([]);
   expect(existsSync(file('ci-2027.pub'))).toBe(true);
 });
-
-const pub = (name: string): string[] => ['--key', file(`${name}.pub`)];

@@ -83,8 +83,7 @@ export function createSigners({ rules, pool, store, log, ...tell }: SignersOptio
       const before = store.current();
       const verdict = judgeSigners(before, chain, { anchors, pool });
       const { inForce: next } = verdict;
-      if (next !== null && next !== before && (before === null || standingOf(next) !== standingOf(before)))
-        await pin(next);
+      if (next !== null && next !== before) await pin(next);
       const said = refusal?.message;
       refusal = verdict.refusal;
       if (refusal !== null && refusal.message !== said) tell.refused(refusal.why, refusal.message);

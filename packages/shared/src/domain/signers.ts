@@ -106,7 +106,8 @@ export function judgeSigners(
   let refusal: SignersRefusal | null = null;
   for (const each of [...offered].sort((a, b) => a.signers.version - b.signers.version)) {
     refusal = refusalOf(inForce, each, anchors, pool);
-    if (refusal === null) inForce = each;
+    // The same statement again is kept as it is.
+    if (refusal === null && each.signers.version !== inForce?.signers.version) inForce = each;
   }
   return { inForce, refusal };
 }
