@@ -1,14 +1,17 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { shut, works, type Attempt } from '../../src/execute/probe/attempts.ts';
 import { dnsQuery, isLocal, socketAddress, text } from '../../src/execute/probe/bytes.ts';
 import { NOTHING, programOf, type Call } from '../../src/execute/probe/program.ts';
 import { resolversIn } from '../../src/execute/network/resolvers.ts';
-import { rowsOf, runAttempts } from '../../src/execute/probe/run.ts';
+import { works, type Place } from '../../src/execute/probe/reach.ts';
+import { resultIn, sweep } from '../../src/execute/probe/sweep.ts';
 import { tarOf } from '../../src/execute/probe/tar.ts';
 
 let dir: string;
@@ -72,43 +75,93 @@ describe('a program', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const bound = server.address();
     const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
-    const target = { what: 'here', address: '127.0.0.1', port };
-    expect(runProgram(works('a', 'network', 'tcp', target).calls).status).toBe(0);
+    const place: Place = { what: 'here', address: '127.0.0.1', port, target: { kind: 'elsewhere' } };
+    const { program } = works('a', 'network', 'tcp', place);
+    expect(runProgram(program.calls).status).toBe(0);
     await new Promise((resolve) => server.close(resolve));
-    expect(runProgram(works('a', 'network', 'tcp', target).calls).status).toBe(111);
+    expect(runProgram(program.calls).status).toBe(111);
+    expect(runProgram(program.patient ?? []).status).toBe(111);
+  });
+
+  test('goes on after a call that may fail, and can tell all results', () => {
+    const file = join(dir, 'told');
+    const calls: Call[] = [
+      { name: 'close', args: [99], failure: 'goes on' },
+      { name: 'openat', args: [HERE, text('/nowhere'), 0], failure: 'goes on' },
+      { name: 'write', args: [1, text('ab'), 2] },
+      { name: 'write', args: [1, { resultsFrom: 1 }, 16] },
+    ];
+    writeFileSync(file, programOf(process.arch === 'arm64' ? 'arm64' : 'x64', calls), { mode: 0o755 });
+    const { status, stdout } = spawnSync(file, { timeout: 5_000 });
+    expect(status).toBe(0);
+    expect([stdout.readBigInt64LE(2), stdout.readBigInt64LE(10)]).toEqual([-2n, 2n]);
   });
 });
 
-describe('a row', () => {
-  const target = { what: 'the host', address: '192.0.2.1', port: 22 };
-  const judge = (attempt: Attempt, code: number | null) => attempt.judge({ code, output: '' });
+describe('a sweep', () => {
+  const listen = async (): Promise<{ port: number; close: () => Promise<unknown> }> => {
+    const server = createServer((socket) => socket.end());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const bound = server.address();
+    const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
+    return { port, close: () => new Promise((resolve) => server.close(resolve)) };
+  };
+  const at = { what: 'here', address: '127.0.0.1', target: { kind: 'elsewhere' as const } };
 
-  test('counts a refusal by the other side as reached, and one by a rule not', () => {
-    const attempt = shut('a', 'host', 'tcp', target);
-    expect(judge(attempt, 0)).toBe('open');
-    expect(judge(attempt, 111)).toBe('open');
-    expect(judge(attempt, 113)).toBe('held');
-    expect(judge(attempt, 115)).toBe('held');
-    expect(judge(attempt, null)).toBe('untried');
-    expect(judge(works('a', 'host', 'tcp', target), 113)).toBe('broken');
+  test('asks at all ports by one program and tells of each', async () => {
+    const [open, shut] = [await listen(), await listen()];
+    await shut.close();
+    const echo = createSocket('udp4');
+    echo.on('message', (message, peer) => echo.send(message, peer.port, peer.address));
+    echo.bind(0, '127.0.0.1');
+    await once(echo, 'listening');
+    try {
+      const udp = [echo.address().port, shut.port];
+      const attempts = sweep('s', { ...at, tcp: [open.port, shut.port], udp });
+      const program = attempts[0]?.program;
+      expect(attempts.every((each) => each.program === program)).toBe(true);
+      const file = join(dir, 'sweep');
+      const arch = process.arch === 'arm64' ? 'arm64' : 'x64';
+      writeFileSync(file, programOf(arch, program?.calls ?? []), { mode: 0o755 });
+      const { stdout } = await promisify(execFile)(file, { timeout: 5_000, encoding: 'buffer' });
+      const told = { code: 0, output: stdout.toString('hex') };
+      const codes = attempts.slice(0, 4).map((each) => resultIn(told, each.results ?? []).code);
+      expect(codes).toEqual([0, 111, 0, 111]);
+      expect(attempts.slice(0, 4).map((each) => each.judge(resultIn(told, each.results ?? [])))).toEqual([
+        'open',
+        'open',
+        'open',
+        'open',
+      ]);
+    } finally {
+      await open.close();
+      echo.close();
+    }
   });
 
-  test('of a group has the worst of its verdicts and names what is open', () => {
-    const attempts = [22, 80, 443].map((port) => ({
-      ...shut(`p${port}`, 'host', 'tcp', { ...target, port }),
-      group: 'the host, 3 ports',
-    }));
-    const results = new Map([
-      ['p22', { code: 113, output: '' }],
-      ['p80', { code: 111, output: '' }],
-      ['p443', { code: 113, output: '' }],
-    ]);
-    const [row, ...more] = rowsOf(attempts, results);
-    expect(more).toEqual([]);
-    expect(row).toMatchObject({ tried: 'the host, 3 ports', verdict: 'open' });
-    expect(row?.seen).toContain('the host 192.0.2.1 TCP 80');
-    results.delete('p22');
-    expect(rowsOf(attempts.slice(0, 1), results)[0]).toMatchObject({ verdict: 'untried' });
+  test('reads what the kernel told: the first real failure counts, no answer is none, and silence is lost', () => {
+    const told = (...values: number[]): { code: number; output: string } => {
+      const bytes = Buffer.alloc(8 * values.length);
+      values.forEach((value, index) => bytes.writeBigInt64LE(BigInt(value), 8 * index));
+      return { code: 0, output: bytes.toString('hex') };
+    };
+    const code = (results: number[], ...values: number[]) => resultIn(told(...values), results).code;
+    expect(code([0, 1], -115, -113)).toBe(113);
+    expect(code([0, 1], -115, -106)).toBe(0);
+    expect(code([0, 1], -115, -114)).toBe(115);
+    expect(code([0, 1, 2], 0, -1, -11)).toBe(1);
+    expect(code([0, 1, 2], 0, 6, -11)).toBe(11);
+    expect(code([0, 1, 2], -101, -89, -11)).toBe(101);
+    expect(code([0, 5], -115, -113)).toBeNull();
+    expect(resultIn({ code: 24, output: '' }, [0]).code).toBeNull();
+  });
+
+  test('takes no more of an answer of Docker than there is room for', () => {
+    const ports = Array.from({ length: 32 }, (_, index) => 1000 + index);
+    const [attempt] = sweep('s', { ...at, tcp: ports, udp: ports.slice(0, 8) });
+    const last = attempt?.program.calls.at(-1);
+    expect(last).toMatchObject({ name: 'write', args: [1, {}, expect.any(Number)] });
+    expect(Number(last?.args[2])).toBeLessThan(1_500);
   });
 });
 
@@ -165,36 +218,4 @@ describe('the host’s name servers', () => {
     ).toEqual([]);
     expect(of('10.0.0.2; accept', 'fe80::1%eth0', 'name.example')).toEqual([]);
   });
-});
-
-test('what did not end is tried once more, and what ended is not', async () => {
-  const asked: string[][] = [];
-  const exec = (_container: string, argv: readonly string[]) => {
-    asked.push([...argv]);
-    const output = asked.length === 1 ? 'a 1 \nb 137 \n' : 'b 0 \n';
-    return Promise.resolve({ exitCode: 0, output });
-  };
-  const attempt = (id: string): Attempt => ({
-    id,
-    area: 'files',
-    tried: id,
-    expected: 'refused',
-    calls: [],
-    who: 'root',
-    judge: () => 'held',
-  });
-  const results = await runAttempts(
-    { system: { docker: { exec } } },
-    { root: 'r', nobody: 'n' },
-    ['a', 'b', 'c'].map(attempt),
-    new AbortController().signal,
-  );
-  expect(asked).toEqual([
-    ['/probe/run', 'a', 'b', 'c'],
-    ['/probe/run', 'b', 'c'],
-  ]);
-  expect([...results].map(([id, { code }]) => [id, code])).toEqual([
-    ['a', 1],
-    ['b', 0],
-  ]);
 });

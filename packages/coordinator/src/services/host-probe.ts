@@ -3,8 +3,8 @@ import type { ProbeReport } from '@berth/shared/domain/probe';
 import type { ServiceContext } from './context.ts';
 import type { Actor } from './records.ts';
 
-/** The agent gives up after 55 seconds, and takes everything away again. */
-const PROBE_TIMEOUT_MS = 90_000;
+/** The agent gives up after 150 seconds, and takes everything away again, which may take it another 30. */
+const PROBE_TIMEOUT_MS = 190_000;
 
 /** Asks a host to try its own isolation, and puts on record what came of it. Errors: `not_found`, `host_offline`. */
 export async function probeHost(
@@ -24,6 +24,7 @@ export async function probeHost(
       throw new BerthError(answer.code, answer.message);
     case 'plan':
     case 'logs':
+    case 'traffic':
       throw new BerthError('internal', 'The agent answered another question than was asked.');
     default:
       return unreachable(answer);

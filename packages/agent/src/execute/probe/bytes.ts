@@ -31,6 +31,23 @@ function ipv6(address: string): number[] {
   return [...first, ...gap, ...last].flatMap((group) => [group >> 8, group & 255]);
 }
 
+/** A `timeval`: seconds and microseconds. */
+export function timeval(ms: number): Buffer {
+  return pair(Math.floor(ms / 1000), (ms % 1000) * 1000);
+}
+
+/** A `timespec`: seconds and nanoseconds. */
+export function timespec(ms: number): Buffer {
+  return pair(Math.floor(ms / 1000), (ms % 1000) * 1_000_000);
+}
+
+function pair(first: number, second: number): Buffer {
+  const buffer = Buffer.alloc(16);
+  buffer.writeBigInt64LE(BigInt(first), 0);
+  buffer.writeBigInt64LE(BigInt(second), 8);
+  return buffer;
+}
+
 /** A question for an address, as DNS has it. */
 export function dnsQuery(name: string): Buffer {
   const labels = name.split('.').flatMap((label) => [label.length, ...Buffer.from(label)]);

@@ -2,35 +2,43 @@ import { readFile } from 'node:fs/promises';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { ExecuteDeps } from '../context.ts';
 import { programOf, type Arch } from './program.ts';
-import type { Attempt } from './attempts.ts';
+import type { Program } from './attempt.ts';
 import { tarOf, type TarEntry } from './tar.ts';
 
 /** Where a static busybox is looked for; `BERTH_BUSYBOX` comes first. */
 const PLACES = ['/opt/berth/busybox', '/bin/busybox', '/usr/bin/busybox'];
 
-/** Runs the named programs, sixteen at a time, and prints of each its name, its exit code and what it wrote. */
+/**
+ * Runs the named programs and prints of each its name, its exit code and what it wrote. First come the seconds that one may
+ * take, and how many at a time. As few processes as can be: on a busy host each has to wait for its turn.
+ */
 const RUN = `#!/bin/sh
+limit=$1
+together=$2
+shift 2
 one() {
-  timeout -s KILL 4 "/probe/p/$1" > "/tmp/$1"
+  timeout -s KILL "$limit" "/probe/p/$1" > "/tmp/$1"
   code=$?
   out=
-  [ -s "/tmp/$1" ] && out=$(xxd -p "/tmp/$1" | head -n 1)
-  rm -f "/tmp/$1"
-  echo "$1 $code $out"
+  [ -s "/tmp/$1" ] && out=$(xxd -p "/tmp/$1")
+  echo "$1 $code" $out
 }
 n=0
 for id in "$@"; do
   one "$id" &
   n=$((n + 1))
-  [ $((n % 16)) = 0 ] && wait
+  [ $((n % together)) = 0 ] && wait
 done
 wait
 `;
 
+/** Seconds until whatever a probe started ends by itself: longer than the longest probe. */
+export const LIFE_S = 200;
+
 /** What another tenant runs: a server of each kind. Nothing lasts longer than a probe. */
 const SERVE = `#!/bin/sh
 httpd -p 8080 -h /probe/www
-exec timeout -s KILL 90 /probe/p/udp-echo
+exec timeout -s KILL ${LIFE_S} /probe/p/udp-echo
 `;
 
 /** As many processes as it can get; how many that were comes last. */
@@ -38,7 +46,7 @@ const FORKS = `#!/bin/sh
 trap 'echo "started $n"' EXIT
 n=0
 while [ "$n" -lt 400 ]; do
-  sleep 15 &
+  sleep 60 &
   n=$((n + 1))
 done
 `;
@@ -54,7 +62,7 @@ echo "ended $? size $(stat -c %s /tmp/big)"
 rm -f /tmp/big
 `;
 
-const APPLETS = 'sh dd echo head httpd ip kill ls rm sleep stat timeout xxd true cat'.split(' ');
+const APPLETS = 'sh dd echo httpd ip kill ls rm sleep stat timeout xxd true cat'.split(' ');
 
 /** Docker's name of the image of one probe. */
 export function imageName(agent: string): string {
@@ -64,7 +72,7 @@ export function imageName(agent: string): string {
 /** Makes the probe's image on this host, without a registry. Errors: `unavailable` without a static busybox. */
 export async function makeImage(
   deps: ExecuteDeps,
-  attempts: readonly Attempt[],
+  programs: readonly Program[],
   signal: AbortSignal,
 ): Promise<string> {
   const { docker, config } = deps.system;
@@ -91,9 +99,12 @@ export async function makeImage(
     file('probe/disk', DISK),
     file('probe/www/index.html', 'berth\n', 0o644),
     file('probe/root-only', 'berth\n', 0o400),
-    ...attempts.map(({ id, calls, again }) =>
-      file(`probe/p/${id}`, programOf(arch, calls, again), id === 'suid' ? 0o4755 : 0o755),
-    ),
+    ...programs.flatMap(({ id, calls, patient, again }) => {
+      const mode = id === 'suid' ? 0o4755 : 0o755;
+      const made = [file(`probe/p/${id}`, programOf(arch, calls, again), mode)];
+      if (patient !== undefined) made.push(file(`probe/p/${id}.patient`, programOf(arch, patient), mode));
+      return made;
+    }),
   ];
   await docker.importImage(tarOf(made), name, { signal });
   return name;

@@ -7,14 +7,16 @@ import { unreachable } from '@berth/shared/domain/errors';
 
 export type Arch = 'x64' | 'arm64';
 
-/** A number, bytes in memory, or what an earlier call returned. */
-export type Argument = number | Uint8Array | { result: number };
+/** A number, bytes in memory, what an earlier call returned, or the place where results are kept from that call's on. */
+export type Argument = number | Uint8Array | { result: number } | { resultsFrom: number };
 
 export interface Call {
   name: CallName;
   args: readonly Argument[];
   /** Zero is a failure too, told as {@link NOTHING}: there was nothing to read. */
   needs?: 'more than zero';
+  /** Its failure is a result like any other: the program goes on. */
+  failure?: 'goes on';
 }
 
 /** The exit code of a call that returned zero though it needs more. */
@@ -33,6 +35,7 @@ const NUMBERS = {
   keyctl: [250, 219],
   mknodat: [259, 33],
   mount: [165, 40],
+  nanosleep: [35, 101],
   open_by_handle_at: [304, 265],
   openat: [257, 56],
   perf_event_open: [298, 241],
@@ -93,10 +96,15 @@ function codeOf(
     const registers = call.args.map((argument, register) => {
       if (typeof argument === 'number') return assembler.load(register, BigInt(argument));
       if (argument instanceof Uint8Array) return assembler.load(register, BigInt(places.get(argument) ?? 0));
-      return assembler.loadSlot(register, argument.result);
+      if ('result' in argument) return assembler.loadSlot(register, argument.result);
+      return assembler.load(register, BigInt(dataAt + 8 * argument.resultsFrom));
     });
     const number = NUMBERS[call.name][arch === 'x64' ? 0 : 1];
-    const made = Buffer.concat([...registers, assembler.call(number, index, call.needs !== undefined)]);
+    const made = Buffer.concat([
+      ...registers,
+      assembler.call(number, index),
+      call.failure === 'goes on' ? Buffer.alloc(0) : assembler.check(call.needs !== undefined),
+    ]);
     parts.push(made);
     length += made.length;
   });
@@ -114,8 +122,10 @@ interface Assembler {
   slotsAt(address: number): Buffer;
   load(register: number, value: bigint): Buffer;
   loadSlot(register: number, slot: number): Buffer;
-  /** Makes the call, keeps its result, and ends the program when it failed. */
-  call(number: number, slot: number, moreThanZero: boolean): Buffer;
+  /** Makes the call and keeps its result. */
+  call(number: number, slot: number): Buffer;
+  /** Ends the program when the call failed. */
+  check(moreThanZero: boolean): Buffer;
   end(): Buffer;
   /** By so many bytes from the beginning of this very instruction. */
   jump(by: number): Buffer;
@@ -145,12 +155,15 @@ const x64: Assembler = {
     ][register];
     return Buffer.concat([Buffer.from(opcode ?? []), narrow(8 * slot)]);
   },
-  call: (number, slot, moreThanZero) =>
+  call: (number, slot) =>
     Buffer.concat([
       Buffer.from([0xb8]),
       narrow(number),
       Buffer.from([0x0f, 0x05, 0x48, 0x89, 0x83]),
       narrow(8 * slot),
+    ]),
+  check: (moreThanZero) =>
+    Buffer.concat([
       // test rax, rax; jns past the end: neg eax; mov edi, eax; mov eax, exit; syscall
       Buffer.from([0x48, 0x85, 0xc0, 0x79, 0x0b, 0xf7, 0xd8, 0x89, 0xc7, 0xb8, 60, 0, 0, 0, 0x0f, 0x05]),
       // jnz past the end: mov edi, NOTHING; mov eax, exit; syscall
@@ -173,11 +186,10 @@ const arm64: Assembler = {
   slotsAt: (address) => words(move(19, BigInt(address))),
   load: (register, value) => words(move(register, value)),
   loadSlot: (register, slot) => words([(0xf9400000 | (slot << 10) | (19 << 5) | register) >>> 0]),
-  call: (number, slot, moreThanZero) =>
+  call: (number, slot) =>
+    words([...move(8, BigInt(number)), SVC, (0xf9000000 | (slot << 10) | (19 << 5)) >>> 0]),
+  check: (moreThanZero) =>
     words([
-      ...move(8, BigInt(number)),
-      SVC,
-      (0xf9000000 | (slot << 10) | (19 << 5)) >>> 0,
       // tbz x0, #63 past the end: neg w0, w0; exit
       (0xb6f80000 | (7 << 5)) >>> 0,
       0x4b0003e0,

@@ -67,7 +67,7 @@ export interface Inmate {
   pids?: number;
 }
 
-/** A container as a tenant's would be, with the default profile and limits, that goes by itself after 90 seconds. */
+/** A container as a tenant's would be, with the default profile and limits, that goes by itself when no probe can last any longer. */
 export async function startInmate(
   deps: ExecuteDeps,
   room: Room,
@@ -125,9 +125,9 @@ export function beyondOf(agent: string): BeyondAddresses {
 
 /**
  * A machine beyond the host: a container without a network, and a cable to it. When the container goes, the cable and
- * the routes go with it.
+ * the routes go with it. Resolves with its id.
  */
-export async function startBeyond(deps: ExecuteDeps, signal: AbortSignal): Promise<void> {
+export async function startBeyond(deps: ExecuteDeps, signal: AbortSignal): Promise<string> {
   const { docker, config } = deps.system;
   const { near, ...far } = beyondOf(config.agent);
   const link = `bp${config.agent}`;
@@ -166,6 +166,7 @@ export async function startBeyond(deps: ExecuteDeps, signal: AbortSignal): Promi
     await here('route', 'add', `${address}/32`, 'dev', link, 'src', near);
   }
   await there('route', 'add', `${near}/32`, 'dev', 'eth1');
+  return id;
 }
 
 /** Takes away whatever a probe of this agent left, also one that was killed; nothing that is not a probe's. */
@@ -211,7 +212,7 @@ function specOf(inmate: Inmate, image: string): ServiceSpec {
     stopGraceMs: 0,
     volumes: [],
     tmpfs: [{ target: '/tmp', sizeBytes: 16 * MIB, mode: '1777' }],
-    limits: { memoryBytes: 64 * MIB, cpus: 0.5, pids: inmate.pids ?? 256 },
+    limits: { memoryBytes: 64 * MIB, cpus: 1, pids: inmate.pids ?? 256 },
     reservation: { memoryBytes: 64 * MIB, cpus: 0.1 },
     ulimits: {},
     sysctls: {},
