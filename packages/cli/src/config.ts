@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from './exit-codes.ts';
+import { openTokenFile } from './private-file.ts';
 import { readText } from './read-text.ts';
 
 /** What `berth login` and `berth up` write down: where the coordinator is and who we are there. */
@@ -78,16 +79,18 @@ export interface Connection {
 
 /**
  * Where to go and as whom. Order: --url and --token-file, BERTH_URL and BERTH_TOKEN, the login file. A token is sent
- * only to the address it was stored for, unless it was given together with another one.
+ * only to the address it was stored for, unless it was given together with another one. `warn` is told of a token file that
+ * others can read.
  */
 export function connectionOf(
   given: { url?: string | undefined; tokenFile?: string | undefined },
   env: Environment,
   cwd: string,
+  warn: Warn,
 ): Connection {
   const explicitUrl = given.url ?? (env['BERTH_URL'] || undefined);
   const explicitToken =
-    given.tokenFile === undefined ? env['BERTH_TOKEN'] || undefined : readTokenFile(given.tokenFile);
+    given.tokenFile === undefined ? env['BERTH_TOKEN'] || undefined : readTokenFile(given.tokenFile, warn);
   if (explicitUrl !== undefined && explicitToken !== undefined)
     return { url: parseUrl(explicitUrl), token: explicitToken };
 
@@ -119,9 +122,15 @@ export function parseUrl(text: string): string {
   return `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, '')}`;
 }
 
-export function readTokenFile(path: string): string {
+/** Tells whoever runs a command of something that is wrong and does not stop it. */
+export type Warn = (sentence: string) => void;
+
+/** Errors: UsageError. That others can read it is a warning only: what a CI or a container mounts is often like that. */
+export function readTokenFile(path: string, warn: Warn): string {
   const token = readText(path, `The token file ${path}`).trim();
   if (token === '') throw new UsageError(`The token file ${path} is empty.`);
+  const open = openTokenFile(path);
+  if (open !== null) warn(open);
   return token;
 }
 

@@ -25,8 +25,15 @@ export function createContext(options: {
   url: string | undefined;
   tokenFile: string | undefined;
 }): Context {
+  // A command may ask several times where it goes, and is told once what is wrong with that.
+  const told = new Set<string>();
+  const warn = (sentence: string): void => {
+    if (told.has(sentence)) return;
+    told.add(sentence);
+    options.output.note(`warning: ${sentence}`);
+  };
   const connection = (): Connection =>
-    connectionOf({ url: options.url, tokenFile: options.tokenFile }, options.env, options.cwd);
+    connectionOf({ url: options.url, tokenFile: options.tokenFile }, options.env, options.cwd, warn);
   return {
     output: options.output,
     env: options.env,

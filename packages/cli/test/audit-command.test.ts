@@ -82,6 +82,17 @@ test('audit names the token that somebody came with; its id is in the JSON', asy
   expect((await berth('--json')).out).toContain('token:t_andtmh1qitdm ci');
 });
 
+test('audit list is the same as audit, with the same options', async () => {
+  const short = await run(fake.url, ['audit', '--limit', '1', '--by', 'ci']);
+  const long = await run(fake.url, ['audit', 'list', '--limit', '1', '--by', 'ci']);
+  expect(long).toEqual(short);
+  expect(long.code).toBe(0);
+  const [first, second] = fake.askedOf('listAudit');
+  expect(second).toEqual(first);
+  expect(second?.query).toMatchObject({ limit: '1', by: 'ci' });
+  expect(await run(fake.url, ['audit', 'lists'])).toMatchObject({ code: 2 });
+});
+
 test('names cannot break the table: no control characters, no line ends, no turned lines', async () => {
   records = chained(['token:t_1 a\nb\u009b2J\u202edc'], {
     subject: 'x\ty\u001b]0;title\u0007',
@@ -233,13 +244,22 @@ describe('audit verify', () => {
     const result = await offline('--file', damaged);
     expect(result.code).toBe(1);
     expect(result.out).toMatch(/broken at record 5\. Line 5 of .* is no record: it is not JSON/);
-    expect((await offline('--file', join(dir, 'nowhere'))).code).toBe(1);
+    for (const [path, why] of [
+      [join(dir, 'nowhere'), 'there is no such file'],
+      [dir, 'it is a directory'],
+    ] as const)
+      expect(await offline('--file', path)).toMatchObject({
+        code: 2,
+        err: expect.stringContaining(`--file ${path} could not be read: ${why}.`),
+      });
   });
 
   test('refuses what is no head', async () => {
     const wrong: [string[], RegExp][] = [
       [['--head', '5:abc'], /a head is a number/],
       [['--head', join(dir, 'nowhere')], /there is no such file/],
+      [['--head', 'rubbish'], /--head rubbish is neither a head .* nor a file with one.*no such file/],
+      [['--from', ''], /--from {2}is neither a head/],
       [['--from', file('x.json', '{}')], /holds no head/],
       [['--from', text({ ...head, number: 9 }), '--head', text(head)], /before --from 9/],
     ];

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { connectionOf, loginPath, parseUrl, readLogin, writeLogin } from '../src/config.ts';
+import { connectionOf, loginPath, parseUrl, readLogin, readTokenFile, writeLogin } from '../src/config.ts';
 import { UsageError } from '../src/exit-codes.ts';
 
 let dir = '';
@@ -42,31 +42,54 @@ test('BERTH_CONFIG comes before BERTH_HOME, and that before the home directory',
   expect(loginPath({ XDG_CONFIG_HOME: '/x' })).toBe('/x/berth/cli.json');
 });
 
+/** For what nothing is warned of. */
+const quiet = (sentence: string): void => {
+  throw new Error(sentence);
+};
+
+test('a token file that others can read is warned of, and read all the same', () => {
+  const path = join(dir, 'token');
+  writeFileSync(path, 'from-file\n', { mode: 0o600 });
+  const given = { url, tokenFile: path };
+  expect(connectionOf(given, {}, dir, quiet).token).toBe('from-file');
+  for (const mode of [0o640, 0o604, 0o644]) {
+    chmodSync(path, mode);
+    const said: string[] = [];
+    expect(connectionOf(given, {}, dir, (one) => said.push(one)).token).toBe('from-file');
+    expect(said).toEqual([
+      `the token file ${path} can be read by others (mode 0${mode.toString(8)}); make it yours alone: chmod 600 ${path}`,
+    ]);
+  }
+  expect(() => readTokenFile(join(dir, 'none'), quiet)).toThrow(/there is no such file/);
+});
+
 test('options override the environment, which overrides the login', () => {
   const env = { BERTH_CONFIG: join(dir, 'cli.json') };
   writeLogin(env.BERTH_CONFIG, { url, token: 'stored' });
-  writeFileSync(join(dir, 'token'), 'from-file\n');
-  expect(connectionOf({}, env, dir)).toEqual({ url, token: 'stored' });
-  expect(connectionOf({}, { ...env, BERTH_TOKEN: 'env' }, dir)).toEqual({ url, token: 'env' });
-  expect(connectionOf({ tokenFile: join(dir, 'token') }, { ...env, BERTH_TOKEN: 'env' }, dir)).toEqual({
-    url,
-    token: 'from-file',
-  });
+  writeFileSync(join(dir, 'token'), 'from-file\n', { mode: 0o600 });
+  expect(connectionOf({}, env, dir, quiet)).toEqual({ url, token: 'stored' });
+  expect(connectionOf({}, { ...env, BERTH_TOKEN: 'env' }, dir, quiet)).toEqual({ url, token: 'env' });
+  expect(connectionOf({ tokenFile: join(dir, 'token') }, { ...env, BERTH_TOKEN: 'env' }, dir, quiet)).toEqual(
+    {
+      url,
+      token: 'from-file',
+    },
+  );
 });
 
 test('a stored token is never sent to another address', () => {
   const env = { BERTH_CONFIG: join(dir, 'cli.json') };
   writeLogin(env.BERTH_CONFIG, { url, token: 'stored' });
-  expect(connectionOf({ url: 'http://other.example' }, env, dir).token).toBeUndefined();
-  expect(connectionOf({ url: `${url}/` }, env, dir).token).toBe('stored');
+  expect(connectionOf({ url: 'http://other.example' }, env, dir, quiet).token).toBeUndefined();
+  expect(connectionOf({ url: `${url}/` }, env, dir, quiet).token).toBe('stored');
 });
 
 test('the instance of this directory counts when nothing else is set', () => {
   mkdirSync(join(dir, '.berth'));
   writeLogin(join(dir, '.berth', 'cli.json'), { url, token: 'local' });
   const env = { XDG_CONFIG_HOME: join(dir, 'none') };
-  expect(connectionOf({}, env, dir)).toEqual({ url, token: 'local' });
-  expect(() => connectionOf({}, env, join(dir, 'elsewhere'))).toThrow(/No coordinator is known here/);
+  expect(connectionOf({}, env, dir, quiet)).toEqual({ url, token: 'local' });
+  expect(() => connectionOf({}, env, join(dir, 'elsewhere'), quiet)).toThrow(/No coordinator is known here/);
 });
 
 test('addresses are http or https and lose their last slash', () => {

@@ -1,5 +1,5 @@
 import { createPublicKey, createPrivateKey, generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -31,7 +31,9 @@ beforeEach(async () => {
   writeFileSync(join(folder, 'compose.yaml'), COMPOSE);
   writeFileSync(join(folder, 'app.env'), ENV['app.env']);
   const { privateKey } = generateKeyPairSync('ed25519');
-  writeFileSync(join(folder, 'ci-2026.key'), privateKey.export({ format: 'pem', type: 'pkcs8' }));
+  writeFileSync(join(folder, 'ci-2026.key'), privateKey.export({ format: 'pem', type: 'pkcs8' }), {
+    mode: 0o600,
+  });
   fake = await fakeApi(answers());
 });
 afterEach(async () => {
@@ -163,11 +165,29 @@ describe('release sign', () => {
     expect(fake.askedOf('signRelease')).toEqual([]);
   });
 
+  test('refuses a private key that others can read, and says what to do', async () => {
+    const digest = ['--image-digest', `web=${D1}`];
+    for (const mode of [0o640, 0o604, 0o644]) {
+      chmodSync(file('ci-2026.key'), mode);
+      const { code, err } = await sign('--key', file('ci-2026.key'), ...digest);
+      expect(code).toBe(2);
+      expect(err).toContain(`can be read by others (mode 0${mode.toString(8)})`);
+      expect(err).toContain(`chmod 600 ${file('ci-2026.key')}`);
+    }
+    expect(fake.askedOf('signRelease')).toEqual([]);
+    chmodSync(file('ci-2026.key'), 0o400);
+    expect(await sign('--key', file('ci-2026.key'), ...digest)).toMatchObject({ code: 0 });
+  });
+
   test('refuses what is no Ed25519 key, without a word of it', async () => {
     const digest = ['--image-digest', `web=${D1}`];
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 });
-    writeFileSync(file('rsa.key'), privateKey.export({ format: 'pem', type: 'pkcs8' }));
-    writeFileSync(file('bad.key'), '-----BEGIN PRIVATE KEY-----\nplanted-value\n-----END PRIVATE KEY-----\n');
+    writeFileSync(file('rsa.key'), privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 });
+    writeFileSync(
+      file('bad.key'),
+      '-----BEGIN PRIVATE KEY-----\nplanted-value\n-----END PRIVATE KEY-----\n',
+      { mode: 0o600 },
+    );
     expect((await sign('--key', file('rsa.key'), ...digest)).err).toContain('not an Ed25519 key');
     const bad = await sign('--key', file('bad.key'), ...digest);
     expect(bad.err).toContain('is not a private key in PEM');

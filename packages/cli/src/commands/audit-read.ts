@@ -1,14 +1,14 @@
 import type { ApiClient } from '@berth/shared/api/client';
 import { AuditHead, ChainedAuditRecord } from '@berth/shared/api/audit';
 import type { ChainHead } from '@berth/shared/domain/audit';
-import { BerthError, messageOf } from '@berth/shared/domain/errors';
-import { createReadStream } from 'node:fs';
+import { messageOf } from '@berth/shared/domain/errors';
+import { createReadStream, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { UsageError } from '../exit-codes.ts';
-import { readText } from '../read-text.ts';
+import { whyUnreadable } from '../read-text.ts';
 
 /** A page is held in memory, and not more. */
 const PAGE = 1_000;
@@ -32,7 +32,7 @@ export async function* auditPages(
 /** What a line of an export is: a record, or why it is none. */
 export type ExportLine = { record: ChainedAuditRecord } | { line: number; problem: string };
 
-/** The records of an export, line by line. `-` is the standard input. */
+/** The records of an export, line by line. `-` is the standard input. Errors: UsageError for a file that cannot be read. */
 export async function* exportLines(file: string, cwd: string, stdin: Readable): AsyncGenerator<ExportLine> {
   const input = file === '-' ? stdin : createReadStream(resolve(cwd, file));
   let line = 0;
@@ -42,7 +42,7 @@ export async function* exportLines(file: string, cwd: string, stdin: Readable): 
       if (text.trim() !== '') yield lineOf(text, line);
     }
   } catch (cause) {
-    throw new BerthError('not_found', `${file} cannot be read: ${messageOf(cause)}.`, { cause });
+    throw new UsageError(`--file ${file} could not be read: ${whyUnreadable(cause)}.`);
   }
 }
 
@@ -62,21 +62,31 @@ function lineOf(text: string, line: number): ExportLine {
 /** As `berth audit head --json` and `berth audit verify --json` give it. */
 const HeadFile = z.union([AuditHead, z.object({ head: AuditHead }).transform(({ head }) => head)]);
 
-/** `1203:<hash>`, or a file with a head. */
+const HOW = 'Make one with: berth audit head --json > head.json';
+
+/** `1203:<hash>`, or a file with a head. Errors: UsageError. */
 export function parseHead(text: string, what: string, cwd: string): ChainHead {
   const typed = headOf(text);
   if (typed !== null) return typed;
   if (/^\d+:/.test(text))
-    throw new UsageError(`${what} ${text}: a head is a number, ":" and 64 hexadecimal digits.`);
-  const content = readText(resolve(cwd, text), `${what} ${text}`).trim();
+    throw new UsageError(`${what} ${text}: a head is a number, ":" and 64 hexadecimal digits.`, HOW);
+  const content = headFile(resolve(cwd, text), `${what} ${text}`);
   const plain = headOf(content);
   if (plain !== null) return plain;
   try {
     return HeadFile.parse(JSON.parse(content));
   } catch {
+    throw new UsageError(`${what} ${text} holds no head.`, HOW);
+  }
+}
+
+function headFile(path: string, what: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (cause) {
     throw new UsageError(
-      `${what} ${text} holds no head.`,
-      'Make one with: berth audit head --json > head.json',
+      `${what} is neither a head (a number, ":" and 64 hexadecimal digits) nor a file with one: ${whyUnreadable(cause)}.`,
+      HOW,
     );
   }
 }

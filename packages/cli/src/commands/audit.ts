@@ -8,20 +8,25 @@ import { does, examples, type Register } from './define.ts';
 import { parseCount } from './parse.ts';
 
 export const registerAudit: Register = (program, contextOf) => {
-  const audit = program
-    .command('audit')
-    .description('who changed what, newest first')
+  const audit = program.command('audit').description('who changed what, newest first');
+  const list = audit
+    .command('list', { isDefault: true })
+    .description('the records, newest first; what berth audit alone does')
     .option('--by <who>', "a token's name or id, a host's id, a rollout's number, coordinator")
     .option('--action <action>', 'such as tenant.created, or tenant for all of them')
     .option('--subject <subject>', 'what was changed: a tenant, an app, a host, a token')
     .option('--since <when>', 'a time ago such as 7d, or a date such as 2026-11-20 (UTC)')
     .option('--limit <n>', 'how many', '50')
     .option('--before <id>', 'only those before this record');
-  examples(audit, [
+  examples(list, [
     ['berth audit --limit 20', ''],
     ['berth audit --by ci --since 7d', 'what a token did'],
     ['berth audit --action tenant --subject acme', 'what was done to a tenant'],
     ['berth audit --json', 'with the values before and after'],
+  ]);
+  examples(audit, [
+    ['berth audit --by ci --since 7d', 'more options: berth audit list --help'],
+    ['berth audit verify', ''],
   ]);
   registerAuditVerify(audit, contextOf);
   registerAuditExport(audit, contextOf);
@@ -34,7 +39,7 @@ export const registerAudit: Register = (program, contextOf) => {
     limit: z.string(),
     before: z.string().optional(),
   });
-  does(audit, contextOf, options, async (context, _args, given) => {
+  does(list, contextOf, options, async (context, _args, given) => {
     const { output } = context;
     const { by, action, subject } = given;
     const limit = parseCount(given.limit, '--limit');

@@ -72,7 +72,8 @@ async function tokenOf(
   given: string | undefined,
   tokenFile: string | undefined,
 ): Promise<string> {
-  if (tokenFile !== undefined) return readTokenFile(tokenFile);
+  if (tokenFile !== undefined)
+    return readTokenFile(tokenFile, (sentence) => context.output.note(`warning: ${sentence}`));
   if (given !== undefined && given !== '-') {
     context.output.note(
       'warning: a token on the command line can be read by every user of this machine and stays in the shell history; use --token - or --token-file.',

@@ -207,15 +207,18 @@ async function secretsCheck(client: ApiClient, signal: AbortSignal): Promise<Che
 
 async function coordinatorChecks(options: CheckOptions, instance: Instance | undefined): Promise<Check[]> {
   let connection: Connection;
+  const open: string[] = [];
   try {
-    connection = connectionOf(options.connection, options.env, options.cwd);
+    connection = connectionOf(options.connection, options.env, options.cwd, (one) => open.push(one));
   } catch (thrown) {
     return [warn('coordinator', messageOf(thrown), 'Start one here (berth up) or log in (berth login URL).')];
   }
   const { url, token } = connection;
   const client = createClient(token === undefined ? { url } : { url, token });
   const signal = AbortSignal.timeout(5000);
-  const checks: Check[] = [];
+  const checks = open.map((sentence) =>
+    warn('token', sentence, 'Whoever has the token may do what you may.'),
+  );
   try {
     const status = await client.status({}, signal);
     checks.push(
