@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AWS_CERTIFICATES } from '../../src/enrolment/aws-certificates.ts';
 import { openCertificates } from '../../src/enrolment/certificates.ts';
 import { readDocument } from '../../src/enrolment/document.ts';
+import { openEnrolment, type Claim } from '../../src/enrolment/open.ts';
 import { pkcs7Fault } from '../../src/enrolment/pkcs7-sdk.ts';
 import { regionKey } from '../../../../test/fakes/aws-machines.ts';
 
@@ -96,24 +97,39 @@ describe('a document that AWS itself has signed', () => {
   test.each([
     { name: 'us-west-2', instance: 'i-078517ca8a70a1dde', account: '278576220453' },
     { name: 'us-west-1', instance: 'i-01b940c45fd11fe74', account: '883474662888' },
-  ])('holds with the certificate of its region, $name, and with no other', ({ name, instance, account }) => {
-    const base64 = readFileSync(new URL(`./fixtures/${name}.pkcs7`, import.meta.url), 'utf8');
-    const signature = Buffer.from(base64, 'base64');
-    const from = signature.indexOf('{\n');
-    const document = signature.subarray(from, signature.indexOf('\n}', from) + 2);
-    expect(readDocument(document.toString())).toMatchObject({ instance, account, region: name });
-    const holds = [...AWS_CERTIFICATES]
-      .filter(([, pem]) => pkcs7Fault(signature, document, [new X509Certificate(pem).publicKey]) === null)
-      .map(([each]) => each);
-    expect(holds).toEqual([name]);
-    const keys = openCertificates({}).keysOf(name, Date.now(), AWS_CERTIFICATES);
-    const altered = Buffer.from(document.toString().replace(account, '123456789012'));
-    expect(pkcs7Fault(signature, altered, keys)).toBe('is over another document than this one');
-    // Without the document inside, as some ask for it.
-    const inside = Buffer.from(signature);
-    inside.write('9', from + 20);
-    expect(pkcs7Fault(inside, document, keys)).not.toBeNull();
-  });
+  ])(
+    'holds with the certificate of its region, $name, and with no other',
+    async ({ name, instance, account }) => {
+      const base64 = readFileSync(new URL(`./fixtures/${name}.pkcs7`, import.meta.url), 'utf8');
+      const signature = Buffer.from(base64, 'base64');
+      const from = signature.indexOf('{\n');
+      const document = signature.subarray(from, signature.indexOf('\n}', from) + 2);
+      expect(readDocument(document.toString())).toMatchObject({ instance, account, region: name });
+      const holds = [...AWS_CERTIFICATES]
+        .filter(([, pem]) => pkcs7Fault(signature, document, [new X509Certificate(pem).publicKey]) === null)
+        .map(([each]) => each);
+      expect(holds).toEqual([name]);
+      const keys = openCertificates({}).keysOf(name, Date.now(), AWS_CERTIFICATES);
+      const altered = Buffer.from(document.toString().replace(account, '123456789012'));
+      expect(pkcs7Fault(signature, altered, keys)).toBe('is over another document than this one');
+      const inside = Buffer.from(signature);
+      inside.write('9', from + 20);
+      expect(pkcs7Fault(inside, document, keys)).toBe('is over another document than this one');
+      // And as a coordinator without any setting checks it.
+      const enrolment = openEnrolment({ stsEndpoints: [], ec2Endpoint: null, certificates: {} }, 'key');
+      const claim = (text: string): Claim => ({
+        document: readDocument(text),
+        request: { url: new URL('https://sts.amazonaws.com/'), headers: {}, body: '' },
+        signature: { text, rsa2048: base64 },
+        challengeExpiresAt: 0,
+      });
+      await enrolment.verify(claim(document.toString()), Date.now(), 'fit');
+      await expect(enrolment.verify(claim(altered.toString()), Date.now(), 'fit')).rejects.toMatchObject({
+        code: 'unauthenticated',
+        message: expect.stringContaining('is over another document than this one'),
+      });
+    },
+  );
 });
 
 describe('configured certificates', () => {
