@@ -3,13 +3,23 @@ import type { Answer, Question } from '@berth/shared/protocol/messages';
 import type { Prober } from './execute/probe/probe.ts';
 import type { Loop } from './loop/loop.ts';
 import type { Observer } from './loop/ports.ts';
+import type { Outbox } from './report/outbox.ts';
+import type { TrafficCounter } from './traffic/counter.ts';
 
 /** Answers the coordinator's questions; nothing of the host's tenants changes by them. */
-export function createAnswers(
-  loop: Loop,
-  observer: Observer,
-  prober: Pick<Prober, 'probe'>,
-): (question: Question, signal: AbortSignal) => Promise<Answer> {
+export function createAnswers({
+  loop,
+  observer,
+  prober,
+  traffic,
+  outbox,
+}: {
+  loop: Loop;
+  observer: Observer;
+  prober: Pick<Prober, 'probe'>;
+  traffic: Pick<TrafficCounter, 'upToNow'>;
+  outbox: Pick<Outbox, 'delivered'>;
+}): (question: Question, signal: AbortSignal) => Promise<Answer> {
   async function logs(
     tenant: string,
     service: string | null,
@@ -42,6 +52,10 @@ export function createAnswers(
           return await logs(question.tenant, question.service, question.lines, signal);
         case 'probe':
           return { kind: 'probe', report: await prober.probe(signal) };
+        case 'traffic':
+          await traffic.upToNow(signal);
+          await outbox.delivered(signal);
+          return { kind: 'traffic' };
         default:
           return unreachable(question);
       }

@@ -73,6 +73,7 @@ export async function createContext(
   const executor = createExecutor({
     system,
     secrets,
+    drained: (tenant, at) => traffic.drained(tenant, at),
     clock,
     sleep: realSleep,
     credentials: openCredentials(config.registries, clock),
@@ -153,7 +154,7 @@ export async function createContext(
     facts: async () => factsWith(facts, signers.facts(), await sealingFact(secrets, log)),
     secrets,
     signers: (message) => signers.receive(message),
-    answer: createAnswers(loop, observer, executor.prober),
+    answer: createAnswers({ loop, observer, prober: executor.prober, traffic, outbox }),
     clock,
     random: Math.random,
     log,

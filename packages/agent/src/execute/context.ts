@@ -12,6 +12,8 @@ export interface ExecuteDeps {
   credentials?: Credentials;
   /** Who has the tenants' secrets; without it no container that needs one is made. */
   secrets?: SecretsPort;
+  /** Told when a drain has seen that no connection leads to who is to stop: a time before it looked. */
+  drained?(this: void, tenant: string, at: number): void;
 }
 
 /** What is mounted into a container and added to its environment. */

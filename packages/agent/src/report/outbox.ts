@@ -3,6 +3,7 @@ import { PART_BYTES } from '@berth/shared/protocol/messages';
 import type { AgentEvent, HostReport, RemovalRequest, TenantReport } from '@berth/shared/protocol/report';
 import { mergeSteps } from './merge-steps.ts';
 import { clampEvent, clampHost, clampRemoval, clampTenant } from './clamp.ts';
+import { createDeliveries } from './deliveries.ts';
 
 /** What waits to be told to the coordinator, at least once. Memory stays bounded however long nobody listens. */
 export interface Outbox {
@@ -22,6 +23,11 @@ export interface Outbox {
   acknowledge(seq: number): void;
   /** The connection is gone: what was not acknowledged will be told again, unless something newer replaced it. */
   restart(): void;
+  /**
+   * Resolves when all counts that wait now are on record at the coordinator; they are sent at once. Errors: `timeout` when
+   * the signal aborts, `host_offline` when the connection is lost first.
+   */
+  delivered(signal: AbortSignal): Promise<void>;
   /** Calls back, a short moment after something began to wait, for as long as the subscription lasts. */
   onWaiting(listener: () => void): () => void;
   stats(): OutboxStats;
@@ -84,6 +90,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   /** Of each tenant, what others decide by in the newest word on it. */
   const standings = new Map<string, string>();
   const listeners = new Set<() => void>();
+  const deliveries = createDeliveries();
 
   const isEmpty = (): boolean =>
     tenants.size === 0 && removals.size === 0 && events.length === 0 && traffic.size === 0 && host === null;
@@ -202,17 +209,20 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
         traffic.delete(key);
       }
       underWay.push(batch);
+      if (traffic.size === 0) deliveries.sent(seq);
       return { seq, text: JSON.stringify({ type: 'report', ...batch }) };
     },
 
     acknowledge(upTo) {
       underWay = underWay.filter((batch) => batch.seq > upTo);
+      deliveries.acknowledged(upTo);
       arm();
     },
 
     restart() {
       const again = underWay;
       underWay = [];
+      deliveries.lost();
       const older = new Map<string, TenantReport>();
       const asked = new Map<string, RemovalRequest>();
       const counted = new Map<string, TrafficSample>();
@@ -232,6 +242,16 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
       boundMap(tenants, maxTenants);
       boundMap(traffic, maxTraffic);
       arm();
+    },
+
+    delivered(signal) {
+      if (traffic.size === 0 && underWay.every((batch) => batch.traffic.length === 0))
+        return Promise.resolve();
+      const promise = deliveries.wait(traffic.size === 0 ? seq : null, signal);
+      disarm();
+      for (const listener of listeners) listener();
+      arm();
+      return promise;
     },
 
     onWaiting(listener) {

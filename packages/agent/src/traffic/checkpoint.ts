@@ -15,6 +15,7 @@ export const Checkpoint = z.strictObject({
       tenant: z.string(),
       generation: z.int().nullable(),
       since: z.number(),
+      clear: z.number().optional(),
       watched: z.boolean(),
     }),
   ),

@@ -1,4 +1,4 @@
-import { messageOf } from '@berth/shared/domain/errors';
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { Site } from '@berth/shared/domain/network';
 import type { TenantStatus } from '@berth/shared/domain/status';
 import { noTraffic, type TrafficSample } from '@berth/shared/domain/traffic';
@@ -10,10 +10,13 @@ import { requestsFolder, whyNot } from './folder.ts';
 import { createLedger } from './ledger.ts';
 import { addressKey, newTally, type Span, type Tally } from './lines.ts';
 import { createLosses } from './losses.ts';
-import { createOwners } from './owners.ts';
+import { createOwners, FLUSH_MS } from './owners.ts';
 import { endOfLog, readLog } from './reader.ts';
+import { createWaiting } from './waiting.ts';
 
 const READ_EVERY_MS = 1_000;
+/** All that Nginx has served is in its log by then, also on a busy host. Longer than from one read to the next. */
+const WRITTEN_MS = FLUSH_MS + 250;
 const CHECKPOINT_EVERY_MS = 5_000;
 const RELEASE_BYTES = 4 * 1024 * 1024;
 const COMPLAIN_EVERY_MS = 60_000;
@@ -36,6 +39,13 @@ export interface TrafficCounter {
   /** A tenant's status as it is from now on. */
   note(status: TenantStatus): void;
   forget(tenant: string): void;
+  /** No connection leads to who served this tenant before; what is asked of it from then on is its new generation's. */
+  drained(tenant: string, at: number): void;
+  /**
+   * Resolves when all requests that have been answered until now are told. Errors: `unavailable` where none are counted
+   * or they cannot be read, `timeout` when the signal aborts.
+   */
+  upToNow(signal: AbortSignal): Promise<void>;
   /** Everything is told once more. */
   repeat(): void;
   /** Reads and tells until the signal aborts, after `prepare`; never rejects. */
@@ -67,6 +77,8 @@ export function createTrafficCounter(deps: CounterDeps): TrafficCounter {
       writer: null as number | null,
       complainedAt: Number.NEGATIVE_INFINITY,
       losses: createLosses(),
+      /** Those who wait for what will have been written down by then. */
+      waiting: createWaiting(),
       /** Lost, and not told of yet. */
       lost: 0,
       why: 'lines could not be read',
@@ -105,6 +117,10 @@ export function createTrafficCounter(deps: CounterDeps): TrafficCounter {
       state.readAt = now;
     }
     for (const sample of state.ledger.due(now, state.owners.isWatched)) deps.tell(sample);
+    if (state.waiting.dueIn(now) <= 0) {
+      for (const sample of state.ledger.changed(now)) deps.tell(sample);
+      state.waiting.served(now);
+    }
     const release = state.position.offset - state.released >= RELEASE_BYTES;
     const behind = state.position.offset < state.released;
     const due = state.unsaved && now - state.savedAt >= CHECKPOINT_EVERY_MS;
@@ -219,6 +235,13 @@ export function createTrafficCounter(deps: CounterDeps): TrafficCounter {
       if (counting !== null) Object.assign(counting, { unsaved: true, savedAt: Number.NEGATIVE_INFINITY });
     },
     forget: (tenant) => counting?.owners.forget(tenant),
+    drained: (tenant, at) => counting?.owners.cleared(tenant, at),
+    async upToNow(signal) {
+      const state = counting;
+      if (state === null)
+        throw new BerthError('unavailable', 'This host does not count requests; its log says why.');
+      await state.waiting.until(clock.now() + WRITTEN_MS, signal);
+    },
     repeat: () => counting?.ledger.repeat(),
     async run(signal) {
       const state = counting;
@@ -228,8 +251,10 @@ export function createTrafficCounter(deps: CounterDeps): TrafficCounter {
           await tick(state, signal);
         } catch (thrown) {
           if (!signal.aborted) complain(state, clock.now(), `Requests: ${messageOf(thrown)}`);
+          state.waiting.failed(clock.now(), messageOf(thrown));
         }
-        await deps.sleep(READ_EVERY_MS, signal).catch(() => undefined);
+        const pause = Math.max(10, Math.min(READ_EVERY_MS, state.waiting.dueIn(clock.now())));
+        await deps.sleep(pause, signal).catch(() => undefined);
       }
       try {
         await save(state, false);

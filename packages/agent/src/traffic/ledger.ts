@@ -18,6 +18,8 @@ export interface Ledger {
   add(tenant: string, generation: number, traffic: Traffic, now: number): void;
   /** Samples that are to be told now; each is told again only after it has changed. */
   due(now: number, isWatched: (tenant: string) => boolean): TrafficSample[];
+  /** All samples that have changed since they were told, whether or not it is time. */
+  changed(now: number): TrafficSample[];
   /** Every sample that is remembered. */
   all(): TrafficSample[];
   /** All are told once more. */
@@ -78,6 +80,12 @@ export function createLedger(run: number, kept: readonly TrafficSample[] = []): 
       }
       sweep(now);
       return told;
+    },
+    changed(now) {
+      const told = [...changed];
+      changed.clear();
+      for (const cell of told) cell.toldAt = now;
+      return told.map((cell) => cell.sample);
     },
     all: () => [...cells.values()].map((cell) => cell.sample),
     repeat() {

@@ -1,8 +1,11 @@
 import type { TenantStatus } from '@berth/shared/domain/status';
 import type { Span } from './lines.ts';
 
-/** A pooled connection leads to the old colour for a second after a switch; some more for what is under way on it. */
-const POOL_MS = 1_500;
+/**
+ * A pooled connection leads to the old colour for up to two seconds after a switch: Nginx keeps one that is up to a second
+ * old, and keeps it for a second. Whoever counts them may know better.
+ */
+const POOL_MS = 2_000;
 /** The kernel switches a little before the agent says so. */
 const BEFORE_MS = 500;
 /** Nginx keeps lines to itself for this long; `flush` in the folder's access_log. */
@@ -19,6 +22,8 @@ export interface Owner {
   generation: number | null;
   /** Milliseconds since 1970; 0 for ever. */
   since: number;
+  /** Since when no connection leads to who served before; absent where nobody has seen it. */
+  clear?: number | undefined;
   /** A change of it is under way or was made just now: somebody waits for its figures. */
   watched: boolean;
 }
@@ -28,6 +33,8 @@ export interface Owners {
   /** A tenant's status as it is from now on. */
   note(status: TenantStatus, now: number): void;
   forget(tenant: string): void;
+  /** At that time no connection led to any of its containers but those that serve now. */
+  cleared(tenant: string, at: number): void;
   /** Its route led to no container: requests around then say nothing of any generation. */
   blur(tenant: string, now: number): void;
   /** The generation that all requests which are read now belong to, or when each of several served. */
@@ -42,6 +49,7 @@ export interface Owners {
 interface Change {
   generation: number | null;
   since: number;
+  clear?: number | undefined;
 }
 
 interface Known {
@@ -68,9 +76,10 @@ export function createOwners(
   for (const status of statuses) {
     const { tenant, move } = status;
     const generation = leadsTo(status);
-    const changes = (before.get(tenant) ?? []).map((each) => ({
+    const changes: Change[] = (before.get(tenant) ?? []).map((each) => ({
       generation: each.generation,
       since: each.since,
+      clear: each.clear,
     }));
     const still = move.kind === 'idle' || move.kind === 'preparing';
     if (changes.length === 0 && still) changes.push({ generation, since: 0 });
@@ -82,8 +91,11 @@ export function createOwners(
   }
 
   function change(known: Known, generation: number | null, at: number): void {
-    const since = Math.max(at, known.changes.at(-1)?.since ?? 0);
-    known.changes.push({ generation, since });
+    const last = known.changes.at(-1);
+    const since = Math.max(at, last?.since ?? 0);
+    // Where nobody has ever served, no connection leads to anybody else.
+    const first = last?.generation === null && last.since === 0;
+    known.changes.push({ generation, since, ...(first ? { clear: since } : {}) });
     if (known.changes.length > MAX_CHANGES) known.changes.shift();
     known.spans = null;
   }
@@ -95,7 +107,7 @@ export function createOwners(
       const watched = status.move.kind !== 'idle';
       const known = owners.get(tenant);
       if (known === undefined) {
-        const changes = [{ generation: null, since: 0 }];
+        const changes: Change[] = [{ generation: null, since: 0 }];
         const made: Known = { changes, watched, spans: null, unheardSince: null };
         if (generation !== null) change(made, generation, at);
         owners.set(tenant, made);
@@ -112,6 +124,14 @@ export function createOwners(
     forget(tenant) {
       owners.delete(tenant);
     },
+    cleared(tenant, at) {
+      const known = owners.get(tenant);
+      const last = known?.changes.at(-1);
+      if (known === undefined || last === undefined || last.since === 0) return;
+      if (at < last.since || (last.clear ?? last.since + POOL_MS) <= at) return;
+      last.clear = at;
+      known.spans = null;
+    },
     blur(tenant, at) {
       const known = owners.get(tenant);
       const last = known?.changes.at(-1);
@@ -119,6 +139,7 @@ export function createOwners(
       const gap = known.changes.at(-2);
       if (gap?.generation === null && gap.since > 0 && at - last.since < UNSEEN_MS) {
         last.since = Math.max(last.since, at);
+        last.clear = undefined;
         known.spans = null;
         return;
       }
@@ -160,10 +181,10 @@ export function createOwners(
 
 /** Times in which nothing was near a change. */
 function spansOf(changes: readonly Change[]): Span[] {
-  return changes.flatMap(({ generation, since }, index) => {
+  return changes.flatMap(({ generation, since, clear }, index) => {
     if (generation === null) return [];
     const next = changes[index + 1];
-    const from = since === 0 ? 0 : since + POOL_MS;
+    const from = since === 0 ? 0 : (clear ?? since + POOL_MS);
     const to = next === undefined ? Number.POSITIVE_INFINITY : next.since - BEFORE_MS;
     return from <= to ? [{ from, to, generation }] : [];
   });

@@ -10,6 +10,16 @@ const requests = (count: number): Traffic => ({ ...noTraffic(), requests: count 
 const short = (samples: readonly TrafficSample[]) =>
   samples.map(({ tenant, generation, slot, traffic }) => [tenant, generation, slot, traffic.requests]);
 
+test('what somebody asks for is told at once, and only what he was not told before', () => {
+  const ledger = createLedger(7);
+  ledger.add('acme', 1, { ...noTraffic(), requests: 3 }, 1_000);
+  expect(ledger.due(1_000, () => false)).toHaveLength(1);
+  ledger.add('acme', 1, { ...noTraffic(), requests: 2 }, 1_100);
+  expect(ledger.due(1_100, () => false)).toEqual([]);
+  expect(ledger.changed(1_200)).toMatchObject([{ tenant: 'acme', traffic: { requests: 5 } }]);
+  expect(ledger.changed(1_300)).toEqual([]);
+});
+
 test('a sample is cumulative within its slot, and told again only after it has changed', () => {
   const ledger = createLedger(7);
   ledger.add('acme', 3, requests(2), START + 1);

@@ -52,8 +52,8 @@ describe('requests belong', () => {
     owners.note(status(4, baking(4, 3)), NOW + 300);
     expect(ownerOf(owners, NOW - 501)).toBe(3);
     expect(ownerOf(owners, NOW - 499)).toBeNull();
-    expect(ownerOf(owners, NOW + 1_499)).toBeNull();
-    expect(ownerOf(owners, NOW + 1_500)).toBe(4);
+    expect(ownerOf(owners, NOW + 1_999)).toBeNull();
+    expect(ownerOf(owners, NOW + 2_000)).toBe(4);
     // It began before the switch, and when it was sent on is not known.
     expect(ownerOf(owners, NOW - 5_000, NOW + 5_000)).toBeNull();
     owners.note(status(4), NOW + 60_000);
@@ -61,11 +61,39 @@ describe('requests belong', () => {
     expect(owners.isWatched('acme')).toBe(false);
   });
 
+  test('to the first generation of all from its switch on', () => {
+    const owners = createOwners([], [], NOW - 10_000);
+    owners.note(status(null, preparing(1)), NOW - 5_000);
+    owners.note(status(null, switched(1, null)), NOW);
+    expect([NOW - 1, NOW].map((at) => ownerOf(owners, at))).toEqual([null, 1]);
+  });
+
+  test('to the new one as soon as somebody saw that no connection leads to the old one', () => {
+    const owners = createOwners([status(3, preparing(4))], [], NOW);
+    owners.cleared('acme', NOW - 10);
+    owners.cleared('globex', NOW);
+    owners.note(status(3, switched(4, 3)), NOW);
+    // It was looked at before the switch, or too late to tell anything.
+    owners.cleared('acme', NOW - 1);
+    owners.cleared('acme', NOW + 2_000);
+    expect(ownerOf(owners, NOW + 1_999)).toBeNull();
+    owners.cleared('acme', NOW + 400);
+    owners.cleared('acme', NOW + 800);
+    expect(ownerOf(owners, NOW + 399)).toBeNull();
+    expect(ownerOf(owners, NOW + 400)).toBe(4);
+    expect(ownerOf(owners, NOW - 501)).toBe(3);
+    const again = createOwners([status(4)], owners.recent(NOW + 900), NOW + 3_000, NOW + 900);
+    expect(ownerOf(again, NOW + 400)).toBe(4);
+    // The next switch is another one.
+    owners.note(status(4, switched(5, 4)), NOW + 5_000);
+    expect(ownerOf(owners, NOW + 5_400)).toBeNull();
+  });
+
   test('all to the last one, looked at no more, when the switch is an hour ago', () => {
     const owners = createOwners([status(3)], [], NOW);
     owners.note(status(4, baking(4, 3)), NOW);
     expect(owners.servedBy('acme', NOW + HISTORY_MS)).toHaveLength(2);
-    expect(owners.servedBy('acme', NOW + HISTORY_MS + 2_000)).toBe(4);
+    expect(owners.servedBy('acme', NOW + HISTORY_MS + 2_001)).toBe(4);
   });
 
   test('to nobody while it returns, and to the old one again afterwards', () => {
@@ -73,8 +101,8 @@ describe('requests belong', () => {
     owners.note(status(4, returning(4, 3)), NOW);
     expect(ownerOf(owners, NOW + 10_000)).toBeNull();
     owners.note(status(3), NOW + 10_000);
-    expect(ownerOf(owners, NOW + 11_499)).toBeNull();
-    expect(ownerOf(owners, NOW + 11_500)).toBe(3);
+    expect(ownerOf(owners, NOW + 11_999)).toBeNull();
+    expect(ownerOf(owners, NOW + 12_000)).toBe(3);
   });
 
   test('to nobody where nothing has ever served, or the maintenance page did just now', () => {
@@ -85,8 +113,8 @@ describe('requests belong', () => {
     for (let at = NOW; at <= NOW + 120_000; at += 1_000) paused.blur('acme', at);
     expect(ownerOf(paused, NOW - 4_000)).toBe(3);
     expect(ownerOf(paused, NOW - 2_000)).toBeNull();
-    expect(ownerOf(paused, NOW + 121_000)).toBeNull();
-    expect(ownerOf(paused, NOW + 121_500)).toBe(3);
+    expect(ownerOf(paused, NOW + 121_500)).toBeNull();
+    expect(ownerOf(paused, NOW + 122_000)).toBe(3);
   });
 
   test('after a restart to whom they belonged before, unless a switch may have come in between', () => {
@@ -95,19 +123,19 @@ describe('requests belong', () => {
     before.note(status(4, baking(4, 3)), NOW + 100);
     const kept = before.recent(NOW + 200);
     const known = createOwners([status(4, baking(4, 3))], kept, NOW + 3_000, NOW + 200);
-    expect([ownerOf(known, NOW - 600), ownerOf(known, NOW + 1_500)]).toEqual([3, 4]);
+    expect([ownerOf(known, NOW - 600), ownerOf(known, NOW + 2_000)]).toEqual([3, 4]);
     const unknown = createOwners([status(4, baking(4, 3))], [], NOW + 3_000);
     expect(ownerOf(unknown, NOW + 2_900)).toBeNull();
-    expect(ownerOf(unknown, NOW + 4_500)).toBe(4);
+    expect(ownerOf(unknown, NOW + 5_000)).toBe(4);
     expect(ownerOf(createOwners([status(4)], [], NOW + 3_000), NOW)).toBe(4);
     const missed = createOwners([status(5)], kept, NOW + 9_000, NOW + 3_000);
-    expect([NOW + 2_000, NOW + 5_000, NOW + 10_500].map((at) => ownerOf(missed, at))).toEqual([4, null, 5]);
+    expect([NOW + 2_000, NOW + 5_000, NOW + 11_000].map((at) => ownerOf(missed, at))).toEqual([4, null, 5]);
   });
 
   test('to nobody from the death of an agent to the moment the next one finds that the route was switched', () => {
     const owners = createOwners([status(3, preparing(4))], [], NOW + 5_000, NOW);
     owners.note(status(3, switched(4, 3)), NOW + 6_000);
-    const moments = [NOW - 600, NOW + 100, NOW + 5_000, NOW + 7_500];
+    const moments = [NOW - 600, NOW + 100, NOW + 5_000, NOW + 8_000];
     expect(moments.map((at) => ownerOf(owners, at))).toEqual([3, null, null, 4]);
   });
 });
@@ -116,7 +144,7 @@ test('who served lately is all whose requests may be missing', () => {
   const owners = createOwners([status(3)], [], NOW);
   owners.note(status(4, baking(4, 3)), NOW);
   expect(owners.servingSince(NOW + 1_000).map((each) => each.generation)).toEqual([3, 4]);
-  expect(owners.servingSince(NOW + 2_000).map((each) => each.generation)).toEqual([4]);
+  expect(owners.servingSince(NOW + 2_500).map((each) => each.generation)).toEqual([4]);
 });
 
 test('whenever it switches and however long requests take, none of one colour goes to the other', () => {
@@ -133,18 +161,23 @@ test('whenever it switches and however long requests take, none of one colour go
       { minLength: 1, maxLength: 60 },
     ),
     /** How long a pooled connection still leads to the old colour. */
-    pooled: fc.integer({ min: 0, max: 1_000 }),
+    pooled: fc.integer({ min: 0, max: 2_000 }),
+    /** When somebody saw that none does, if anybody looked before they would have to be gone. */
+    looked: fc.option(fc.nat({ max: 5_000 })),
   });
   fc.assert(
-    fc.property(story, ({ switchAt, late, requests, pooled }) => {
+    fc.property(story, ({ switchAt, late, requests, pooled, looked }) => {
       const owners = createOwners([status(3, preparing(4))], [], 0);
       owners.note(status(3, switched(4, 3)), switchAt + late);
+      if (looked !== null) owners.cleared('acme', switchAt + Math.max(looked, pooled));
       for (const { began, waited, took } of requests) {
         // Its body is read before it is sent on; then its first byte comes, and later its end.
         const sent = began + waited;
         const owner = ownerOf(owners, began, sent + took, 100_000);
         if (sent < switchAt) expect(owner).not.toBe(4);
         if (sent >= switchAt + pooled) expect(owner).not.toBe(3);
+        // Before that a connection of the old colour may still be used.
+        else expect(owner).not.toBe(4);
       }
       expect(ownerOf(owners, switchAt - 1, switchAt - 1, 100_000)).not.toBe(4);
     }),

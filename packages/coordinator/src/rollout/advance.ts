@@ -1,10 +1,10 @@
-import type { Judged } from '@berth/shared/domain/rollout';
+import type { Judged, Verdict } from '@berth/shared/domain/rollout';
 import { IRREVERSIBLE, observe } from './observe.ts';
 import { failuresOf, hasFailed } from './counts.ts';
 import { begins, comeBack, isOpen } from './eligible.ts';
 import { takeBack } from './take-back.ts';
 import { lookAt, verdictOn } from './traffic.ts';
-import type { Decision, Facts, Rollout, RolloutTenant } from './types.ts';
+import type { Counted, Decision, Facts, Rollout, RolloutTenant } from './types.ts';
 
 /**
  * What is to be done next; empty when there is nothing to do before something else happens. Decisions about single
@@ -98,9 +98,22 @@ function rowsOf(rollout: Rollout, wave: number): RolloutTenant[] {
 }
 
 /** The figures of a wave that is judged now: they are kept with it, since its tenants move on. */
-function figuresOf(rollout: Rollout, wave: number, facts: Facts): { traffic?: Judged } {
+function figuresOf(
+  rollout: Rollout,
+  wave: number,
+  facts: Facts,
+  counted: Counted = { kind: 'complete' },
+): { traffic?: Judged } {
   const traffic = lookAt(rowsOf(rollout, wave), facts, rollout.policy.traffic);
-  return traffic === null ? {} : { traffic };
+  if (traffic === null) return {};
+  return { traffic: { ...traffic, verdict: heldTo(traffic.verdict, counted) } };
+}
+
+/** What looks well with some of it missing may not be. */
+function heldTo(verdict: Verdict, counted: Counted): Verdict {
+  if (counted.kind !== 'missing' || verdict.kind === 'bad') return verdict;
+  const { why } = counted;
+  return { kind: 'not-judged', why: verdict.kind === 'good' ? why : `${verdict.why}; ${why}` };
 }
 
 function halt(rollout: Rollout, facts: Facts, why: string, now: number): Decision[] {
@@ -237,13 +250,20 @@ function pass(
     if (failed > 0)
       return halt(rollout, facts, `all ${failed} of its tenants that could be moved failed`, now);
   }
-  const verdict = verdictOf(rollout, wave, facts);
+  // Tenants serve on meanwhile; what they served until the end counts.
+  const counted = facts.counted(wave, until);
+  if (counted.kind === 'awaited') return [];
+  const verdict = heldTo(verdictOf(rollout, wave, facts), counted);
   const judged = verdict.kind === 'good' ? 'good' : `not judged: ${verdict.why}`;
   return [
     ...rows.flatMap((row) =>
       row.progress.kind === 'live' ? [moved(row, row.progress.generation, now)] : [],
     ),
-    { kind: 'wave', wave, state: { kind: 'passed', at: now, judged, ...figuresOf(rollout, wave, facts) } },
+    {
+      kind: 'wave',
+      wave,
+      state: { kind: 'passed', at: now, judged, ...figuresOf(rollout, wave, facts, counted) },
+    },
     { kind: 'advance', wave: wave + 1 },
   ];
 }

@@ -68,7 +68,15 @@ export interface Facts {
   ahead: number | null;
   /** Null: the tenant is no more. */
   tenant(name: string): TenantFact | null;
+  /** Whether all is counted that a wave's tenants served while it baked, which was until then. */
+  counted(wave: number, until: number): Counted;
 }
+
+export type Counted =
+  | { kind: 'awaited' }
+  | { kind: 'complete' }
+  /** Some of it will not come; half a sentence on why. */
+  | { kind: 'missing'; why: string };
 
 /**
  * What is to be done next, in order. All decisions of one call are applied in one transaction, or none is; so a

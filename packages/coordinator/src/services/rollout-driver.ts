@@ -12,6 +12,7 @@ import type { EventRecord } from './records.ts';
 import { carryOut, type Carried } from './rollout-carry.ts';
 import { auditOf } from './rollout-audit.ts';
 import { chunksOf } from './rollout-chunks.ts';
+import { gatherCounts } from './rollout-counts.ts';
 import {
   isBusy,
   loadOpen,
@@ -45,7 +46,7 @@ export interface RolloutDriver extends RolloutPort {
 
 export interface DriverOptions {
   store: Store;
-  fleet: Pick<FleetPort, 'changed'>;
+  fleet: Pick<FleetPort, 'changed' | 'ask' | 'online'>;
   feed: EventFeed;
   cache: TemplateCache;
   clock: { now(): number };
@@ -110,6 +111,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
       try {
         if (due) markActive(open, now);
         await refresh(open);
+        await gatherCounts({ store, fleet, wake: () => tick?.hurry() }, open, now);
         await readAfter(store, open, now);
         if (!waitsForAgents(open, startedAt, now)) await drive(open);
       } catch (thrown) {

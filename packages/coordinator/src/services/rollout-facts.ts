@@ -1,6 +1,6 @@
 import { parseWindow, type Window } from '@berth/shared/domain/window';
 import type { Traffic } from '@berth/shared/domain/traffic';
-import type { Facts, TenantFact } from '../rollout/types.ts';
+import type { Counted, Facts, TenantFact } from '../rollout/types.ts';
 import type { TenantFactRecord } from './rollout-store.ts';
 
 /** What is known now of the tenants of one rollout, by tenant and by host. */
@@ -12,6 +12,8 @@ export interface FactBook extends Facts {
   /** What we ourselves have just made of it. */
   told(tenant: string, now: { release: number; generation: number }): void;
   setAfter(tenant: string, after: Traffic | null): void;
+  /** What is said from now on of a wave's counts; of any other they are awaited. */
+  setCounted(wave: number, until: number, counted: Counted): void;
   onHost(host: string): ReadonlySet<string>;
   hostName(tenant: string): string;
 }
@@ -22,6 +24,7 @@ export function createFactBook(tenants: readonly string[]): FactBook {
   const facts = new Map<string, TenantFact | null>(tenants.map((tenant) => [tenant, null]));
   const names = new Map<string, string>();
   const hosts = new Map<string, Set<string>>();
+  let last: { wave: number; until: number; counted: Counted } | null = null;
 
   function forget(tenant: string): void {
     const known = facts.get(tenant);
@@ -55,6 +58,11 @@ export function createFactBook(tenants: readonly string[]): FactBook {
     setAfter(tenant, after) {
       const known = facts.get(tenant) ?? null;
       if (known !== null) facts.set(tenant, { ...known, after });
+    },
+    counted: (wave, until) =>
+      last?.wave === wave && last.until === until ? last.counted : { kind: 'awaited' },
+    setCounted(wave, until, counted) {
+      last = { wave, until, counted };
     },
     onHost: (host) => hosts.get(host) ?? NOBODY,
     hostName: (tenant) => names.get(facts.get(tenant)?.host ?? '') ?? '',

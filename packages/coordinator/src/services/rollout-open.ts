@@ -3,6 +3,7 @@ import { isOver } from '@berth/shared/domain/rollout';
 import type { Rollout, RolloutTenant } from '../rollout/types.ts';
 import { rolloutOf } from './rollout-carry.ts';
 import { createFactBook, type FactBook } from './rollout-facts.ts';
+import type { Gathering } from './rollout-counts.ts';
 import type { RolloutRecord } from './rollout-store.ts';
 import type { StoreReads } from './store.ts';
 
@@ -21,6 +22,8 @@ export interface Open {
   liveAt: number;
   /** When requests were read last. */
   trafficAt: number;
+  /** The counts of the last wave whose time to bake has passed; null before there was one. */
+  gathering: Gathering | null;
 }
 
 /** Names in one read. */
@@ -53,6 +56,7 @@ export async function loadOpen(store: StoreReads, record: RolloutRecord): Promis
     again: new Set(),
     liveAt: Number.NEGATIVE_INFINITY,
     trafficAt: Number.NEGATIVE_INFINITY,
+    gathering: null,
   };
 }
 

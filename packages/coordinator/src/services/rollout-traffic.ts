@@ -35,7 +35,11 @@ export async function baselineOf(
 }
 
 /** Requests since they moved of those that serve the new release and whose wave has not passed. */
-export async function readAfter(store: StoreReads, open: Open, now: number): Promise<void> {
+export async function readAfter(
+  store: Pick<StoreReads, 'traffic'>,
+  open: Pick<Open, 'rollout' | 'book' | 'trafficAt'>,
+  now: number,
+): Promise<void> {
   if (now >= open.trafficAt && now - open.trafficAt < EVERY_MS) return;
   const live = open.rollout.tenants.flatMap(({ tenant, before, progress }) =>
     // Without a past there is nothing to compare with, and nothing is read.

@@ -132,6 +132,7 @@ export function createTenantQuestions(
           throw new BerthError(answer.code, answer.message);
         case 'plan':
         case 'probe':
+        case 'traffic':
           throw new BerthError('internal', 'The agent answered another question than was asked.');
       }
     },

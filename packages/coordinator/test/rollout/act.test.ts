@@ -52,6 +52,7 @@ function factsOf(each: Partial<TenantFact> = {}, frozen: string | null = null): 
   return {
     frozen,
     ahead: null,
+    counted: () => ({ kind: 'complete' }),
     tenant: () => ({
       host: 'h1',
       connection: 'online',

@@ -1,6 +1,6 @@
 import { LATENCY_BOUNDS_MS, type Traffic } from '@berth/shared/domain/traffic';
 import type { Window } from '@berth/shared/domain/window';
-import type { Facts, ReportedFact, TenantFact } from '../../src/rollout/types.ts';
+import type { Counted, Facts, ReportedFact, TenantFact } from '../../src/rollout/types.ts';
 import type { Dice } from './random.ts';
 
 export const OLD = 12;
@@ -64,6 +64,7 @@ export class FleetWorld {
   readonly tenants = new Map<string, ModelTenant>();
   frozen: string | null = null;
   readonly #dice: Dice;
+  readonly #counts = new Map<string, Counted>();
 
   constructor(dice: Dice, hosts: number, tenants: number, fateOf: () => Fate) {
     this.#dice = dice;
@@ -91,7 +92,19 @@ export class FleetWorld {
   }
 
   facts(): Facts {
-    return { frozen: this.frozen, ahead: null, tenant: (name) => this.#fact(name) };
+    return {
+      frozen: this.frozen,
+      ahead: null,
+      tenant: (name) => this.#fact(name),
+      counted: (wave, until) => this.#counted(`${wave} ${until}`),
+    };
+  }
+
+  /** Whoever asks is answered a while later, and sometimes not with all of it. */
+  #counted(key: string): Counted {
+    const known = this.#counts.get(key) ?? { kind: 'awaited' };
+    this.#counts.set(key, known);
+    return known;
   }
 
   /** A new release, or the old one anew, under a number that was never given out. */
@@ -125,6 +138,11 @@ export class FleetWorld {
 
   /** Lets every agent live on until `now`. `calm`: nothing comes late. */
   step(now: number, calm: boolean): void {
+    for (const [key, { kind }] of this.#counts) {
+      if (kind !== 'awaited' || (!calm && this.#dice.chance(0.5))) continue;
+      const missing = { kind: 'missing', why: 'a host did not answer' } as const;
+      this.#counts.set(key, !calm && this.#dice.chance(0.2) ? missing : { kind: 'complete' });
+    }
     for (const tenant of this.tenants.values()) {
       if (tenant.state === 'gone' || this.hosts.get(tenant.host)?.state !== 'online') continue;
       this.#live(tenant, now, calm);

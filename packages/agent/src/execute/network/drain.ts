@@ -14,11 +14,15 @@ export async function drain(deps: ExecuteDeps, step: StepOf<'drain'>, signal: Ab
   for (;;) {
     const left = Math.max(1, step.timeoutMs - (clock.now() - began));
     await sleep(Math.min(POLL_MS - (clock.now() % POLL_MS), left), signal);
+    const lookedAt = clock.now();
     const counts = await system.connections.open();
     signal.throwIfAborted();
     const open = step.addresses.reduce((sum, address) => sum + (counts.get(address) ?? 0), 0);
     const waited = clock.now() - began;
-    if (open === 0) return `no open connection after ${waited} ms`;
+    if (open === 0) {
+      deps.drained?.(step.tenant, lookedAt);
+      return `no open connection after ${waited} ms`;
+    }
     if (waited >= step.timeoutMs)
       return `${open} connection${open === 1 ? ' was' : 's were'} still open after ${waited} ms`;
   }
