@@ -1,7 +1,7 @@
 import type { ReleaseChange, ReleaseDiff } from '@berth/shared/api/releases';
 import { expect, test } from 'vitest';
-import { shortDigests } from '../src/commands/change-words.ts';
 import { diffView } from '../src/commands/release-text.ts';
+import { shortDigests } from '../src/output/format.ts';
 import { styleOf } from '../src/output/style.ts';
 
 const style = styleOf('off');

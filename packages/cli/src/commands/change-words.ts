@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { exactBytes, exactDuration } from '../output/format.ts';
+import { exactBytes, exactDuration, shortDigests } from '../output/format.ts';
 import { widthOf, clean, type Style } from '../output/style.ts';
 
 /** A field of a tenant or a release that differs, as the API names it: `services.web.limits.memoryBytes`. */
@@ -12,12 +12,13 @@ export interface FieldChange {
 /** `web memory limit: 256 MiB → 384 MiB`; before and after below each other where that is wider than the room. */
 export function fieldChange(change: FieldChange, style: Style, indent: number, none = '(unset)'): string {
   const what = fieldWords(change.path);
-  const shown = (value: string | null, paint: (text: string) => string): string => {
+  const said = (value: string | null): string => (value === null ? '' : valueWords(change.path, value));
+  const shown = (value: string | null, other: string | null, paint: (text: string) => string): string => {
     if (value === null) return style.dim(none);
-    return value === '' ? style.dim('(empty)') : paint(valueWords(change.path, value));
+    return value === '' ? style.dim('(empty)') : paint(partOf(said(value), said(other)));
   };
-  const before = shown(change.before, style.red);
-  const after = shown(change.after, style.green);
+  const before = shown(change.before, change.after, style.red);
+  const after = shown(change.after, change.before, style.green);
   const line = `${what}: ${before} → ${after}`;
   if (indent + widthOf(line) <= style.room()) return line;
   const below = ' '.repeat(indent + 2);
@@ -110,7 +111,15 @@ export function valueWords(path: string, value: string): string {
   return oneLine(records.success ? records.data.map(recordWords).join('; ') : value);
 }
 
+const Mount = z.strictObject({ volume: z.string(), target: z.string(), readOnly: z.boolean() });
+const Needs = z.strictObject({ service: z.string(), condition: z.string(), required: z.boolean() });
+
 function recordWords(record: Readonly<Record<string, unknown>>): string {
+  const mount = Mount.safeParse(record).data;
+  if (mount !== undefined) return `${mount.volume} at ${mount.target}${mount.readOnly ? ' (read only)' : ''}`;
+  const needs = Needs.safeParse(record).data;
+  if (needs !== undefined)
+    return `${needs.service} (${needs.condition}${needs.required ? '' : ', if it is there'})`;
   return Object.entries(record)
     .map(([name, value]) => `${ownWords(name)} ${valueWords(name, asText(value))}`)
     .join(', ');
@@ -118,15 +127,20 @@ function recordWords(record: Readonly<Record<string, unknown>>): string {
 
 const asText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
+const oneLine = (text: string): string => clean(text.replaceAll('\n', '\\n'));
+
 /** More of one value than this tells nobody more; --json has all of it. */
 const MOST = 240;
+/** So much of what is the same is shown before what differs. */
+const BEFORE = 40;
 
-function oneLine(text: string): string {
-  const line = clean(text.replaceAll('\n', '\\n'));
-  return line.length <= MOST ? line : `${line.slice(0, MOST)}… (${text.length} characters)`;
-}
-
-/** `sha256:` and the first twelve characters, which is how people know an image's digest. */
-export function shortDigests(text: string): string {
-  return text.replaceAll(/@sha256:([0-9a-f]{12})[0-9a-f]{52}/g, '@sha256:$1…');
+/** Of a very long value the part where it begins to differ from the other one. */
+function partOf(value: string, other: string): string {
+  const length = value.length;
+  if (length <= MOST) return value;
+  let same = 0;
+  while (same < length && value[same] === other[same]) same += 1;
+  const from = Math.max(0, Math.min(same - BEFORE, length - MOST));
+  const rest = from + MOST < length ? '…' : '';
+  return `${from > 0 ? '…' : ''}${value.slice(from, from + MOST)}${rest} (${length} characters)`;
 }

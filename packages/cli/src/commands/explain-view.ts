@@ -1,7 +1,7 @@
 import type { RolloutAttempt, TenantExplain } from '@berth/shared/api/schemas';
 import { unreachable } from '@berth/shared/domain/errors';
 import type { StepView } from '@berth/shared/protocol/report';
-import { ago, duration, phaseWord, timestamp } from '../output/format.ts';
+import { ago, duration, phaseWord, shortDigests, timestamp } from '../output/format.ts';
 import { logLines, type Output } from '../output/output.ts';
 import { clean, type Style } from '../output/style.ts';
 import { table } from '../output/table.ts';
@@ -29,7 +29,7 @@ export function explainView(
   if (problem !== null) {
     const service = problem.service === null ? '' : ` (${clean(problem.service)})`;
     const lines = [
-      `${style.red(troubleWord(answer))} ${style.bold(clean(problem.step))}${service}, ${whenText(problem.at, since, now)}:`,
+      `${style.red(troubleWord(answer))} ${style.bold(shortDigests(clean(problem.step)))}${service}, ${whenText(problem.at, since, now)}:`,
     ];
     lines.push(`  ${clean(problem.message)} ${style.dim(`[${problem.code}]`)}`);
     if (answer.retryAt !== null) {
@@ -115,7 +115,7 @@ function hostText(answer: TenantExplain, style: Style, now: number): string {
 
 export function stepLine(step: StepView, style: Style): string {
   const time = step.ms === null ? '' : ` ${style.dim(duration(step.ms))}`;
-  return `  ${sign(step.state, style)} ${clean(step.title)}${time}`;
+  return `  ${sign(step.state, style)} ${shortDigests(clean(step.title))}${time}`;
 }
 
 function sign(state: StepView['state'], style: Style): string {

@@ -1,6 +1,7 @@
 import type { Tenant, TenantPlan } from '@berth/shared/api/schemas';
 import { unreachable } from '@berth/shared/domain/errors';
 import { findingLines } from '../output/errors.ts';
+import { shortDigests } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
 import { clean } from '../output/style.ts';
 import { fieldChange } from './change-words.ts';
@@ -47,6 +48,8 @@ export function planView(
       ),
     );
   }
-  plan.steps.forEach((step, index) => lines.push(`  ${style.dim(`${index + 1}.`)} ${clean(step.title)}`));
+  plan.steps.forEach((step, index) =>
+    lines.push(`  ${style.dim(`${index + 1}.`)} ${shortDigests(clean(step.title))}`),
+  );
   return lines.join('\n');
 }

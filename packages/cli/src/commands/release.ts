@@ -6,11 +6,10 @@ import { checkSignable, type OwnRelease } from '../signing.ts';
 import { readSigningKey, type SigningKey } from '../signing-key.ts';
 import { UsageError } from '../exit-codes.ts';
 import { readStdin } from '../output/ask.ts';
-import { timestamp } from '../output/format.ts';
+import { shortDigests, timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
 import { fields, table } from '../output/table.ts';
 import { argument, collect, does, examples, NoOptions, type Register } from './define.ts';
-import { shortDigests } from './change-words.ts';
 import { allPages } from './pages.ts';
 import { parseCount } from './parse.ts';
 import {

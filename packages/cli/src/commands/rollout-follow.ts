@@ -264,13 +264,19 @@ function frame(rollout: Rollout, tenants: readonly RolloutTenant[], style: Style
   const underWay = tenants.filter(
     ({ progress }) => progress.kind === 'moving' || progress.kind === 'returning',
   );
-  const table = tenantsTable(underWay, style, now, MOST_ROWS);
+  const table = tenantsTable(underWay.map(withShortHost), style, now, MOST_ROWS);
   if (table !== null) lines.push('', table);
   const skipped = tenants.flatMap(({ tenant, progress }) =>
     progress.kind === 'skipped' ? [`${tenant} (${skippedText(progress.reason)})`] : [],
   );
   if (skipped.length > 0) lines.push('', `skipped: ${names(skipped)}`);
   return lines.join('\n');
+}
+
+/** What is redrawn has little room, and the domain of a host says nothing here: `ip-10-0-1-23.compute.internal`. */
+function withShortHost(tenant: RolloutTenant): RolloutTenant {
+  const [first = ''] = tenant.hostName.split('.');
+  return /[a-z]/i.test(first) ? { ...tenant, hostName: first } : tenant;
 }
 
 /** A rollout with the tenants somebody has to know of, for `status`. */

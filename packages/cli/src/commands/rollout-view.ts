@@ -2,7 +2,7 @@ import type { Rollout, RolloutPlan, RolloutTenant } from '@berth/shared/api/roll
 import { whoText } from '@berth/shared/domain/actor';
 import { isOver, type RolloutPolicy } from '@berth/shared/domain/rollout';
 import { waveText } from '@berth/shared/domain/waves-text';
-import { duration, exactDuration, timestamp } from '../output/format.ts';
+import { duration, exactDuration, shortDigests, timestamp } from '../output/format.ts';
 import { clean, type Style } from '../output/style.ts';
 import { fields, fits, table } from '../output/table.ts';
 import { fieldChange } from './change-words.ts';
@@ -172,12 +172,12 @@ export function tenantsTable(
       one.hostName,
       progress.kind === 'returning' ? style.red(returningText(one, goes)) : progressText(progress, style),
       since === null ? '' : duration(now - since),
-      one.step === null ? '' : clean(one.step),
       errorsText(one.traffic),
       p95Text(one.traffic),
+      one.step === null ? '' : shortDigests(clean(one.step)),
     ];
   });
-  const head = ['TENANT', 'WAVE', 'HOST', 'STATE', 'FOR', 'STEP', '5XX', 'P95'];
+  const head = ['TENANT', 'WAVE', 'HOST', 'STATE', 'FOR', '5XX', 'P95', 'STEP'];
   const more = told.length > most ? `\n${style.dim(`and ${told.length - most} more`)}` : '';
   const why = [...notes].map(([note, of]) => `${names(of)}: ${note}`);
   return [`${leanTable(head, rows, style)}${more}`, ...why].join('\n');

@@ -70,7 +70,8 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
     if (one.tags.length > 0) rows.push(['tags', one.tags.join(' ')]);
     if (one.pinned !== null) rows.push(['pinned', output.style.yellow(clean(one.pinned))]);
     if (one.tenancy === 'dedicated') rows.push(['host shared', 'no, it is dedicated']);
-    if (one.egress != null) rows.push(['egress', `${egressText(one.egress)} (an operator’s word)`]);
+    if (one.egress != null)
+      rows.push(['egress', `${egressText(one.egress).replaceAll(',', ', ')} (an operator's word)`]);
     if (one.window !== null) rows.push(['window', windowText(one.window, clock.now())]);
     if (one.problem !== null) rows.push(['problem', output.style.red(clean(one.problem.message))]);
     output.print(fields(rows, output.style));

@@ -65,6 +65,11 @@ export function exactBytes(count: number): string {
   return `${count} B`;
 }
 
+/** `sha256:` and the first twelve characters, which is how people know an image's digest. */
+export function shortDigests(text: string): string {
+  return text.replaceAll(/@sha256:([0-9a-f]{12})[0-9a-f]{52}/g, '@sha256:$1…');
+}
+
 /** `15m`, `2h`, `7d`, `30s` in milliseconds; undefined when it is none of them. */
 export function parseDuration(text: string): number | undefined {
   const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);

@@ -1,4 +1,4 @@
-import { duration } from './format.ts';
+import { duration, shortDigests } from './format.ts';
 import type { Output } from './output.ts';
 import { clean, columnsOf, cut } from './style.ts';
 
@@ -45,7 +45,7 @@ export function createStepList(output: Output, clock: { now(): number }): StepLi
   return {
     started: (key, title) => {
       erase();
-      running = { key, title: clean(title), since: clock.now() };
+      running = { key, title: shortDigests(clean(title)), since: clock.now() };
       if (!live) return;
       draw();
       timer ??= setInterval(() => {
@@ -55,7 +55,7 @@ export function createStepList(output: Output, clock: { now(): number }): StepLi
     },
     ended: (key, title, state, ms) => {
       erase();
-      const shown = running?.key === key ? running.title : clean(title);
+      const shown = running?.key === key ? running.title : shortDigests(clean(title));
       if (running?.key === key) running = undefined;
       const time = ms === null ? '' : ` ${style.dim(duration(ms))}`;
       stdout.write(`${output.folded(`  ${sign(state)} ${shown}${time}`)}\n`);

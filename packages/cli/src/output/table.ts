@@ -2,10 +2,15 @@ import { foldLine, widestWord } from './fold.ts';
 import { widthOf, type Style } from './style.ts';
 
 const GAP = 2;
-/** A column of text is not folded to less than this: it would be hard to read. */
-const LEAST = 12;
+/** A column of words is not folded to less than this, nor one of sentences to less than that: it would be hard to read. */
+const WORDS = 12;
+const SENTENCES = 24;
+/** What is wider than this is a sentence, or several. */
+const WIDE = 40;
 /** Nor are sentences in the last column: below their row there is more room. */
-const SENTENCE = 30;
+const LAST = 30;
+/** What is shorter than this needs no line of its own. */
+const LEAST_BELOW = 20;
 
 /**
  * Columns side by side, two spaces apart, no trailing blanks. Cells may carry colours. Nothing is ever cut. Where the
@@ -22,7 +27,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   if (fitted !== null) return sideBySide(fitted, rows, style);
   const last = columns.at(-1);
   const others = fit(columns.slice(0, -1), room);
-  return last === undefined || last.holds === 'figures' || others === null || others.length < 2
+  return last === undefined || last.width < LEAST_BELOW || others === null || others.length < 2
     ? lists(columns, rows, style)
     : sideBySide(others, rows, style, last);
 }
@@ -42,11 +47,11 @@ interface Column {
   readonly width: number;
   /** So narrow it may become. */
   readonly least: number;
-  readonly holds: 'nothing' | 'figures' | 'text';
+  readonly holds: 'nothing' | 'something';
 }
 
 function columnsOf(head: readonly string[], rows: readonly (readonly string[])[]): Column[] {
-  return head.map((name, index) => columnOf(name, index, rows, index === head.length - 1 ? SENTENCE : LEAST));
+  return head.map((name, index) => columnOf(name, index, rows, index === head.length - 1 ? LAST : WORDS));
 }
 
 function columnOf(name: string, index: number, rows: readonly (readonly string[])[], narrow: number): Column {
@@ -59,9 +64,13 @@ function columnOf(name: string, index: number, rows: readonly (readonly string[]
     // Numbers and times are read at a glance, or not at all when they are folded.
     const text = /[a-z]{2}/i.test(cell);
     width = Math.max(width, wide);
-    least = Math.max(least, text ? Math.min(wide, Math.max(widestWord(cell), narrow)) : wide);
-    if (text) holds = 'text';
-    else if (cell !== '' && holds === 'nothing') holds = 'figures';
+    least = Math.max(
+      least,
+      text
+        ? Math.min(wide, Math.max(widestWord(cell), wide > WIDE ? Math.max(narrow, SENTENCES) : narrow))
+        : wide,
+    );
+    if (cell !== '') holds = 'something';
   }
   return { name, index, width, least, holds };
 }
@@ -134,7 +143,7 @@ function lists(columns: readonly Column[], rows: readonly (readonly string[])[],
 /** `name  value` lines with the values in one column; a value may have several lines, and is folded where it must be. */
 export function fields(pairs: readonly (readonly [string, string])[], style: Style): string {
   const width = Math.max(...pairs.map(([name]) => widthOf(name))) + GAP;
-  const room = Math.max(LEAST, style.room() - width);
+  const room = Math.max(WORDS, style.room() - width);
   return pairs
     .map(([name, value]) => {
       const folded = value.split('\n').flatMap((line) => foldLine(line, room));

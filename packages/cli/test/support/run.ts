@@ -18,16 +18,23 @@ export async function run(
   options: {
     signal?: AbortSignal;
     tty?: 'terminal' | 'pipe';
+    /** Of the terminal; 60 unless it is said. */
+    columns?: number;
+    cwd?: string;
     now?: () => number;
     env?: Record<string, string>;
   } = {},
 ): Promise<Ran> {
-  const { output, written } = keptOutput(argv.includes('--json') ? 'json' : 'human', options.tty ?? 'pipe');
+  const { output, written } = keptOutput(
+    argv.includes('--json') ? 'json' : 'human',
+    options.tty ?? 'pipe',
+    options.columns,
+  );
   const program = createProgram(output, (globals) =>
     createContext({
       output,
       env: { BERTH_TOKEN: 't', BERTH_URL: url, ...options.env },
-      cwd: '/',
+      cwd: options.cwd ?? '/',
       clock: { now: options.now ?? (() => Date.now()) },
       signal: options.signal ?? new AbortController().signal,
       stdin: Object.assign(new PassThrough(), { isTTY: false }) as unknown as NodeJS.ReadStream,
