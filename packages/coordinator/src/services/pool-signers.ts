@@ -70,7 +70,11 @@ export function createPoolSigners({
         if (replace) requireLater(signers.version, before);
         else requireTaken(before, statement);
         await requireAboveHosts(tx, pool, signers.version);
-        await tx.addPoolSigners({ ...statement, at }, replace ? 'anew' : 'after');
+        if (!(await tx.addPoolSigners({ ...statement, at }, replace ? 'anew' : 'after')))
+          throw new BerthError(
+            'conflict',
+            `Somebody else has just set version ${signers.version} of pool ${pool}'s signers; see "berth pool signers show ${pool}".`,
+          );
         const { version, required } = signers;
         await tx.addEvents([
           {

@@ -23,6 +23,9 @@ export interface SignersReads {
 }
 
 export interface SignersWrites {
-  /** `anew`: those before are dropped, so that a host that is new begins with this one. */
-  addPoolSigners(statement: KeptSigners, how: 'after' | 'anew'): Promise<void>;
+  /**
+   * `anew`: those before are dropped, so that a host that is new begins with this one. False when somebody else was quicker
+   * with a statement of the same number.
+   */
+  addPoolSigners(statement: KeptSigners, how: 'after' | 'anew'): Promise<boolean>;
 }

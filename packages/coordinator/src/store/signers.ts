@@ -64,7 +64,7 @@ export function signersWrites(db: Db): SignersWrites {
     async addPoolSigners({ at, ...statement }, how) {
       const { pool, version } = statement.signers;
       if (how === 'anew') await db.deleteFrom('pool_signers').where('pool', '=', pool).execute();
-      await db
+      const rows = await db
         .insertInto('pool_signers')
         .values({
           pool,
@@ -73,7 +73,10 @@ export function signersWrites(db: Db): SignersWrites {
           json: JSON.stringify(statement),
           created_at: at,
         })
+        .onConflict((oc) => oc.columns(['pool', 'version']).doNothing())
+        .returning('version')
         .execute();
+      return rows.length > 0;
     },
   };
 }

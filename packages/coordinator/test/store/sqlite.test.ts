@@ -14,6 +14,7 @@ import { rolloutsContract } from './contract-rollouts.ts';
 import { auditContract } from './contract-audit.ts';
 import { bulkContract } from './contract-bulk.ts';
 import { secretsContract } from './contract-secrets.ts';
+import { signersContract } from './contract-signers.ts';
 
 let dir = '';
 beforeEach(() => {
@@ -29,6 +30,7 @@ describe('SQLite keeps who may do what', () => accessContract(open));
 describe('SQLite keeps what the fleet needs', () => fleetContract(open));
 describe('SQLite keeps what hosts say', () => toldContract(open));
 describe('SQLite keeps who enrolled', () => enrolmentContract(open));
+describe('SQLite keeps whose releases a pool runs', () => signersContract(open));
 
 describe('SQLite keeps the audit as one chain', () => auditContract(open));
 describe('SQLite keeps rollouts', () => rolloutsContract(open));

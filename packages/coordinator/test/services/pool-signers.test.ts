@@ -1,0 +1,3 @@
+import { poolSignersCases } from './pool-signers-cases.ts';
+
+poolSignersCases(() => Promise.resolve(undefined));
