@@ -61,7 +61,7 @@ export function createSecretKeys(context: ServiceContext): SecretKeyring {
           action: 'secret-key.rotated',
           subject: 'secrets',
           before: { key: before },
-          after: { key: current },
+          after: { key: current, ...(lostKeys === 'despite' ? { despiteLostKeys: true } : {}) },
         };
         return { result: null, audit };
       });

@@ -85,6 +85,11 @@ export function secretKeyCases(where: () => Promise<StoreOptions | undefined>): 
       const done = await t.services.secrets.rotateKey(BY, 'despite');
       expect(done).toMatchObject({ rewrapped: 0, failed: expect.objectContaining({ length: 4 }) });
       expect(done.failed.join()).toContain(`The secret KEY (version 1) of tenant globex cannot be opened`);
+      const [record] = await t.store.audit(undefined, 1);
+      expect(record).toMatchObject({
+        action: 'secret-key.rotated',
+        after: { key: done.current, despiteLostKeys: true },
+      });
       // Nothing that the lost key wraps was touched: were it found again, all would open.
       expect(await t.store.secretKeys()).toEqual([{ key, versions: 4 }]);
       writeFileSync(path, right, { mode: 0o600 });
