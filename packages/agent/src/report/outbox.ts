@@ -86,7 +86,9 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   let seq = 0;
   let dropped = 0;
   let timer: NodeJS.Timeout | null = null;
-  let urgent = false;
+  let armed: Haste = 'progress';
+  /** Something was sent only just now: what comes meanwhile goes together. */
+  let resting: NodeJS.Timeout | null = null;
   /** Of each tenant, what others decide by in the newest word on it. */
   const standings = new Map<string, string>();
   const listeners = new Set<() => void>();
@@ -95,19 +97,26 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   const isEmpty = (): boolean =>
     tenants.size === 0 && removals.size === 0 && events.length === 0 && traffic.size === 0 && host === null;
 
-  function arm(what: 'news' | 'progress' = 'news'): void {
+  function arm(wanted: Haste = 'news'): void {
     if (listeners.size === 0 || isEmpty()) return;
-    if (timer !== null && (urgent || what === 'progress')) return;
+    const haste = wanted === 'awaited' && resting !== null ? 'news' : wanted;
+    if (timer !== null && WITHIN[armed] <= WITHIN[haste]) return;
     disarm();
-    urgent = what === 'news';
-    timer = setTimeout(
-      () => {
-        timer = null;
-        for (const listener of listeners) listener();
-      },
-      urgent ? flushMs : progressMs,
-    );
+    armed = haste;
+    // Also what is awaited goes with what is told of in the same breath.
+    const ms = haste === 'awaited' ? 0 : haste === 'news' ? flushMs : progressMs;
+    timer = setTimeout(() => {
+      timer = null;
+      rest();
+      for (const listener of listeners) listener();
+    }, ms);
     timer.unref();
+  }
+
+  function rest(): void {
+    if (resting !== null) clearTimeout(resting);
+    resting = setTimeout(() => (resting = null), flushMs);
+    resting.unref();
   }
 
   function disarm(): void {
@@ -157,7 +166,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
     event(event) {
       events.push(clampEvent(event));
       boundEvents();
-      arm(isProgress(event) ? 'progress' : 'news');
+      arm(hasteOf(event));
     },
     host(report) {
       host = clampHost(report);
@@ -249,6 +258,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
         return Promise.resolve();
       const promise = deliveries.wait(traffic.size === 0 ? seq : null, signal);
       disarm();
+      rest();
       for (const listener of listeners) listener();
       arm();
       return promise;
@@ -271,9 +281,17 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   };
 }
 
-/** A step that began or ended well. */
-function isProgress({ kind, details }: AgentEvent): boolean {
-  return kind === 'tenant.step' && details['state'] !== 'failed';
+/** How soon something is told: as soon as nothing was sent just now, a short moment later, or some time later. */
+type Haste = 'awaited' | 'news' | 'progress';
+const WITHIN: Record<Haste, number> = { awaited: 0, news: 1, progress: 2 };
+
+/** A rollout begins with the next tenant when it hears of the one before. */
+const AWAITED: ReadonlySet<AgentEvent['kind']> = new Set(['tenant.live', 'tenant.failed', 'tenant.returned']);
+
+function hasteOf({ kind, details }: AgentEvent): Haste {
+  if (AWAITED.has(kind)) return 'awaited';
+  // A step that began or ended well.
+  return kind === 'tenant.step' && details['state'] !== 'failed' ? 'progress' : 'news';
 }
 
 function trafficKey({ tenant, generation, slot, run }: TrafficSample): string {

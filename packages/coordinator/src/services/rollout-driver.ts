@@ -242,7 +242,8 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
       if (open === undefined) return;
       open.dirty.add(event.tenant);
       open.again.add(event.tenant);
-      tick?.request();
+      // Somebody may wait for his turn. Where many tell, each look is of those who told since the last one all the same.
+      tick?.hurry();
       return;
     }
     if (event.host === null) return;
