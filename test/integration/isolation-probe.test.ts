@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { probeHolds, type ProbeReport } from '@berth/shared/domain/probe';
@@ -49,6 +50,15 @@ async function left(): Promise<string[]> {
   ];
 }
 
+/** Resolves when a probe has made so much that it is in the middle of things. */
+async function untilLeft(count: number): Promise<void> {
+  const end = Date.now() + 60_000;
+  while ((await left()).length < count) {
+    if (Date.now() > end) throw new Error(`the probe had not made ${count} things within a minute`);
+    await sleep(100);
+  }
+}
+
 describe('a probe', () => {
   test('finds everything shut, in time, touches no tenant and leaves nothing behind', async () => {
     const before = await host.docker.getContainer(tenant).inspect();
@@ -96,8 +106,10 @@ describe('a probe', () => {
   test('that is given up takes everything away, and what a killed one left is swept by the next agent', async () => {
     const stop = new AbortController();
     const given = host.executor.prober.probe(stop.signal);
-    setTimeout(() => stop.abort(new Error('enough')), 4_000);
-    await expect(given).rejects.toThrow('enough');
+    const ended = expect(given).rejects.toThrow('enough');
+    await untilLeft(2);
+    stop.abort(new Error('enough'));
+    await ended;
     expect(await left()).toEqual([]);
 
     // As after a kill: the agent that began it never tidies up.
@@ -105,11 +117,11 @@ describe('a probe', () => {
     await dying.executor.ensureNetworkBase();
     const docker = dying.system.docker;
     const kill = new AbortController();
-    setTimeout(() => {
-      docker.listContainers = () => Promise.reject(new Error('killed'));
-      kill.abort(new Error('killed'));
-    }, 6_000);
-    await expect(dying.executor.prober.probe(kill.signal)).rejects.toThrow('killed');
+    const killed = expect(dying.executor.prober.probe(kill.signal)).rejects.toThrow('killed');
+    await untilLeft(6);
+    docker.listContainers = () => Promise.reject(new Error('killed'));
+    kill.abort(new Error('killed'));
+    await killed;
     expect((await left()).length).toBeGreaterThan(3);
     const next = host.reborn();
     await next.executor.ensureNetworkBase();

@@ -139,10 +139,11 @@ describe('a row', () => {
     expect(row?.seen).toContain('the host 192.0.2.1 TCP 80');
   });
 
-  test('whose target went away says so once', () => {
+  test('is one for all that aimed at an address which did not stay, and says so once', () => {
     const gone = [ended(0, 'gone'), ended(0, 'gone')];
+    const tried = 'the host 192.0.2.1, which came or went';
     expect(rowsOf(ports, outcomes([gone, gone, gone]))).toMatchObject([
-      { verdict: 'note', seen: 'untried: 192.0.2.1 did not stay an address of this host meanwhile' },
+      { tried, verdict: 'note', seen: 'untried: 192.0.2.1 did not stay an address of this host meanwhile' },
     ]);
   });
 

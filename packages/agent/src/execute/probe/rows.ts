@@ -10,11 +10,12 @@ export function rowsOf(attempts: readonly Attempt[], outcomes: ReadonlyMap<strin
   const rows = new Map<string, { row: ProbeRow; seen: Map<string, string[]> }>();
   for (const attempt of attempts) {
     const { verdict, result, why } = outcomes.get(attempt.id) ?? settle(attempt, []);
-    const key = attempt.group ?? attempt.id;
+    const title = titleOf(attempt, verdict);
+    const key = title ?? attempt.id;
     const known = rows.get(key) ?? {
       row: {
         area: attempt.area,
-        tried: (attempt.group ?? attempt.tried).slice(0, 200),
+        tried: (title ?? attempt.tried).slice(0, 200),
         expected: attempt.expected,
         seen: '',
         verdict,
@@ -28,6 +29,12 @@ export function rowsOf(attempts: readonly Attempt[], outcomes: ReadonlyMap<strin
     rows.set(key, known);
   }
   return [...rows.values()].map(({ row, seen }) => ({ ...row, seen: joined(seen).slice(0, 500) }));
+}
+
+/** Of a row that several attempts share: a group, or all that aimed at an address which did not stay. */
+function titleOf({ group, target }: Attempt, verdict: ProbeVerdict): string | undefined {
+  if (verdict === 'note' && target?.kind === 'host') return `the host ${target.address}, which came or went`;
+  return group;
 }
 
 /** What was seen, most first; what did not hold is named. */

@@ -69,7 +69,7 @@ export const hostsRoutes = {
   probeHost: defineRoute({
     method: 'POST',
     path: '/hosts/{host}/probe',
-    summary: 'Try the isolation of a host from inside throw-away tenants; takes up to a minute',
+    summary: 'Try the isolation of a host from inside throw-away tenants; takes up to three minutes',
     access: 'operator',
     on: 'host',
     status: 200,
