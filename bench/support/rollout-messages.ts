@@ -34,4 +34,4 @@ export type FleetShape = z.infer<typeof FleetShape>;
 export const APP = 'shop';
 export const WARM_APP = 'warm';
 /** The tenants of the app that is moved before anything is measured. */
-export const WARM_TENANTS = 500;
+export const WARM_TENANTS = 2_000;

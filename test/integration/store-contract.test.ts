@@ -7,6 +7,7 @@ import { openStore } from '@berth/coordinator/store/open';
 import { accessContract } from '../../packages/coordinator/test/store/contract-access.ts';
 import { enrolmentContract } from '../../packages/coordinator/test/store/contract-enrolment.ts';
 import { fleetContract } from '../../packages/coordinator/test/store/contract-fleet.ts';
+import { journalContract } from '../../packages/coordinator/test/store/contract-journal.ts';
 import { recordsContract } from '../../packages/coordinator/test/store/contract-records.ts';
 import { rolloutFactsContract } from '../../packages/coordinator/test/store/contract-rollout-facts.ts';
 import { rolloutsContract } from '../../packages/coordinator/test/store/contract-rollouts.ts';
@@ -34,6 +35,7 @@ async function emptyDatabase(): Promise<string> {
 const open = async () => openStore({ kind: 'postgres', url: await emptyDatabase(), connections: 5 });
 
 describe('PostgreSQL keeps the records', () => recordsContract(open));
+describe('PostgreSQL keeps the journal', () => journalContract(open));
 describe('PostgreSQL keeps who may do what', () => accessContract(open));
 describe('PostgreSQL keeps what the fleet needs', () => fleetContract(open));
 describe('PostgreSQL keeps what hosts say', () => toldContract(open));

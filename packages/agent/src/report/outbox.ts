@@ -4,6 +4,7 @@ import type { AgentEvent, HostReport, RemovalRequest, TenantReport } from '@bert
 import { mergeSteps } from './merge-steps.ts';
 import { clampEvent, clampHost, clampRemoval, clampTenant } from './clamp.ts';
 import { createDeliveries } from './deliveries.ts';
+import { createPace, type Haste } from './pace.ts';
 
 /** What waits to be told to the coordinator, at least once. Memory stays bounded however long nobody listens. */
 export interface Outbox {
@@ -43,8 +44,10 @@ export interface OutboxStats {
 export interface OutboxOptions {
   /** From the first change to the message that tells of it, so that changes that come together go together. */
   flushMs?: number;
-  /** The same for what nobody decides by: how far a move's steps are, and counts. */
+  /** The same for what nobody decides by: that a step began or ended well, and counts. */
   progressMs?: number;
+  /** The same for a tenant's report in which nothing but steps and containers changed; their events go ahead of it. */
+  detailMs?: number;
   maxEvents?: number;
   maxTenants?: number;
   maxTraffic?: number;
@@ -70,6 +73,11 @@ interface Batch {
 export function createOutbox(options: OutboxOptions = {}): Outbox {
   const flushMs = options.flushMs ?? 50;
   const progressMs = Math.max(options.progressMs ?? 250, flushMs);
+  const waits = {
+    news: flushMs,
+    progress: progressMs,
+    detail: Math.max(options.detailMs ?? 2000, progressMs),
+  };
   const maxEvents = options.maxEvents ?? 2000;
   const maxTenants = options.maxTenants ?? 20_000;
   const maxTraffic = options.maxTraffic ?? 20_000;
@@ -78,6 +86,8 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   const window = options.window ?? 2;
 
   let tenants = new Map<string, TenantReport>();
+  /** Newer than what was told, but by nothing that anybody decides by; not in `tenants`. */
+  let details = new Map<string, TenantReport>();
   let removals = new Map<string, RemovalRequest>();
   let events: AgentEvent[] = [];
   let traffic = new Map<string, TrafficSample>();
@@ -85,10 +95,8 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   let underWay: Batch[] = [];
   let seq = 0;
   let dropped = 0;
-  let timer: NodeJS.Timeout | null = null;
-  let armed: Haste = 'progress';
-  /** Something was sent only just now: what comes meanwhile goes together. */
-  let resting: NodeJS.Timeout | null = null;
+  /** Something was held back because too much was unacknowledged. */
+  let full = false;
   /** Of each tenant, what others decide by in the newest word on it. */
   const standings = new Map<string, string>();
   const listeners = new Set<() => void>();
@@ -97,36 +105,29 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   const isEmpty = (): boolean =>
     tenants.size === 0 && removals.size === 0 && events.length === 0 && traffic.size === 0 && host === null;
 
-  function arm(wanted: Haste = 'news'): void {
-    if (listeners.size === 0 || isEmpty()) return;
-    const haste = wanted === 'awaited' && resting !== null ? 'news' : wanted;
-    if (timer !== null && WITHIN[armed] <= WITHIN[haste]) return;
-    disarm();
-    armed = haste;
-    // Also what is awaited goes with what is told of in the same breath.
-    const ms = haste === 'awaited' ? 0 : haste === 'news' ? flushMs : progressMs;
-    timer = setTimeout(() => {
-      timer = null;
-      rest();
-      for (const listener of listeners) listener();
-    }, ms);
-    timer.unref();
+  const pace = createPace(waits, (what) => {
+    if (what === 'all') promoteDetails();
+    tellAll();
+  });
+
+  function want(haste: Haste): void {
+    if (listeners.size > 0) pace.want(haste);
   }
 
-  function rest(): void {
-    if (resting !== null) clearTimeout(resting);
-    resting = setTimeout(() => (resting = null), flushMs);
-    resting.unref();
+  function tellAll(): void {
+    for (const listener of listeners) listener();
   }
 
-  function disarm(): void {
-    if (timer !== null) clearTimeout(timer);
-    timer = null;
+  function promoteDetails(): void {
+    for (const [name, report] of details) tenants.set(name, report);
+    details = new Map();
   }
 
-  /** Whether anything but a move's steps has changed since the last word on the tenant. */
+  /** Whether anything that others decide by has changed since the last word on the tenant. */
   function stands({ tenant, generation, live, phase, problem }: TenantReport): boolean {
-    const standing = `${generation} ${live} ${phase} ${problem?.at ?? ''}`;
+    // A move's beginning, its steps and its tidying up are read in its events; what it leads to counts.
+    const then = phase !== 'moving' ? phase : live === generation ? 'baking' : 'settled';
+    const standing = `${live} ${then} ${problem?.at ?? ''}`;
     const same = standings.get(tenant) === standing;
     standings.delete(tenant);
     standings.set(tenant, standing);
@@ -154,34 +155,44 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
 
   return {
     tenant(report) {
-      tenants.delete(report.tenant);
+      const waiting = tenants.delete(report.tenant);
+      const news = !stands(report);
+      details.delete(report.tenant);
+      if (!news && !waiting) {
+        details.set(report.tenant, clampTenant(report));
+        boundMap(details, maxTenants);
+        want('detail');
+        return;
+      }
       tenants.set(report.tenant, clampTenant(report));
       boundMap(tenants, maxTenants);
-      arm(stands(report) ? 'progress' : 'news');
+      want(news ? 'news' : 'progress');
     },
     removal(request) {
       removals.set(request.tenant, clampRemoval(request));
-      arm();
+      want('news');
     },
     event(event) {
       events.push(clampEvent(event));
       boundEvents();
-      arm(hasteOf(event));
+      want(hasteOf(event));
     },
     host(report) {
       host = clampHost(report);
-      arm();
+      want('news');
     },
     traffic(sample) {
       const key = trafficKey(sample);
       traffic.delete(key);
       traffic.set(key, sample);
       boundMap(traffic, maxTraffic);
-      arm('progress');
+      want('progress');
     },
 
     next() {
-      if (isEmpty() || underWay.length >= window) return null;
+      if (isEmpty()) return null;
+      full = underWay.length >= window;
+      if (full) return null;
       seq += 1;
       const batch: Batch = { seq, tenants: [], removals: [], events: [], traffic: [], host };
       host = null;
@@ -225,7 +236,7 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
     acknowledge(upTo) {
       underWay = underWay.filter((batch) => batch.seq > upTo);
       deliveries.acknowledged(upTo);
-      arm();
+      if (full && underWay.length < window) want('news');
     },
 
     restart() {
@@ -243,6 +254,8 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
         past = batch.host ?? past;
       }
       tenants = new Map([...older, ...tenants]);
+      promoteDetails();
+      full = false;
       removals = new Map([...asked, ...removals]);
       traffic = new Map([...counted, ...traffic]);
       host = host ?? past;
@@ -250,40 +263,37 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
       boundEvents();
       boundMap(tenants, maxTenants);
       boundMap(traffic, maxTraffic);
-      arm();
+      if (!isEmpty()) want('news');
     },
 
     delivered(signal) {
       if (traffic.size === 0 && underWay.every((batch) => batch.traffic.length === 0))
         return Promise.resolve();
       const promise = deliveries.wait(traffic.size === 0 ? seq : null, signal);
-      disarm();
-      rest();
-      for (const listener of listeners) listener();
-      arm();
+      pace.told();
+      tellAll();
       return promise;
     },
 
     onWaiting(listener) {
       listeners.add(listener);
-      arm();
+      promoteDetails();
+      if (!isEmpty()) want('news');
       return () => {
         listeners.delete(listener);
-        if (listeners.size === 0) disarm();
+        if (listeners.size > 0) return;
+        pace.stop();
       };
     },
 
     stats: () => ({
-      waiting: tenants.size + removals.size + events.length + traffic.size + (host === null ? 0 : 1),
+      waiting:
+        tenants.size + details.size + removals.size + events.length + traffic.size + (host === null ? 0 : 1),
       unacknowledged: underWay.length,
       dropped,
     }),
   };
 }
-
-/** How soon something is told: as soon as nothing was sent just now, a short moment later, or some time later. */
-type Haste = 'awaited' | 'news' | 'progress';
-const WITHIN: Record<Haste, number> = { awaited: 0, news: 1, progress: 2 };
 
 /** A rollout begins with the next tenant when it hears of the one before. */
 const AWAITED: ReadonlySet<AgentEvent['kind']> = new Set(['tenant.live', 'tenant.failed', 'tenant.returned']);

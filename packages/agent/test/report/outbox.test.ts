@@ -240,7 +240,7 @@ test('whatever is put in, lost and acknowledged, the last word on every tenant a
 });
 
 test('how far the steps are is told a little later than what others decide by', () => {
-  const outbox = createOutbox({ flushMs: 50, progressMs: 250 });
+  const outbox = createOutbox({ flushMs: 50, progressMs: 250, detailMs: 60_000 });
   let told = 0;
   outbox.onWaiting(() => {
     told += 1;
@@ -268,6 +268,68 @@ test('how far the steps are is told a little later than what others decide by', 
   step('failed');
   vi.advanceTimersByTime(50);
   expect(told).toBe(4);
-  vi.advanceTimersByTime(1_000);
+  vi.advanceTimersByTime(2_000);
   expect(told).toBe(4);
+});
+
+test('a report that tells of steps alone waits longest, and goes with what others decide by', () => {
+  const outbox = createOutbox({ flushMs: 50, progressMs: 250, detailMs: 2_000 });
+  const told: number[] = [];
+  outbox.onWaiting(() => {
+    for (let next = take(outbox); next !== null; next = take(outbox)) {
+      for (const { at } of next.tenants) told.push(at);
+      outbox.acknowledge(next.seq);
+    }
+  });
+  outbox.tenant(report('acme', 1));
+  vi.advanceTimersByTime(50);
+  expect(told).toEqual([1]);
+  // A move begins and goes on; its events tell of it.
+  outbox.tenant(report('acme', 2, { generation: 2, phase: 'moving' }));
+  vi.advanceTimersByTime(500);
+  outbox.tenant(report('acme', 3, { generation: 2, phase: 'moving' }));
+  outbox.event(event('e1', { kind: 'tenant.step', details: { step: 'drain', state: 'started' } }));
+  expect(outbox.stats().waiting).toBe(2);
+  vi.advanceTimersByTime(1_499);
+  expect(told).toEqual([1]);
+  vi.advanceTimersByTime(1);
+  expect(told).toEqual([1, 3]);
+  // It serves: what had been put off until then is out of date.
+  outbox.tenant(report('acme', 4, { generation: 2, phase: 'moving' }));
+  outbox.tenant(report('acme', 5, { generation: 2, phase: 'baking', live: 2 }));
+  vi.advanceTimersByTime(50);
+  expect(told).toEqual([1, 3, 5]);
+  vi.advanceTimersByTime(10_000);
+  expect(told).toEqual([1, 3, 5]);
+  // What was put off when the connection went is told at the next one.
+  outbox.tenant(report('acme', 6, { generation: 2, phase: 'moving', live: 2 }));
+  outbox.restart();
+  vi.advanceTimersByTime(50);
+  expect(told).toEqual([1, 3, 5, 6]);
+});
+
+test('what had no room in the messages under way follows an acknowledgement, and progress is not hurried by one', () => {
+  const outbox = createOutbox({ flushMs: 50, progressMs: 250, window: 1 });
+  const told: string[] = [];
+  let last = 0;
+  outbox.onWaiting(() => {
+    for (let next = take(outbox); next !== null; next = take(outbox)) {
+      last = next.seq;
+      told.push(next.events.map(({ id }) => id).join());
+    }
+  });
+  outbox.event(event('a'));
+  vi.advanceTimersByTime(50);
+  outbox.event(event('b'));
+  vi.advanceTimersByTime(5_000);
+  expect(told).toEqual(['a']);
+  outbox.acknowledge(last);
+  vi.advanceTimersByTime(50);
+  expect(told).toEqual(['a', 'b']);
+  outbox.event(event('c', { kind: 'tenant.step', details: { state: 'started' } }));
+  outbox.acknowledge(last);
+  vi.advanceTimersByTime(249);
+  expect(told).toEqual(['a', 'b']);
+  vi.advanceTimersByTime(1);
+  expect(told).toEqual(['a', 'b', 'c']);
 });

@@ -15,6 +15,8 @@ const STORM = 64;
 const QUIET_MS = 200;
 const LATEST_MS = 5000;
 const ACKS_MS = 100;
+/** From one such write to the next while more come. */
+const ACKS_SPACING_MS = 250;
 
 export interface Notes {
   connection(note: ConnectionNote): void;
@@ -72,6 +74,7 @@ export function createNotes(options: { store: FleetStore; clock: Clock; log: Log
   });
   const taking = createTick({
     ms: Math.max(tickMs, ACKS_MS),
+    spacingMs: ACKS_SPACING_MS,
     what: 'note which agents have their state',
     log,
     run: writeAcks,

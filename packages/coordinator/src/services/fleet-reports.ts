@@ -17,6 +17,9 @@ const ROWS_PER_INGEST = 1000;
  * meanwhile, and a commit costs more than the rows in it.
  */
 const SPACING_MS = 50;
+/** The same after a write of many rows: then many tenants move, and nobody waits for one of them. */
+const STORM_SPACING_MS = 100;
+const STORM_ROWS = 200;
 
 interface Waiting {
   tenants: Map<string, TenantReport>;
@@ -51,6 +54,8 @@ export function createReports(options: {
   const { store, clock, log } = options;
   let waiting = new Map<string, Waiting>();
   let bytesWaiting = 0;
+  /** Rows in the last run. */
+  let written = 0;
   const acks = new Map<Session, number>();
   const followUps: FollowUp[] = [];
   const paused = new Set<Session>();
@@ -60,6 +65,7 @@ export function createReports(options: {
     const bytes = bytesWaiting;
     const owed = [...acks];
     waiting = new Map();
+    written = rowsOf(taken);
     for (const chunk of chunks(taken)) {
       try {
         await store.ingest(chunk.map(([host, each]) => recordOf(host, each)));
@@ -119,7 +125,7 @@ export function createReports(options: {
 
   const tick = createTick({
     ms: options.tickMs,
-    spacingMs: SPACING_MS,
+    spacingMs: () => (written >= STORM_ROWS ? STORM_SPACING_MS : SPACING_MS),
     what: 'write reports',
     log,
     run,
@@ -158,13 +164,23 @@ function* chunks(all: ReadonlyMap<string, Waiting>): Generator<[string, Waiting]
   let size = 0;
   for (const entry of all) {
     chunk.push(entry);
-    size += entry[1].tenants.size + entry[1].events.length + entry[1].traffic.size + 1;
+    size += rowsIn(entry[1]);
     if (size < ROWS_PER_INGEST) continue;
     yield chunk;
     chunk = [];
     size = 0;
   }
   if (chunk.length > 0) yield chunk;
+}
+
+function rowsIn({ tenants, events, traffic }: Waiting): number {
+  return tenants.size + events.length + traffic.size + 1;
+}
+
+function rowsOf(all: ReadonlyMap<string, Waiting>): number {
+  let rows = 0;
+  for (const each of all.values()) rows += rowsIn(each);
+  return rows;
 }
 
 function keyOf({ tenant, generation, slot, run }: TrafficSample): string {

@@ -17,12 +17,12 @@ export interface Tick {
 export function createTick(options: {
   ms: number;
   /** From the end of one run to the next, at least: for what nobody waits for, so that a storm is a few large writes. */
-  spacingMs?: number;
+  spacingMs?: number | (() => number);
   what: string;
   log: Log;
   run(): Promise<void>;
 }): Tick {
-  const spacingMs = Math.max(options.spacingMs ?? 0, options.ms);
+  const spacing = options.spacingMs ?? 0;
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
   let again = false;
@@ -31,10 +31,13 @@ export function createTick(options: {
   let resting: NodeJS.Timeout | null = null;
 
   function rest(): void {
-    resting = setTimeout(() => {
-      resting = null;
-      if (again && running === null) arm(0);
-    }, spacingMs);
+    resting = setTimeout(
+      () => {
+        resting = null;
+        if (again && running === null) arm(0);
+      },
+      Math.max(typeof spacing === 'number' ? spacing : spacing(), options.ms),
+    );
   }
 
   function arm(ms: number): void {

@@ -62,6 +62,9 @@ export interface DriverOptions {
 
 /** What depends on time alone is looked at this often. */
 const EVERY_MS = 1_000;
+/** After a look with so many decisions the next is put off for so long. */
+const STORM_DECISIONS = 40;
+const STORM_SPACING_MS = 100;
 /** Rounds of deciding within one look; what is left is decided in the next. */
 const ROUNDS = 50;
 
@@ -95,12 +98,15 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
   let looked = true;
   /** There is more to decide, and nothing else to wait for. */
   let soon = false;
+  /** In the last look. */
+  let decided = 0;
   let passedAt = Number.NEGATIVE_INFINITY;
   let turning: Promise<void> = Promise.resolve();
 
   async function pass(): Promise<void> {
     if (signal.aborted) return;
     soon = false;
+    decided = 0;
     // Nothing is decided before an operator has confirmed what is on record.
     if ((await store.epoch()).mode === 'observe') return;
     const now = clock.now();
@@ -185,6 +191,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
       if (signal.aborted) return;
       const decisions = advance(open.rollout, open.book, clock.now());
       if (decisions.length === 0) return;
+      decided += decisions.length;
       for (const chunk of chunksOf(decisions)) {
         await carry(open, chunk);
         await breathe();
@@ -265,7 +272,17 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
   }
 
   const ms = options.tickMs === undefined ? 50 : options.tickMs;
-  const tick = ms === null ? null : createTick({ ms, what: 'drive rollouts', log, run: turn });
+  const tick =
+    ms === null
+      ? null
+      : createTick({
+          ms,
+          // While hundreds move nobody waits for one of them, and fewer and larger transactions cost less.
+          spacingMs: () => (decided >= STORM_DECISIONS ? STORM_SPACING_MS : 0),
+          what: 'drive rollouts',
+          log,
+          run: turn,
+        });
   const timer = setInterval(() => {
     // Where nobody else writes, nothing begins by itself while nothing is open.
     if (opens.size > 0 || looked || store.kind === 'postgres') tick?.request();

@@ -13,6 +13,10 @@ export interface Dialect {
   readonly db: Kysely<Tables>;
   /** Column type of names: compared byte by byte in both, so that pages are in the same order. */
   readonly name: RawBuilder<unknown>;
+  /** Column type of a key that is a number and, in SQLite, the row's own. */
+  readonly rowNumber: RawBuilder<unknown>;
+  /** Ends the definition of a table of small rows that is kept in the order of its key. */
+  readonly clustered: RawBuilder<unknown>;
   /** Ends a select that reads rows to change them. SQLite has one writer at a time and needs none. */
   readonly forUpdate: RawBuilder<unknown>;
   /** `?` or `$n`, for statements whose text is built once and kept. */
@@ -57,6 +61,8 @@ function sqlite(path: string): Dialect {
     kind: 'sqlite',
     db,
     name: sql`text`,
+    rowNumber: sql`integer`,
+    clustered: sql`without rowid`,
     forUpdate: sql``,
     placeholder: () => '?',
     exclusively: (work) =>
@@ -161,6 +167,8 @@ async function postgres(url: string, connections: number): Promise<Dialect> {
     kind: 'postgres',
     db,
     name: sql`text collate "C"`,
+    rowNumber: sql`bigint`,
+    clustered: sql``,
     // The weaker lock leaves room for foreign keys that point at the row; with `for update` two inserts would deadlock.
     forUpdate: sql`for no key update`,
     placeholder: (index) => `$${index + 1}`,

@@ -1,8 +1,9 @@
-import { sql, type Kysely } from 'kysely';
-import type { EventRecord } from '../services/records.ts';
+import { expressionBuilder, sql, type Expression, type Kysely, type SqlBool } from 'kysely';
+import type { EventFilter, EventRecord } from '../services/records.ts';
 import type { StoreReads, StoreWrites } from '../services/store.ts';
 import type { Dialect } from './dialect.ts';
 import { createDropRepeated, pruneMarks, type DropRepeated } from './event-marks.ts';
+import { dropEvents, enterEvents, isIndexDue } from './event-index.ts';
 import { createInsertEvents, type SourcedEvent } from './insert-events.ts';
 import { details } from './json.ts';
 import { eventInScope } from './scope.ts';
@@ -10,9 +11,8 @@ import type { EventTable, Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
 
-/** How many events are kept. */
+/** How many events are kept, and up to `INDEX_EVERY` more. */
 export const EVENTS_KEPT = 200_000;
-const PRUNE_EVERY = 1_000;
 
 const eventOf = (row: Omit<EventTable, 'source'>): EventRecord => ({
   id: row.id,
@@ -26,6 +26,34 @@ const eventOf = (row: Omit<EventTable, 'source'>): EventRecord => ({
   details: details(row.details),
 });
 
+const COLUMNS = [
+  'events.id',
+  'events.at',
+  'events.kind',
+  'events.tenant',
+  'events.app',
+  'events.host',
+  'events.generation',
+  'events.message',
+  'events.details',
+] as const;
+
+function conditionsOf(filter: EventFilter, after: number): Expression<SqlBool> {
+  const eb = expressionBuilder<Tables, 'events'>();
+  const visible = eventInScope(filter.scope);
+  return eb.and([
+    eb('events.id', '>', after),
+    ...(visible === null ? [] : [visible]),
+    ...(filter.tenant === undefined ? [] : [eb('events.tenant', '=', filter.tenant)]),
+    ...(filter.app === undefined ? [] : [eb('events.app', '=', filter.app)]),
+    ...(filter.host === undefined ? [] : [eb('events.host', '=', filter.host)]),
+    ...(filter.kind === undefined ? [] : [eb('events.kind', '=', filter.kind)]),
+  ]);
+}
+
+const inOrder = (rows: readonly Omit<EventTable, 'source'>[]): EventRecord[] =>
+  rows.toSorted((a, b) => a.id - b.id).map(eventOf);
+
 export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events'> {
   return {
     async lastEvent() {
@@ -33,21 +61,36 @@ export function journalReads(db: Db): Pick<StoreReads, 'lastEvent' | 'events'> {
       return row.last_event;
     },
     async events(filter, after, limit) {
-      let query = db
-        .selectFrom('events')
-        .select(['id', 'at', 'kind', 'tenant', 'app', 'host', 'generation', 'message', 'details'])
-        .limit(limit);
-      const visible = eventInScope(filter.scope);
-      if (visible !== null) query = query.where(visible);
-      if (filter.tenant !== undefined) query = query.where('tenant', '=', filter.tenant);
-      if (filter.app !== undefined) query = query.where('app', '=', filter.app);
-      if (filter.host !== undefined) query = query.where('host', '=', filter.host);
-      if (filter.kind !== undefined) query = query.where('kind', '=', filter.kind);
-      if (after === undefined) {
-        const newest = await query.orderBy('id', 'desc').execute();
-        return newest.reverse().map(eventOf);
-      }
-      return (await query.where('id', '>', after).orderBy('id').execute()).map(eventOf);
+      const order = after === undefined ? 'desc' : 'asc';
+      const where = conditionsOf(filter, after ?? 0);
+      const newest = (from: number, most: number) => {
+        const query = db.selectFrom('events').select(COLUMNS).where(where).where('events.id', '>', from);
+        return query.orderBy('events.id', order).limit(most).execute();
+      };
+      const { tenant } = filter;
+      if (tenant === undefined) return inOrder(await newest(0, limit));
+      // What is not in the index yet is the newest. Rows never change, so the two reads fit however much comes meanwhile.
+      const { indexed_event: last } = await db
+        .selectFrom('meta')
+        .select('indexed_event')
+        .executeTakeFirstOrThrow();
+      const recent = (most: number) => newest(last, most);
+      const entered = (most: number) =>
+        db
+          .selectFrom('event_index')
+          .innerJoin('events', 'events.id', 'event_index.id')
+          .select(COLUMNS)
+          .where('event_index.tenant', '=', tenant)
+          .where('event_index.id', '>', after ?? 0)
+          .where('event_index.id', '<=', last)
+          .where(where)
+          .orderBy('event_index.id', order)
+          .limit(most)
+          .execute();
+      const [first, second] = order === 'asc' ? [entered, recent] : [recent, entered];
+      const rows = await first(limit);
+      if (rows.length < limit) rows.push(...(await second(limit - rows.length)));
+      return inOrder(rows);
     },
   };
 }
@@ -110,11 +153,9 @@ async function appendEvents(
   const last = held.last_event + numbered.length;
   await db.updateTable('meta').set({ last_event: last }).execute();
   const records = numbered.map(({ source: _source, ...record }) => record);
-  if (Math.floor(last / PRUNE_EVERY) === Math.floor(held.last_event / PRUNE_EVERY)) return records;
-  await db
-    .deleteFrom('events')
-    .where('id', '<=', last - EVENTS_KEPT)
-    .execute();
+  if (!isIndexDue(held.last_event, last)) return records;
+  await enterEvents(db, last);
+  await dropEvents(db, last - EVENTS_KEPT);
   await pruneMarks(db, numbered.at(-1)?.at ?? 0);
   return records;
 }

@@ -1,12 +1,15 @@
-import { sql, type Kysely, type RawBuilder } from 'kysely';
+import { sql, type Kysely } from 'kysely';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { Dialect } from './dialect.ts';
 import type { Tables } from './tables.ts';
 
+/** What the two databases call differently in a table's definition. */
+export type ColumnTypes = Pick<Dialect, 'name' | 'rowNumber' | 'clustered'>;
+
 export interface Migration {
   number: number;
   name: string;
-  up(db: Kysely<Tables>, types: { name: RawBuilder<unknown> }): Promise<void>;
+  up(db: Kysely<Tables>, types: ColumnTypes): Promise<void>;
 }
 
 /**
@@ -32,7 +35,7 @@ export async function migrate(dialect: Dialect, migrations: readonly Migration[]
     for (const migration of migrations) {
       // One by one, not from the latest on: a database may have met two versions' migrations in another order.
       if (present.has(migration.number)) continue;
-      await migration.up(tx, { name: dialect.name });
+      await migration.up(tx, dialect);
       await sql`insert into schema_versions (number, name) values (${migration.number}, ${migration.name})`.execute(
         tx,
       );

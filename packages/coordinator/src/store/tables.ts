@@ -32,6 +32,7 @@ export interface Tables {
   traffic: TrafficTable;
   tenant_history: HistoryTable;
   events: EventTable;
+  event_index: { tenant: string; id: number };
   /** The last event on record of each start of an agent. */
   event_marks: { host: string; start: string; last: number; at: number };
   audit: AuditTable;
@@ -61,6 +62,8 @@ export interface MetaTable {
   mode: 'apply' | 'observe';
   reason: string | null;
   last_event: number;
+  /** Events up to and with this one are in `event_index`. */
+  indexed_event: Generated<number>;
   last_audit: number;
   /** The hash of that record, and so of all of them. */
   audit_head: Generated<string>;

@@ -5,6 +5,7 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openStore } from '../../src/store/open.ts';
 import { accessContract } from './contract-access.ts';
+import { journalContract } from './contract-journal.ts';
 import { recordsContract } from './contract-records.ts';
 import { toldContract } from './contract-told.ts';
 import { enrolmentContract } from './contract-enrolment.ts';
@@ -26,6 +27,7 @@ afterEach(() => {
 const open = () => openStore({ kind: 'sqlite', path: join(dir, 'berth.db') });
 
 describe('SQLite keeps the records', () => recordsContract(open));
+describe('SQLite keeps the journal', () => journalContract(open));
 describe('SQLite keeps who may do what', () => accessContract(open));
 describe('SQLite keeps what the fleet needs', () => fleetContract(open));
 describe('SQLite keeps what hosts say', () => toldContract(open));

@@ -9,6 +9,7 @@ import { migrate } from '../../src/store/migrate.ts';
 import { foundation } from '../../src/store/migrations/0001-foundation.ts';
 import { openStore } from '../../src/store/open.ts';
 import { faultOf } from '../support/audit.ts';
+import { BY } from '../support/samples.ts';
 
 test('releases from before images were pinned are as they are named, without variables of their own', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'berth-upgrade-'));
@@ -100,6 +101,42 @@ test('a token from before tokens had a scope is good for everything', async () =
     const store = await openStore({ kind: 'sqlite', path });
     try {
       expect(await store.tokenByHash('hash')).toMatchObject({ role: 'admin', scope: EVERYTHING });
+    } finally {
+      await store.close();
+    }
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test('events from before there was an index of them by tenant are in it', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'berth-upgrade-'));
+  const path = join(dir, 'berth.db');
+  try {
+    const first = await createDialect({ kind: 'sqlite', path });
+    await migrate(first, [foundation]);
+    await first.db.destroy();
+    const file = new Database(path);
+    const insert = file.prepare(
+      `insert into events (id, at, kind, tenant, message, details, source, host)
+       values (?, 1, 'tenant.live', ?, 'x', '{"n":1}', ?, 'h')`,
+    );
+    for (let id = 1; id <= 30; id += 1)
+      insert.run(id, id % 3 === 0 ? null : id % 3 === 1 ? 'acme' : 'globex', id === 4 ? 'own-4' : null);
+    file.exec('update meta set last_event = 30');
+    file.close();
+    const store = await openStore({ kind: 'sqlite', path });
+    try {
+      const acme = await store.events({ tenant: 'acme' }, 0, 100);
+      expect(acme.map(({ id }) => id)).toEqual([1, 4, 7, 10, 13, 16, 19, 22, 25, 28]);
+      expect(acme[0]).toMatchObject({ kind: 'tenant.live', details: { n: 1 }, host: 'h' });
+      expect(await store.events({}, 0, 100)).toHaveLength(30);
+      await store.mutate(BY, 1, async (tx) => {
+        const event = { at: 1, kind: 'tenant.live', tenant: 'acme', app: null, host: null } as const;
+        await tx.addEvents([{ ...event, generation: 1, message: 'x', details: {} }]);
+        return { result: null, audit: 'bookkeeping' };
+      });
+      expect((await store.events({ tenant: 'acme' }, undefined, 2)).map(({ id }) => id)).toEqual([28, 31]);
     } finally {
       await store.close();
     }

@@ -11,6 +11,7 @@ import { secrets } from './0009-secrets.ts';
 import { dedicated } from './0010-dedicated.ts';
 import { signatures } from './0011-signatures.ts';
 import { poolSigners } from './0012-pool-signers.ts';
+import { eventIndex } from './0013-event-index.ts';
 
 /** In order. A migration that was released is never edited; a new one is added. */
 export const migrations: readonly Migration[] = [
@@ -26,4 +27,5 @@ export const migrations: readonly Migration[] = [
   dedicated,
   signatures,
   poolSigners,
+  eventIndex,
 ];
