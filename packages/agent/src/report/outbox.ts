@@ -72,7 +72,7 @@ interface Batch {
 /** An empty outbox. */
 export function createOutbox(options: OutboxOptions = {}): Outbox {
   const flushMs = options.flushMs ?? 50;
-  const progressMs = Math.max(options.progressMs ?? 250, flushMs);
+  const progressMs = Math.max(options.progressMs ?? 500, flushMs);
   const waits = {
     news: flushMs,
     progress: progressMs,
