@@ -17,8 +17,9 @@ import { registerStatus } from './commands/status.ts';
 import { registerTenant } from './commands/tenant.ts';
 import { registerToken } from './commands/token.ts';
 import { registerUp } from './commands/up.ts';
-import { foldText } from './output/fold.ts';
 import type { Output } from './output/output.ts';
+import { clean } from './output/style.ts';
+import { usageWords } from './usage-words.ts';
 
 const REGISTER: readonly Register[] = [
   registerUp,
@@ -56,15 +57,14 @@ export function createProgram(output: Output, contextOf: ContextOf): Command {
         getOutHelpWidth: () => Math.min(output.style.room(), 120),
         getErrHelpWidth: () => Math.min(output.errorStyle.room(), 120),
         outputError: (text, write) => {
+          const { message, hint } = usageWords(command, text);
           if (output.format === 'json') {
-            const message = text.replace(/^error: /, '').trim();
-            write(`${JSON.stringify({ error: { code: 'usage', message } })}\n`);
+            write(`${JSON.stringify({ error: { code: 'usage', message, hint } })}\n`);
           } else {
-            write(foldText(text, output.errorStyle.room()));
+            output.note(`${output.errorStyle.red('error:')} ${clean(message)}\n${hint}`);
           }
         },
       });
-    if (output.format === 'human') command.showHelpAfterError('Add --help to see how it is used.');
     if (command.parent !== null)
       command.addHelpText(
         'after',

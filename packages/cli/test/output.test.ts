@@ -8,7 +8,7 @@ import { foldLine, foldText } from '../src/output/fold.ts';
 import { ago, bytes, duration, exactBytes, exactDuration, parseDuration } from '../src/output/format.ts';
 import { createScreen } from '../src/output/screen.ts';
 import { createStepList } from '../src/output/steps.ts';
-import { clean, cut, styleOf, wantsColour } from '../src/output/style.ts';
+import { clean, cut, styleOf, wantsColour, widthOf } from '../src/output/style.ts';
 import { fields, table } from '../src/output/table.ts';
 import { keptOutput } from './support/sink.ts';
 
@@ -86,24 +86,56 @@ test('where a column of sentences would be too narrow, they stand below their ro
   ]);
 });
 
-test('rows whose names are too long to stand beside each other are lists, and no name is broken', () => {
+test('a name that is too long to stand beside the rest stands above it, and a text at the end below', () => {
   const rows = [
-    ['a-tenant-with-a-longish-name', 'an-app-with-a-longish-name', 'why not'],
-    ['b', '', 'short'],
+    ['a-tenant-with-a-longish-name', '17', 'why-it-is-so-and-not-otherwise'],
+    ['b', '18', 'short'],
   ];
   expect(
     table(
-      ['TENANT', 'APP', 'WHY'],
+      ['TENANT', 'ID', 'WHY'],
       rows,
-      styleOf('off', () => 40),
+      styleOf('off', () => 38),
+    ),
+  ).toBe(
+    [
+      'TENANT                        ID',
+      '  WHY',
+      'a-tenant-with-a-longish-name  17',
+      '  why-it-is-so-and-not-otherwise',
+      'b                             18',
+      '  short',
+    ].join('\n'),
+  );
+  expect(
+    table(
+      ['TENANT', 'ID', 'STATE'],
+      [[rows[0]?.[0] ?? '', '17', 'settled']],
+      styleOf('off', () => 38),
+    ),
+  ).toBe('TENANT\n  ID  STATE\na-tenant-with-a-longish-name\n  17  settled');
+});
+
+test('rows whose names are too long even so are lists, and no name is broken', () => {
+  const rows = [
+    ['a-tenant-with-a-longish-name', 'an-app-with-a-longish-name', 'h_123456', 'why not'],
+    ['b', '', 'h_1', 'short'],
+  ];
+  expect(
+    table(
+      ['TENANT', 'APP', 'HOST', 'WHY'],
+      rows,
+      styleOf('off', () => 36),
     ),
   ).toBe(
     [
       'tenant  a-tenant-with-a-longish-name',
       'app     an-app-with-a-longish-name',
+      'host    h_123456',
       'why     why not',
       '',
       'tenant  b',
+      'host    h_1',
       'why     short',
     ].join('\n'),
   );
@@ -167,6 +199,13 @@ test('whatever is folded, no line is wider than the room and nothing but spaces 
       expect(lines.join('').replaceAll(' ', '')).toBe(line.replaceAll(' ', ''));
     }),
   );
+});
+
+test('letters that take two columns count as two, and marks above a letter as none', () => {
+  expect(['abc', '東京', 'e\u0301', '✓', '🚢', '\u001b[31mred\u001b[39m'].map(widthOf)).toEqual([
+    3, 4, 1, 1, 2, 3,
+  ]);
+  for (const line of foldLine('東京'.repeat(60), 80)) expect(widthOf(line)).toBeLessThanOrEqual(80);
 });
 
 test('a log line in a view is never folded', () => {

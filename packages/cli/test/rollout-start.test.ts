@@ -184,8 +184,8 @@ describe('rollout start', () => {
   test('refuses what cannot be read with a sentence about it, before anything is asked of anyone', async () => {
     await serve({});
     const refused: readonly (readonly [string, string])[] = [
-      ['--waves 25%,5%', '--waves: Shares are cumulative and must rise: 5% comes after 25%.'],
-      ['--waves 101%', '--waves: "101%" is no share: it must be at least 0.001% and at most 100%.'],
+      ['--waves 25%,5%', '--waves 25%,5%: Shares are cumulative and must rise: 5% comes after 25%.'],
+      ['--waves 101%', '--waves 101%: "101%" is no share: it must be at least 0.001% and at most 100%.'],
       ['--bake soon', '--bake must be a time such as 30s, 5m or 2h, not "soon".'],
       ['--bake 2d', '--bake: Too big: expected number to be <=86400000.'],
       ['--error-budget 2', '--error-budget must be a share such as 2% or 0.5%, not "2".'],

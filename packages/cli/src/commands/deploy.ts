@@ -111,7 +111,7 @@ function sayOutcome(context: Context, changed: Changed, outcome: Outcome, tenant
   switch (outcome.outcome) {
     case 'live':
       output.print(`${style.green('✓')} ${name} is live, generation ${changed.generation}, ${took}`);
-      for (const url of tenant?.urls ?? []) output.print(`  ${style.cyan(url)}`);
+      for (const url of tenant?.urls ?? []) output.quote(`  ${style.cyan(url)}`);
       return;
     case 'paused':
       output.print(`${style.green('✓')} ${name} is paused, ${took}. Visitors see a maintenance page.`);

@@ -24,20 +24,15 @@ export const registerHost: Register = (program, contextOf) => {
       one.name,
       one.host,
       one.pool,
-      connection(one, output.style, clock.now()),
-      one.scheduling === 'open' ? 'open' : output.style.yellow('cordoned'),
+      `${connection(one, output.style, clock.now())}${one.scheduling === 'open' ? '' : output.style.yellow(', cordoned')}`,
       String(one.tenants),
-      `${bytes(one.reserved.memoryBytes)} of ${bytes(one.capacity.memoryBytes)}`,
-      `${round(one.reserved.cpus)} of ${round(one.capacity.cpus)}`,
+      `${bytes(one.reserved.memoryBytes)}/${bytes(one.capacity.memoryBytes)}`,
+      `${round(one.reserved.cpus)}/${round(one.capacity.cpus)}`,
     ]);
     output.print(
       rows.length === 0
         ? 'No hosts yet, or none that this token may see. Enrol one: berth host join-token'
-        : table(
-            ['NAME', 'HOST', 'POOL', 'CONNECTION', 'NEW', 'TENANTS', 'MEMORY', 'CPUS'],
-            rows,
-            output.style,
-          ),
+        : table(['NAME', 'HOST', 'POOL', 'STATE', 'TENANTS', 'MEMORY', 'CPUS'], rows, output.style),
     );
   });
 

@@ -62,7 +62,11 @@ const OPTIONS: Readonly<Record<string, string>> = {
 export function policyOf(given: PolicyFlags): { to: number; policy: RolloutPolicy } {
   const to = parseCount(given.to, '--to');
   const waves = parseWaves(given.waves);
-  if (!waves.ok) throw new UsageError(`--waves: ${waves.error}`);
+  if (!waves.ok)
+    throw new UsageError(
+      `--waves ${given.waves}: ${waves.error}`,
+      'Each share counts those before it, as in --waves 5%,25%,100%; see: berth rollout start --help',
+    );
   const read = <T>(text: string | undefined, how: (text: string) => T): T | undefined =>
     text === undefined ? undefined : how(text);
   const policy = RolloutPolicy.safeParse(

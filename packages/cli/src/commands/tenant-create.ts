@@ -29,7 +29,10 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
     .option('--pool <pool>', 'the pool of hosts to choose from')
     .option('--host <host>', 'this host and no other')
     .option('--dedicated', 'on a host of its own, on which no other tenant is placed')
-    .option('--egress <policy>', 'where it may connect to: internet, public, none or ranges 10.1.0.0/16,…')
+    .option(
+      '--egress <policy>',
+      'where it may connect to: internet, public, none, or addresses such as 10.1.0.0/16,192.0.2.7',
+    )
     .option('--release <n>', 'this release; without it the one the app is at')
     .option('--tag <tag>', 'such as canary or tier=free, for rollouts; may be said again', collect);
   addWaitOptions(create);

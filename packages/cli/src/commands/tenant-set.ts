@@ -85,7 +85,7 @@ function withChangeFlags(command: Command): Command {
     .option('--release <n>', 'move to this release')
     .option(
       '--egress <policy>',
-      'where it may connect to: internet, public, none, ranges 10.1.0.0/16,… or release (as its release says)',
+      'where it may connect to: internet, public, none, addresses such as 10.1.0.0/16,192.0.2.7, or release (as its release says)',
     )
     .option('--dedicated', 'no other tenant is placed on its host from now on; refused while there is one')
     .option('--shared', 'other tenants may be placed on its host again');

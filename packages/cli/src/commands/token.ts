@@ -32,7 +32,11 @@ export const registerToken: Register = (program, contextOf) => {
   ]);
   does(create, contextOf, CreateOptions, async (context, args, options) => {
     const role = Role.safeParse(options.role);
-    if (!role.success) throw new UsageError(`--role must be one of ${Role.options.join(', ')}.`);
+    if (!role.success)
+      throw new UsageError(
+        `--role must be one of ${Role.options.join(', ')}, not ${JSON.stringify(options.role)}.`,
+        'A viewer looks, a deployer rolls out its apps, an operator also changes tenants, an admin does everything.',
+      );
     const scope = scopeOf(options);
     const fault = scopeFault(role.data, scope);
     if (fault !== null) throw new UsageError(fault, 'Name its apps: --app shop');

@@ -39,7 +39,11 @@ export function foldLine(line: string, room: number, hang = 0): string[] {
       continue;
     }
     let word = part;
-    if (filled === 'yes' && widthOf(now) + gap.length + widthOf(word) > room) next();
+    const wide = widthOf(word);
+    const left = room - widthOf(now) - gap.length;
+    // A word that has to be broken in any case may begin here.
+    const breaks = wide > room - indent && left * 2 >= room;
+    if (filled === 'yes' && wide > left && !breaks) next();
     else if (filled === 'yes') now += gap;
     while (widthOf(now) + widthOf(word) > room) {
       const at = jointOf(word, room - widthOf(now));

@@ -39,9 +39,18 @@ export function styleOf(colours: 'on' | 'off', room: () => number = () => Infini
   };
 }
 
+/** Letters that take two columns (East Asian ones, emoji), and marks that take none. */
+const DOUBLE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}]/gu;
+const NOTHING = /\p{Mn}|[\u200b-\u200d]/gu;
+
 /** Columns a text takes on a terminal; good enough for names, numbers and sentences. */
 export function widthOf(text: string): number {
-  return [...stripVTControlCharacters(text)].length;
+  const plain = stripVTControlCharacters(text);
+  // Nearly all of it is; the rest costs more to measure.
+  if (/^[ -~]*$/.test(plain)) return plain.length;
+  const doubles = plain.match(DOUBLE)?.length ?? 0;
+  return [...plain.replaceAll(NOTHING, '')].length + doubles;
 }
 
 // oxlint-disable-next-line no-control-regex

@@ -5,31 +5,50 @@ const GAP = 2;
 /** A column of words is not folded to less than this, nor one of sentences to less than that: it would be hard to read. */
 const WORDS = 12;
 const SENTENCES = 24;
+/** What is no wider than this is never folded. */
+const SHORT = 20;
 /** What is wider than this is a sentence, or several. */
 const WIDE = 40;
 /** Nor are sentences in the last column: below their row there is more room. */
 const LAST = 30;
-/** What is shorter than this needs no line of its own. */
-const LEAST_BELOW = 20;
+/** What is shorter than this is no end that a row could have on a line of its own. */
+const OWN_LINE = 20;
 
 /**
  * Columns side by side, two spaces apart, no trailing blanks. Cells may carry colours. Nothing is ever cut. Where the
  * columns are too wide, the first of these that fits is taken: without the columns in which nothing is; the widest texts
- * folded at their spaces; the text of the last column below its row; each row as a list, `name  value`, with an
- * empty line between two.
+ * folded at their spaces; the last column on a line of its own below each row; the first one on a line above it; both;
+ * each row as a list, `name  value`, with an empty line between two.
  */
 export function table(head: readonly string[], rows: readonly (readonly string[])[], style: Style): string {
   const room = style.room();
   const all = columnsOf(head, rows);
-  if (widthOfAll(all) <= room) return sideBySide(all, rows, style);
+  if (widthOfAll(all) <= room) return sideBySide({ beside: all }, rows, style);
   const columns = all.filter(({ index, holds }) => index === 0 || holds !== 'nothing');
-  const fitted = fit(columns, room);
-  if (fitted !== null) return sideBySide(fitted, rows, style);
-  const last = columns.at(-1);
-  const others = fit(columns.slice(0, -1), room);
-  return last === undefined || last.width < LEAST_BELOW || others === null || others.length < 2
-    ? lists(columns, rows, style)
-    : sideBySide(others, rows, style, last);
+  const layout = layoutOf(columns, room);
+  return layout === null ? lists(columns, rows, style) : sideBySide(layout, rows, style);
+}
+
+/** Where the columns of a row stand. */
+interface Layout {
+  readonly above?: Column;
+  readonly beside: readonly Column[];
+  readonly below?: Column;
+}
+
+function layoutOf(columns: readonly Column[], room: number): Layout | null {
+  const beside = fit(columns, room);
+  if (beside !== null) return { beside };
+  const [above] = columns;
+  const below = columns.at(-1);
+  if (above === undefined || below === undefined || columns.length < 3) return null;
+  const long = (column: Column): boolean => column.width >= OWN_LINE;
+  const overBelow = long(below) ? fit(columns.slice(0, -1), room) : null;
+  if (overBelow !== null) return { beside: overBelow, below };
+  const underAbove = fit(columns.slice(1), room - GAP);
+  if (underAbove !== null) return { above, beside: underAbove };
+  const between = long(above) && long(below) ? fit(columns.slice(1, -1), room - GAP) : null;
+  return between === null || between.length === 0 ? null : { above, beside: between, below };
 }
 
 /** Whether a table has room for all its columns as they are. */
@@ -51,28 +70,28 @@ interface Column {
 }
 
 function columnsOf(head: readonly string[], rows: readonly (readonly string[])[]): Column[] {
-  return head.map((name, index) => columnOf(name, index, rows, index === head.length - 1 ? LAST : WORDS));
+  return head.map((name, index) => {
+    const cells = rows.map((row) => row[index] ?? '');
+    return columnOf(name, index, cells, index === head.length - 1 ? LAST : WORDS);
+  });
 }
 
-function columnOf(name: string, index: number, rows: readonly (readonly string[])[], narrow: number): Column {
+function columnOf(name: string, index: number, cells: readonly string[], narrow: number): Column {
   let width = widthOf(name);
   let least = width;
-  let holds: Column['holds'] = 'nothing';
-  for (const row of rows) {
-    const cell = row[index] ?? '';
+  for (const cell of cells) {
     const wide = widthOf(cell);
-    // Numbers and times are read at a glance, or not at all when they are folded.
-    const text = /[a-z]{2}/i.test(cell);
     width = Math.max(width, wide);
-    least = Math.max(
-      least,
-      text
-        ? Math.min(wide, Math.max(widestWord(cell), wide > WIDE ? Math.max(narrow, SENTENCES) : narrow))
-        : wide,
-    );
-    if (cell !== '') holds = 'something';
+    least = Math.max(least, leastOf(cell, wide, narrow));
   }
-  return { name, index, width, least, holds };
+  return { name, index, width, least, holds: cells.some((cell) => cell !== '') ? 'something' : 'nothing' };
+}
+
+/** So narrow a cell may become. */
+function leastOf(cell: string, wide: number, narrow: number): number {
+  // A few words, numbers and times are read at a glance, or not at all when they are folded.
+  if (wide <= SHORT || !/[a-z]{2}/i.test(cell)) return wide;
+  return Math.min(wide, Math.max(widestWord(cell), narrow, wide > WIDE ? SENTENCES : 0));
 }
 
 const widthOfAll = (columns: readonly Column[]): number =>
@@ -93,33 +112,31 @@ function fit(columns: readonly Column[], room: number): Column[] | null {
   return columns.map((column, at) => ({ ...column, width: widths[at] ?? column.width }));
 }
 
-/** The columns, and what a column of sentences says below each row. */
-function sideBySide(
-  columns: readonly Column[],
-  rows: readonly (readonly string[])[],
-  style: Style,
-  below?: Column,
-): string {
+/** The columns, and above and below each row what stands there. */
+function sideBySide(layout: Layout, rows: readonly (readonly string[])[], style: Style): string {
+  const { above, beside, below } = layout;
+  const indent = ' '.repeat(above === undefined ? 0 : GAP);
+  const own = (column: Column | undefined, cells: readonly string[], before: string): string[] => {
+    const cell = column === undefined ? '' : (cells[column.index] ?? '');
+    return cell === '' ? [] : foldLine(`${before}${cell}`, style.room(), before.length + GAP);
+  };
   const line = (cells: readonly string[]): string => {
-    const folded = columns.map(({ index, width }) => foldLine(cells[index] ?? '', width));
+    const folded = beside.map(({ index, width }) => foldLine(cells[index] ?? '', width));
     const height = Math.max(...folded.map((cell) => cell.length));
     const lines = Array.from({ length: height }, (_, at) =>
-      columns
+      `${indent}${beside
         .map(({ width }, column) => padded(folded[column]?.[at] ?? '', width))
-        .join(' '.repeat(GAP))
-        .trimEnd(),
+        .join(' '.repeat(GAP))}`.trimEnd(),
     );
-    const told = below === undefined ? '' : (cells[below.index] ?? '');
-    if (told !== '') lines.push(...foldLine(`${' '.repeat(GAP)}${told}`, style.room(), 2 * GAP));
-    return lines.join('\n');
+    return [...own(above, cells, ''), ...lines, ...own(below, cells, ' '.repeat(GAP))].join('\n');
   };
-  return [style.dim(line(head(columns, below))), ...rows.map(line)].join('\n');
+  return [style.dim(line(namesOf(layout))), ...rows.map(line)].join('\n');
 }
 
 /** The names of the columns, where their cells are. */
-function head(columns: readonly Column[], below: Column | undefined): string[] {
+function namesOf({ above, beside, below }: Layout): string[] {
   const cells: string[] = [];
-  for (const { index, name } of below === undefined ? columns : [...columns, below]) cells[index] = name;
+  for (const column of [above, ...beside, below]) if (column !== undefined) cells[column.index] = column.name;
   return cells;
 }
 
