@@ -114,7 +114,7 @@ export async function createContext(
     });
   const signers = createSigners({
     rules: config.releases,
-    pool: config.join?.kind === 'aws' ? config.join.pool : null,
+    pool: config.releases.pool ?? (config.join?.kind === 'aws' ? config.join.pool : null),
     store: state.signers,
     log,
     pinned({ signers: { pool, version, required } }, message) {

@@ -21,7 +21,7 @@ export interface SignersRoom {
 }
 
 export interface SignersOptions {
-  /** The host's own configuration: where it requires signatures, it alone decides. */
+  /** The host's own configuration: where it requires signatures it alone decides, unless it says that the pool does. */
   rules: ReleaseRules;
   /** The pool that the host knows to be in; null where only the coordinator knows. */
   pool: string | null;
@@ -36,12 +36,13 @@ export interface SignersOptions {
 /** Whose releases run here: the host's own configuration, or else the statement of its pool that it has pinned. */
 export function createSigners({ rules, pool, store, log, ...tell }: SignersOptions): SignersRoom {
   const anchors = keysOf(rules.keys);
+  const ownGoesFirst = rules.requireSignature && rules.decides !== 'pool';
   let refusal: SignersRefusal | null = null;
   let vet = createVet(inForce());
 
   function inForce(): ReleaseRules {
     const pinned = store.current()?.signers;
-    if (rules.requireSignature || pinned === undefined) return rules;
+    if (ownGoesFirst || pinned === undefined) return rules;
     return { requireSignature: pinned.required, keys: pinned.keys };
   }
 
@@ -57,7 +58,7 @@ export function createSigners({ rules, pool, store, log, ...tell }: SignersOptio
               .join(', ')
               .slice(0, 200),
             releaseKeys: keys.map((each) => keyHint(each.publicKey)).join(','),
-            releaseRule: rules.requireSignature ? 'host' : 'pool',
+            releaseRule: ownGoesFirst || pinned === null ? 'host' : 'pool',
           }
         : {}),
       ...(refusal === null ? {} : { signersRefused: refusal.message.slice(0, 200) }),
@@ -72,7 +73,7 @@ export function createSigners({ rules, pool, store, log, ...tell }: SignersOptio
       log.error({ err: thrown }, messageOf(thrown));
     }
     vet = createVet(inForce());
-    tell.pinned(statement, wordsOf(statement, rules));
+    tell.pinned(statement, wordsOf(statement, ownGoesFirst));
     tell.changed();
   }
 
@@ -92,9 +93,12 @@ export function createSigners({ rules, pool, store, log, ...tell }: SignersOptio
   };
 }
 
-function wordsOf({ signers: { pool, version, required, keys } }: SignedSigners, rules: ReleaseRules): string {
+function wordsOf(
+  { signers: { pool, version, required, keys } }: SignedSigners,
+  ownGoesFirst: boolean,
+): string {
   const names = keys.map((each) => each.name).join(', ');
   const said = required ? `only releases that are signed by ${names} run` : 'no signature is required';
-  const own = rules.requireSignature ? " This host's own configuration goes before it." : '';
+  const own = ownGoesFirst ? " This host's own configuration goes before it." : '';
   return `Version ${version} of pool ${pool}'s signers is pinned: ${said}, and only ${names} may say otherwise.${own}`;
 }

@@ -1,14 +1,20 @@
 import { z } from 'zod';
 import { readPublicKey, KeyName, PublicKey, verifyRelease } from '@berth/shared/domain/signature';
+import { PoolName } from '@berth/shared/domain/ids';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 
 /**
- * Whose releases this host runs. It stands in the host's own configuration, baked into the image or given at boot: no word
+ * Whose releases this host runs. Keys without `requireSignature` run nothing by themselves: what the host's pool says has to
+ * be signed by one of them. It stands in the host's own configuration, baked into the image or given at boot: no word
  * of the coordinator changes it.
  */
 export const ReleaseRules = z
   .strictObject({
     requireSignature: z.boolean().default(false),
+    /** Who decides once the pool has said something that one of these keys signed; the host where it is left out. */
+    decides: z.enum(['host', 'pool']).optional(),
+    /** Of which pool's signers it takes a statement; without it, what it joined as, or the first that comes. */
+    pool: PoolName.optional(),
     keys: z
       .array(z.strictObject({ name: KeyName, publicKey: PublicKey }))
       .max(16)

@@ -134,6 +134,24 @@ describe('what a pool says of whose releases a host runs', () => {
     expect(host.vet(entry(null))).not.toBeNull();
   });
 
+  it('takes over from the host’s configuration where that says so, and there is no time without either', async () => {
+    const rules = {
+      requireSignature: true,
+      decides: 'pool',
+      keys: [{ name: 'ci', publicKey: ci.publicKey }],
+    };
+    const host = room({ rules });
+    expect(host.facts()).toMatchObject({ releaseRule: 'host', poolSigners: 'none' });
+    expect(host.vet(entry(null))).not.toBeNull();
+    expect(host.vet(entry(ci))).toBeNull();
+    await host.receive(statementOf(1, [thief], [thief]));
+    expect(host.vet(entry(thief))).not.toBeNull();
+    await host.receive(statementOf(1, [next], [ci]));
+    expect(host.facts()).toMatchObject({ releaseRule: 'pool', releaseSigners: 'next' });
+    expect(host.vet(entry(ci))).not.toBeNull();
+    expect(host.vet(entry(next))).toBeNull();
+  });
+
   it('is only that of its own pool, where the host knows which that is', async () => {
     const host = room({ pool: 'test' });
     expect((await host.receive(statementOf(1, [ci], [ci]))).signersRefused).toContain(
