@@ -62,8 +62,12 @@ describe('while a release command runs', () => {
       'the pause waits for the release command of release 2',
       afterEvent,
     );
-    const shown = await fleet.api().explainTenant({ params: { tenant: 'acme' } });
-    expect(JSON.stringify(shown)).toContain('the pause waits for the release command of release 2');
+    // Events go ahead of the report that has all of a tenant's steps.
+    await expect
+      .poll(async () => JSON.stringify(await fleet.api().explainTenant({ params: { tenant: 'acme' } })), {
+        timeout: 5_000,
+      })
+      .toContain('the pause waits for the release command of release 2');
     expect(await runsNow('acme')).toEqual(['colour 1', 'release 2']);
     await fleet.restart(agent);
     expect(await runsNow('acme')).toEqual(['colour 1', 'release 2']);
@@ -89,6 +93,27 @@ describe('while a release command runs', () => {
     expect(await fleet.containers('globex')).toEqual([]);
     expect((commands('globex', 'die').at(-1)?.at ?? 0) - began).toBeGreaterThan(5_900);
   }, 60_000);
+
+  test('a newer generation waits for it, over the death of the agent, and it ran once and to its end', async () => {
+    await migrating('umbrella', 'sleep 8; echo done');
+    const began = commands('umbrella', 'start').at(-1)?.at ?? 0;
+    const changed = await fleet.set('umbrella', { VERSION: '2b' });
+    await told(
+      'that the change waits',
+      'umbrella',
+      'the change waits for the release command of release',
+      changed.afterEvent,
+    );
+    expect(await runsNow('umbrella')).toEqual(['colour 1', 'release 2']);
+    await fleet.restart(agent);
+    expect(await runsNow('umbrella')).toEqual(['colour 1', 'release 2']);
+    await fleet.untilAnswers('umbrella', '1');
+
+    await fleet.untilLive(changed);
+    await fleet.untilAnswers('umbrella', '2b');
+    expect(commands('umbrella', 'start')).toHaveLength(2);
+    expect((commands('umbrella', 'die').at(-1)?.at ?? 0) - began).toBeGreaterThan(7_900);
+  }, 90_000);
 
   test('only its own time ends it: then the pause takes hold', async () => {
     const changed = await migrating('initech', 'sleep 1000', '4s');

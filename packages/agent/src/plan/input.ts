@@ -40,6 +40,8 @@ export type Goal =
   | { kind: 'finish'; generation: number }
   | { kind: 'return'; generation: number; to: number | null }
   | { kind: 'keep'; generation: number | null }
+  /** A release command that runs is waited for before this generation is made. */
+  | { kind: 'await'; generation: number }
   | { kind: 'pause' }
   | { kind: 'remove' };
 

@@ -22,7 +22,7 @@ export function isPending(view: TenantView, container: ObservedContainer): boole
 
 /**
  * What comes before everything else when there is a release command of which nobody knows how it ended: one of a
- * generation that was given up is stopped, and looked at before it is removed; one that has vanished is told of.
+ * generation that nobody remembers is stopped, and looked at before it is removed; one that has vanished is told of.
  */
 export function untoldSteps(view: TenantView, { desired, release }: Generation): Step[] | null {
   const loose = looseRelease(view, desired.generation).filter(isUp);
@@ -38,14 +38,14 @@ export function untoldSteps(view: TenantView, { desired, release }: Generation):
 }
 
 /**
- * What a pause and a removal wait for: release commands that run. They work on the customer's data, so only their own
- * time ends them. One of a generation that nobody remembers cannot be waited for, as nobody knows its time.
+ * What a pause, a removal and another generation wait for: release commands that run. They work on the customer's data, so
+ * only their own time ends them. One of a generation that nobody remembers cannot be waited for, as nobody knows its time.
  */
 export function awaitSteps(
   view: TenantView,
   remembered: (generation: number) => Generation | null,
-  before: 'pause' | 'removal',
-): Step[] {
+  before: NonNullable<StepOf<'release.run'>['before']>,
+): StepOf<'release.run'>[] {
   return view.containers
     .filter((each) => each.role === 'release' && isUp(each))
     .flatMap((each) => {

@@ -81,7 +81,20 @@ export function planTenant(
   const { failure } = status;
   const held =
     failure?.generation === desired.generation && (failure.retryAt === null || now < failure.retryAt);
-  if (status.live !== desired.generation && !held) {
+  const moves = status.live !== desired.generation && !held;
+  // Its own command is a step of its move.
+  const awaited = awaitSteps(view, remembered, 'change').filter(
+    (step) => !moves || step.generation !== desired.generation,
+  );
+  if (awaited.length > 0)
+    return {
+      tenant,
+      goal: { kind: 'await', generation: desired.generation },
+      steps: awaited,
+      nextAt: null,
+      obstacle,
+    };
+  if (moves) {
     const generation = generationOf(desired, abandoned(view, desired.generation));
     if (generation !== null) {
       return {

@@ -78,7 +78,7 @@ export const Step = z.discriminatedUnion('kind', [
     container: ContainerPlan,
     timeoutMs: z.int(),
     /** It runs already, and this waits for its end. */
-    before: z.enum(['pause', 'removal']).optional(),
+    before: z.enum(['pause', 'removal', 'change']).optional(),
   }),
   /** Creates what is missing and starts what does not run. */
   z.strictObject({
