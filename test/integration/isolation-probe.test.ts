@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { probeHolds, type ProbeReport } from '@berth/shared/domain/probe';
+import { createBeyond } from './support/beyond.ts';
 import { createTestHost, type TestHost } from './support/host.ts';
 import { busyboxImage } from './support/images.ts';
 
@@ -100,6 +101,36 @@ describe('a probe', () => {
       await host.executor.ensureNetworkBase();
     }
     expect(await left()).toEqual([]);
+  }, 240_000);
+
+  test('calls nothing open because an address left the host meanwhile and now leads elsewhere', async () => {
+    const { agent, virtualCidr } = host.config;
+    // Sixteen ranges above those of the tests' agents.
+    const passing = virtualCidr.replace(/^(\d+\.\d+)\.(\d+)\.0\/24$/, (_, head: string, third: string) =>
+      [head, Number(third) + 16, 1].join('.'),
+    );
+    const space = `b${agent}`;
+    const beyond = await createBeyond(agent);
+    try {
+      await run('ip', ['-n', space, 'addr', 'add', `${passing}/32`, 'dev', `${space}t`]);
+      await run('ip', ['addr', 'add', `${passing}/32`, 'dev', 'lo']);
+      const probing = probe();
+      const filters = { label: [`berth.probe=${agent}`] };
+      // Its programs are made by then, and not yet tried.
+      for (const end = Date.now() + 60_000; Date.now() < end; await sleep(50))
+        if ((await host.docker.listContainers({ all: true, filters })).length > 0) break;
+      await run('ip', ['addr', 'del', `${passing}/32`, 'dev', 'lo']);
+      await run('ip', ['route', 'add', `${passing}/32`, 'dev', `${space}h`]);
+      const { rows } = await probing;
+      const about = rows.filter((row) => row.tried.includes(passing));
+      expect(about.length).toBeGreaterThan(0);
+      for (const { verdict, seen } of about)
+        expect([verdict, seen]).toEqual(['untried', expect.stringContaining('did not stay an address')]);
+      expect(rows.filter((row) => row.verdict === 'open')).toEqual([]);
+    } finally {
+      await run('ip', ['addr', 'del', `${passing}/32`, 'dev', 'lo']).catch(() => undefined);
+      await beyond.close();
+    }
   }, 240_000);
 
   test('is alone on its host', async () => {
