@@ -9,6 +9,7 @@ import { argument, does, examples, NoOptions, type Register } from './define.ts'
 import { parseTime } from './parse.ts';
 import { allPages } from './pages.ts';
 import { hostIdOf } from './host-id.ts';
+import { nginxText } from './host-nginx.ts';
 import { registerHostProbe } from './host-probe.ts';
 import { addReenrol } from './host-reenrol.ts';
 
@@ -161,7 +162,7 @@ function hostFields(one: Host, style: Style, now: number): [string, string][] {
     const { report } = one;
     rows.push(
       ['docker', report.docker === 'up' ? style.green('up') : style.red('down')],
-      ['nginx', report.nginx === 'up' ? style.green('up') : style.red('down')],
+      ['nginx', nginxText(one, style)],
       ['free memory', `${bytes(report.memoryAvailableBytes)} of ${bytes(report.memoryTotalBytes)}`],
       ['free disk', `${bytes(report.diskAvailableBytes)} of ${bytes(report.diskTotalBytes)}`],
       ['containers', String(report.containers)],
