@@ -27,6 +27,7 @@ export const rooms = {
   'agent/report': { imports: agentBase },
   'agent/traffic': { imports: agentBase },
   'agent/secrets': { imports: agentBase },
+  'agent/backup': { imports: ['shared', 'agent/system'] },
 
   coordinator: { imports: ['*'] },
   'coordinator/system': { imports: ['shared'] },

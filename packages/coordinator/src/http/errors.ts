@@ -55,6 +55,14 @@ export function statusOf(code: ErrorCode): ErrorStatus {
     case 'address_exhausted':
     case 'crash_loop':
     case 'aborted':
+    case 'backup_client_missing':
+    case 'backup_database_unavailable':
+    case 'backup_database_refused':
+    case 'backup_dump_failed':
+    case 'backup_store_unavailable':
+    case 'backup_store_refused':
+    case 'backup_mismatch':
+    case 'backup_restore_failed':
       // Said by an agent, or of a registry, in answer to a question of ours.
       return 502;
     default:

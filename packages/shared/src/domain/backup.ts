@@ -79,6 +79,8 @@ export const BackupManifest = z.strictObject({
   dumpBytes: z.int().min(1),
   /** Of all definitions: tables, columns, types, indexes, constraints, sequences, views, functions, in one order. */
   schemaSha256: Sha256,
+  /** The same by kind of definition, such as `columns` or `views`: a comparison can say what differs. */
+  schemaParts: z.record(z.string().max(40), Sha256),
   /** Exact, by `schema.table`. */
   rows: z.record(z.string().max(300), z.int().min(0)),
   /** Entries in the dump's table of contents, read back from the store. */

@@ -42,6 +42,15 @@ export const ERROR_CODES = [
   'aborted',
   // A secret that cannot be had: its key, its value or the place it is kept in.
   'secret_unavailable',
+  // A backup that was not taken, or not restored.
+  'backup_client_missing',
+  'backup_database_unavailable',
+  'backup_database_refused',
+  'backup_dump_failed',
+  'backup_store_unavailable',
+  'backup_store_refused',
+  'backup_mismatch',
+  'backup_restore_failed',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
