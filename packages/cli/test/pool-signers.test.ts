@@ -83,6 +83,18 @@ test('another key takes the place of the one that signs, which is said', async (
   expect(out).toContain('ci-2026 signed this for the last time');
 });
 
+test('a number that nobody reaches is signed only by who says it himself', async () => {
+  shown = { pool: 'prod', current: null, next: 1_000_000_000, hosts: [] };
+  const args = ['set', 'prod', ...pub('ci-2026'), ...by('ci-2026')];
+  expect(await signers(...args)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('not signed unasked'),
+  });
+  expect(fake.askedOf('setPoolSigners')).toEqual([]);
+  expect(await signers(...args, '--number', '7')).toMatchObject({ code: 0 });
+  expect(handedIn().signers.version).toBe(7);
+});
+
 test('clear names the key that signs it, and never one that the coordinator tells', async () => {
   const thief = generateKeyPairSync('ed25519').publicKey.export({ format: 'der', type: 'spki' });
   const keys = [{ name: 'ci-2026', fingerprint: keyFingerprint(thief.toString('base64')) }];

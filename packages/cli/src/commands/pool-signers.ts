@@ -11,11 +11,16 @@ import { clean, type Style } from '../output/style.ts';
 import { fields, table } from '../output/table.ts';
 import { readPublicKeyFile, readSigningKey, type SigningKey } from '../signing-key.ts';
 import { argument, collect, does, examples, NoOptions, type ContextOf } from './define.ts';
+import { parseCount } from './parse.ts';
+
+/** More statements than a pool comes to in its life. */
+const MOST_NEXT = 10_000;
 
 const SignWith = z.object({
   key: z.array(z.string()).default([]),
   signWith: z.array(z.string()).default([]),
   replace: z.boolean().default(false),
+  number: z.string().optional(),
 });
 type SignWith = z.output<typeof SignWith>;
 
@@ -80,13 +85,14 @@ function withKeys(command: Command): Command {
       'the private key that signs this statement, PEM (repeat it); without it BERTH_SIGNING_KEY holds the PEM itself',
       collect,
     )
+    .option('--number <n>', 'the number of the statement, where the next one is not it')
     .option('--replace', 'hand it on also where no key of the statement before has signed it');
 }
 
 async function handIn(
   context: Context,
   pool: string,
-  { key, signWith, replace }: SignWith,
+  { key, signWith, replace, number }: SignWith,
   required: 'required' | 'not-required',
 ): Promise<void> {
   const { output, env, cwd } = context;
@@ -97,7 +103,7 @@ async function handIn(
   const given = key.map((file) => readPublicKeyFile(file, cwd));
   // Of what the coordinator says only the number is used: keys that it names might be a thief's.
   const keys = given.length > 0 ? given : signing.map(({ name, publicKey }) => ({ name, publicKey }));
-  const next = await nextVersion(context, pool);
+  const next = number === undefined ? await nextVersion(context, pool) : parseCount(number, '--number');
   const parsed = PoolSigners.safeParse({ pool, version: next, required: required === 'required', keys });
   if (!parsed.success)
     throw new UsageError(`This cannot be signed: ${parsed.error.issues[0]?.message ?? 'it has no form'}.`);
@@ -109,10 +115,18 @@ async function handIn(
   say(context, signers, signing, answer);
 }
 
-/** Also of a pool that is not there yet: its first hosts then begin with it. */
+/**
+ * Also of a pool that is not there yet: its first hosts then begin with it. Errors: UsageError for a number that nobody
+ * reaches: after the highest that there is, no statement could follow.
+ */
 async function nextVersion(context: Context, pool: string): Promise<number> {
   try {
-    return (await context.api().showPoolSigners({ params: { pool } }, context.signal)).next;
+    const { next } = await context.api().showPoolSigners({ params: { pool } }, context.signal);
+    if (next <= MOST_NEXT) return next;
+    throw new UsageError(
+      `The coordinator says that the next statement of pool ${pool} is number ${next}, which is not signed unasked.`,
+      'If that is right, say --number N yourself; if not, somebody may want your key to sign the last one that there can be.',
+    );
   } catch (thrown) {
     if (thrown instanceof BerthError && thrown.code === 'not_found') return 1;
     throw thrown;
