@@ -96,8 +96,27 @@ test('what the kernel itself lets through is open at once: no load makes a syste
 });
 
 test('a lookup that did not end proves nothing', () => {
-  for (const kind of ['own', 'stranger', 'outside'] as const)
-    expect(verdict(lookup('l', 'a name', 'web', kind), ended(null)), kind).toBe('untried');
+  for (const kind of ['own', { stranger: '198.19.0.2' }, 'outside'] as const)
+    expect(verdict(lookup('l', 'a name', 'web', kind), ended(null))).toBe('untried');
+});
+
+test('a stranger’s name is open when its address is told, whatever else a name server makes of the name', () => {
+  const attempt = lookup('l', 'a name', 'web', { stranger: '198.19.0.2' });
+  // Header with one answer, the question, the record that ends with the address.
+  const answer = (address: string): Try => {
+    const bytes = Buffer.from([
+      0xbe, 0x47, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0, 3, 119, 101, 98, 0, 0, 1, 0, 1,
+    ]);
+    const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, ...address.split('.').map(Number)]);
+    return {
+      result: { code: 0, output: Buffer.concat([bytes, record]).toString('hex') },
+      target: 'there',
+    };
+  };
+  expect(verdict(attempt, answer('198.19.0.2'), answer('198.19.0.2'))).toBe('open');
+  expect(verdict(attempt, answer('203.0.113.80'))).toBe('held');
+  const own = lookup('l', 'a name', 'web', 'own');
+  expect(verdict(own, answer('198.19.0.2'))).toBe('held');
 });
 
 test('whatever comes, no try too many is made, and open takes two sound tries that reached', () => {

@@ -44,12 +44,13 @@ export function reachAttempts(
     target: OTHER,
   };
   const name = `${agent}-${other.network.tenant}-web`;
+  const stranger = { stranger: other.address(0) };
   const attempts: Attempt[] = [
     shut('other-tcp', 'network', 'tcp', theirs),
     shut('other-udp', 'network', 'udp', theirs),
     shut('other-icmp', 'network', 'icmp', theirs),
-    lookup('other-name', 'the name of another tenant’s container', name, 'stranger'),
-    lookup('other-svc', 'the service name of another tenant', 'web', 'stranger'),
+    lookup('other-name', 'the name of another tenant’s container', name, stranger),
+    lookup('other-svc', 'the service name of another tenant', 'web', stranger),
     shut('other-gw', 'network', 'icmp', {
       what: 'another tenant’s gateway',
       address: other.network.gateway,

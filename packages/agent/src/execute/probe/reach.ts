@@ -76,14 +76,15 @@ export function works(id: string, area: Attempt['area'], kind: Kind, place: Plac
 }
 
 /**
- * Docker's resolver, asked for a name. `stranger`: it may not know it. `own`: it must. `outside`: no answer that somebody
- * beyond the host gave; a failure that it tells of itself is none.
+ * Docker's resolver, asked for a name. A stranger's address it may not know; what a name server beyond the host makes of
+ * the name says nothing. `own`: it must know one. `outside`: no answer that somebody beyond the host gave; a failure that
+ * it tells of itself is none.
  */
 export function lookup(
   id: string,
   tried: string,
   name: string,
-  kind: 'stranger' | 'own' | 'outside',
+  kind: 'own' | 'outside' | { stranger: string },
 ): Attempt {
   const query = dnsQuery(name);
   const answer = Buffer.alloc(512);
@@ -98,18 +99,26 @@ export function lookup(
       ? [2, 0]
       : [parseInt(output.slice(7, 8), 16), parseInt(output.slice(12, 16), 16)];
     if (kind === 'own') return count > 0 ? 'held' : 'broken';
-    if (kind === 'stranger') return count > 0 ? 'open' : 'held';
+    if (kind !== 'outside') return count > 0 && holdsAddress(output, kind.stranger) ? 'open' : 'held';
     return rcode === 2 || rcode === 5 ? 'held' : 'open';
   };
   return {
     id,
     area: kind === 'outside' ? 'egress' : 'network',
     tried,
-    expected: { own: 'an address', stranger: 'no address', outside: 'no answer from outside' }[kind],
+    expected: { own: 'an address', outside: 'no answer from outside', stranger: 'not its address' }[
+      typeof kind === 'string' ? kind : 'stranger'
+    ],
     program: { id, who: 'root', calls: calls(QUICK_MS), patient: calls(PATIENT_MS) },
     target: { kind: 'elsewhere' },
     judge,
   };
+}
+
+/** An answer's records have addresses as the kernel has them; the question has none. */
+function holdsAddress(output: string, address: string): boolean {
+  const digits = socketAddress(address, 0).subarray(4, 8).toString('hex');
+  return output.slice(24).includes(digits);
 }
 
 /** Whether an attempt is a {@link lookup}: its output is an answer of a resolver. */
