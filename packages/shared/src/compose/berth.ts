@@ -1,6 +1,7 @@
 import type { Egress } from '../domain/egress.ts';
 import type { Profile, Route, Strategy, TenantSpec } from '../domain/spec.ts';
 import { readCommand } from './container.ts';
+import { readDatabase, type DatabaseRead } from './database.ts';
 import { readEgress } from './egress.ts';
 import type { Fields, Row } from './fields.ts';
 import { fields } from './fields.ts';
@@ -120,6 +121,7 @@ export interface TopBerth {
   profile: Profile | 'open';
   /** Absent: the default. */
   egress: Egress | undefined;
+  database: DatabaseRead | undefined;
 }
 
 export function readTopBerth(f: Findings, node: Tree | undefined): TopBerth {
@@ -131,19 +133,19 @@ export function readTopBerth(f: Findings, node: Tree | undefined): TopBerth {
           known: ['release', 'bake', 'profile', 'egress', 'database', 'backup'],
           refused: SERVICE_ONLY,
         });
-  for (const key of ['database', 'backup']) {
-    const value = given.get(key);
-    if (value !== undefined) f.warn(value, 'has no effect yet');
-  }
+  const backup = given.get('backup');
+  if (backup !== undefined) f.warn(backup, 'has no effect yet');
   const release = given.get('release');
   const bake = given.get('bake');
   const profile = given.get('profile');
   const egress = given.get('egress');
+  const database = given.get('database');
   return {
     release: release === undefined ? undefined : readRelease(f, release),
     bakeMs: bake === undefined ? 60_000 : (duration(f, bake) ?? 60_000),
     profile: profile === undefined ? 'restricted' : (choice(f, profile, PROFILES) ?? 'open'),
     egress: egress === undefined ? undefined : readEgress(f, egress),
+    database: database === undefined ? undefined : readDatabase(f, database),
   };
 }
 

@@ -122,14 +122,18 @@ function refOf(filling: Filling, at: Tree, source: string, declared: DeclaredSec
     f.error(at, `the secret ${quote(source)} is not declared under the top-level secrets`);
     return undefined;
   }
-  if (filling.mode === 'check') return { name, ...UNKNOWN };
-  const ref = filling.secrets?.(name);
+  const ref = refTo(filling, name);
   if (ref === undefined)
     f.error(
       at,
       `the secret ${quote(name)} has no value for this tenant; set it with \`berth tenant secret set\``,
     );
   return ref;
+}
+
+/** The tenant's secret of this name; while only checking, a stand-in for it. */
+export function refTo(filling: Filling, name: string): SecretRef | undefined {
+  return filling.mode === 'check' ? { name, ...UNKNOWN } : filling.secrets?.(name);
 }
 
 function targetOf(f: Findings, node: Tree | undefined, source: string): string {

@@ -1,5 +1,7 @@
 import type { SecretRef } from '../domain/secret.ts';
 import type { Signable } from '../domain/signature.ts';
+import { DATABASE_VARIABLE } from '../domain/database.ts';
+import { asksForManaged } from './database.ts';
 import { Findings, type Finding } from './findings.ts';
 import { openPlaces } from './open-places.ts';
 import { readTree } from './positions.ts';
@@ -31,7 +33,9 @@ export function signableOf({ app, release, template, set, images }: SignableSour
   const tree = readTree(template.text, findings);
   const fixed = { ...set, BERTH_APP: app, BERTH_RELEASE: String(release) };
   if (tree === undefined) return { ok: false, errors: findings.errors };
-  const open = openPlaces(tree, template.services, template.envFiles, fixed, findings);
+  // Where it is the address of a database that Berth makes, it is a secret's name, which is signed, and no variable.
+  const closed = asksForManaged(tree) ? { ...fixed, [DATABASE_VARIABLE]: STAND_IN } : fixed;
+  const open = openPlaces(tree, template.services, template.envFiles, closed, findings);
   if (findings.failed) return { ok: false, errors: findings.errors };
   const rendered = renderTenant(template, { ...standIns(template), ...fixed }, new AnySecret());
   if (!rendered.ok) return { ok: false, errors: rendered.errors };

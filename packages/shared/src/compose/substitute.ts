@@ -73,6 +73,10 @@ export class Variables {
     findings.warn(where, `the variable \`${name}\` is not set and has no default, so it is empty`);
   }
 
+  has(name: string): boolean {
+    return this.#met.has(name);
+  }
+
   list(): Variable[] {
     return [...this.#met]
       .map(([name, use]) => ({

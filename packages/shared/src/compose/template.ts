@@ -1,3 +1,4 @@
+import type { DatabaseWish } from '../domain/database.ts';
 import type { Finding } from './findings.ts';
 import { Findings } from './findings.ts';
 import { readTree } from './positions.ts';
@@ -17,6 +18,8 @@ export interface Template {
   variables: Variable[];
   /** Some service answers requests. */
   routed: boolean;
+  /** Whose the tenant's database is, where the file asks for one. */
+  database?: DatabaseWish['kind'];
 }
 
 export interface TemplateSource {
@@ -51,6 +54,7 @@ export function parseTemplate(source: TemplateSource): TemplateResult {
     services: tenant.spec.services.map((service) => service.name),
     variables: variables.list(),
     routed: tenant.routed,
+    ...(tenant.spec.database === undefined ? {} : { database: tenant.spec.database.kind }),
   };
   return { ok: true, template, warnings: findings.warnings };
 }

@@ -2,6 +2,7 @@ import { ServiceName, VolumeName } from '../domain/ids.ts';
 import type { ServiceSpec, TenantSpec } from '../domain/spec.ts';
 import type { TopBerth } from './berth.ts';
 import { readTopBerth, releaseOf } from './berth.ts';
+import { checkDatabase, takeDatabaseVariables, withDatabase } from './database.ts';
 import { checkDependencies } from './depends.ts';
 import type { Fields } from './fields.ts';
 import { fields } from './fields.ts';
@@ -11,7 +12,8 @@ import type { Entry, Tree } from './positions.ts';
 import { readNetworks, readVolumes } from './reach.ts';
 import { REFUSED_AT_TOP } from './refused.ts';
 import { checkRoutes, deriveRoute } from './routes.ts';
-import { readDeclaredSecrets } from './secrets.ts';
+import { DATABASE_VARIABLE } from '../domain/database.ts';
+import { readDeclaredSecrets, refTo } from './secrets.ts';
 import type { ServiceDraft } from './service.ts';
 import { readService } from './service.ts';
 import type { Filling } from './substitute.ts';
@@ -57,9 +59,16 @@ export function readTenant(
 
   const secrets = secretsNode === undefined ? new Map<string, string>() : readDeclaredSecrets(f, secretsNode);
   const { kept, leftOut } = chooseServices(f, tree, top);
+  const wish = berth.database?.wish;
+  const managed = wish?.kind === 'managed' ? berth.database : undefined;
+  const address = managed === undefined ? undefined : refTo(filling, DATABASE_VARIABLE);
+  if (managed !== undefined && address === undefined)
+    f.error(managed.at, 'the database of this tenant is not made yet; move it with `berth tenant set`');
   const drafts = kept.map((entry) => {
-    const value = substitute(entry.value, filling, entry.key);
-    return readService(
+    const { value: own, names } =
+      managed === undefined ? { value: entry.value, names: [] } : takeDatabaseVariables(f, entry.value);
+    const value = substitute(own, filling, entry.key);
+    const draft = readService(
       { ...entry, value },
       {
         filling,
@@ -69,11 +78,23 @@ export function readTenant(
         profile: berth.profile,
       },
     );
+    if (address === undefined) return draft;
+    return { ...draft, spec: withDatabase(f, draft.at, draft.spec, names, address) };
   });
+  if (managed !== undefined && filling.variables.has(DATABASE_VARIABLE))
+    f.error(
+      managed.at,
+      `${DATABASE_VARIABLE} is a secret, and an env file uses it; write it under environment instead`,
+    );
   for (const draft of drafts) checkVolumes(f, draft, volumes);
   const guessed = deriveRoute(f, drafts);
   checkRoutes(f, drafts);
   checkRelease(f, berth, drafts, leftOut);
+  checkDatabase(
+    f,
+    berth.database,
+    drafts.map((draft) => draft.spec),
+  );
 
   const services = inOrder(f, drafts, leftOut);
   const release = releaseOf(berth);
@@ -87,6 +108,7 @@ export function readTenant(
       ...(release === undefined ? {} : { release }),
       bakeMs: berth.bakeMs,
       ...(berth.egress === undefined ? {} : { egress: berth.egress }),
+      ...(wish === undefined ? {} : { database: wish }),
     },
     routed: guessed || drafts.some((draft) => draft.routeAt !== undefined),
   };

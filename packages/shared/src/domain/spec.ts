@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DatabaseWish } from './database.ts';
 import { Egress } from './egress.ts';
 import { ServiceName, VolumeName } from './ids.ts';
 import { SecretFile, SecretRef } from './secret.ts';
@@ -151,5 +152,7 @@ export const TenantSpec = z.strictObject({
   bakeMs: z.int().min(0),
   /** Where its containers may connect to; `internet` when it is absent. */
   egress: Egress.optional(),
+  /** The tenant's own database: made by Berth on a server, or a service of its own. */
+  database: DatabaseWish.optional(),
 });
 export type TenantSpec = z.infer<typeof TenantSpec>;

@@ -219,7 +219,7 @@ describe('x-berth', () => {
   it('is read with all its settings', () => {
     const text = web(
       'x-berth:\n  route: { port: 8080, path: /api, subdomain: app, health: "/health?full=1" }\n  drain: 5s\n  strategy: recreate\n  profile: writable',
-      'x-berth:\n  release: { service: web, command: [a, "b c"], timeout: 90s }\n  bake: 0\n  database: { engine: postgres }\n  backup: { every: 30m }\n',
+      'x-berth:\n  release: { service: web, command: [a, "b c"], timeout: 90s }\n  bake: 0\n  database: { engine: postgres, service: web }\n  backup: { every: 30m }\n',
     );
     const spec = specOf(text);
     expect(spec).toMatchObject({
