@@ -127,7 +127,8 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
   function stands({ tenant, generation, live, phase, problem }: TenantReport): boolean {
     // A move's beginning, its steps and its tidying up are read in its events; what it leads to counts.
     const then = phase !== 'moving' ? phase : live === generation ? 'baking' : 'settled';
-    const standing = `${live} ${then} ${problem?.at ?? ''}`;
+    const of = phase === 'moving' && live !== null ? live : generation;
+    const standing = `${of} ${live} ${then} ${problem?.at ?? ''}`;
     const same = standings.get(tenant) === standing;
     standings.delete(tenant);
     standings.set(tenant, standing);
