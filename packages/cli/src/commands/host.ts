@@ -5,6 +5,7 @@ import { confirm } from '../output/ask.ts';
 import { ago, bytes, timestamp } from '../output/format.ts';
 import { clean, type Style } from '../output/style.ts';
 import { fields, table } from '../output/table.ts';
+import { fieldWords } from './change-words.ts';
 import { argument, does, examples, NoOptions, type Register } from './define.ts';
 import { parseTime } from './parse.ts';
 import { allPages } from './pages.ts';
@@ -172,7 +173,7 @@ function hostFields(one: Host, style: Style, now: number): [string, string][] {
   for (const [name, value] of Object.entries(one.facts)) {
     if (FOR_MACHINES.has(name) || (name === 'poolSigners' && value === 'none')) continue;
     const shown = clean(value);
-    rows.push([FACTS[name] ?? clean(name), name === 'signersRefused' ? style.red(shown) : shown]);
+    rows.push([FACTS[name] ?? fieldWords(name), name === 'signersRefused' ? style.red(shown) : shown]);
   }
   return rows;
 }
