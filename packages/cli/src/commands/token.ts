@@ -4,7 +4,7 @@ import type { Context } from '../context.ts';
 import { createClient } from '@berth/shared/api/client';
 import { exchangeAsJob } from '../github-oidc.ts';
 import { confirm, readStdin } from '../output/ask.ts';
-import { ago, timestamp } from '../output/format.ts';
+import { ago, minute, timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
 import { table } from '../output/table.ts';
 import { AccessScope, Role, scopeFault, scopeText } from '@berth/shared/domain/access';
@@ -72,7 +72,7 @@ export const registerToken: Register = (program, contextOf) => {
         one.role,
         scopeText(one.scope),
         ago(one.lastUsedAt, clock.now()),
-        one.expiresAt === null ? 'never' : timestamp(one.expiresAt),
+        one.expiresAt === null ? 'never' : minute(one.expiresAt),
       ]);
       output.print(table(['ID', 'NAME', 'ROLE', 'SCOPE', 'LAST USED', 'EXPIRES'], rows, output.style));
     },

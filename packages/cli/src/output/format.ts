@@ -41,6 +41,11 @@ export function timestamp(at: number): string {
   return new Date(at).toISOString().slice(0, 19).replace('T', ' ');
 }
 
+/** `2026-11-20 06:30`, UTC: what lies days ahead needs no seconds. */
+export function minute(at: number): string {
+  return timestamp(at).slice(0, 16);
+}
+
 /** `256 MiB`, `1.5 GiB`. */
 export function bytes(count: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
