@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { webImage } from '../integration/support/images.ts';
 import type { AgentProcess } from '../support/agent.ts';
 import { dockerAt, recordContainers, sharedSocket, type ContainerEvent } from '../support/docker.ts';
+import { ask } from '../support/load.ts';
 import { startFleet, type Changed, type Fleet } from '../support/fleet.ts';
 import { webApp } from '../support/templates.ts';
 
@@ -23,10 +24,10 @@ afterAll(async () => {
 });
 
 /** The next release of the app, whose command takes so long. */
-const nextRelease = (version: number, command: string, timeout = '60s'): Promise<number> =>
+const nextRelease = (version: number, command: string, timeout = '60s', replicas = '1'): Promise<number> =>
   fleet.apply(
     'shop',
-    webApp({ image, version: `${version}`, bake: '500ms' }).replace(
+    webApp({ image, version: `${version}`, bake: '500ms', replicas }).replace(
       'command: ["true"]',
       `command: ["sh", "-c", "${command}"], timeout: ${timeout}`,
     ),
@@ -41,10 +42,15 @@ const runsNow = async (tenant: string): Promise<string[]> =>
     .sort();
 
 /** A tenant that serves release 1 while the command of release 2 runs. */
-async function migrating(tenant: string, command: string, timeout?: string): Promise<Changed> {
-  await nextRelease(1, 'true');
+async function migrating(
+  tenant: string,
+  command: string,
+  timeout?: string,
+  replicas?: string,
+): Promise<Changed> {
+  await nextRelease(1, 'true', undefined, replicas);
   await fleet.create(tenant, 'shop');
-  const changed = await fleet.release(tenant, await nextRelease(2, command, timeout));
+  const changed = await fleet.release(tenant, await nextRelease(2, command, timeout, replicas));
   await expect.poll(() => commands(tenant, 'start').length, { timeout: 20_000 }).toBe(2);
   return changed;
 }
@@ -113,6 +119,26 @@ describe('while a release command runs', () => {
     await fleet.untilAnswers('umbrella', '2b');
     expect(commands('umbrella', 'start')).toHaveLength(2);
     expect((commands('umbrella', 'die').at(-1)?.at ?? 0) - began).toBeGreaterThan(7_900);
+  }, 90_000);
+
+  test('visitors are not led to a copy that somebody removes meanwhile', async () => {
+    const changed = await migrating('hooli', 'sleep 8; echo done', '60s', '2');
+    const copies = (await fleet.containers('hooli')).filter((each) => each.role === 'colour');
+    const copy = copies[0];
+    if (copy === undefined) throw new Error('it has no containers');
+    expect(copies).toHaveLength(2);
+    const after = fleet.lastEvent();
+    await dockerAt(sharedSocket()).getContainer(copy.id).remove({ force: true });
+    await told('that its route is mended', 'hooli', 'lead no visitor to a container that is gone', after);
+    for (let count = 0; count < 20; count += 1) {
+      const began = Date.now();
+      expect(await ask(fleet.place('hooli'))).toMatchObject({ status: 200, body: '1' });
+      expect(Date.now() - began).toBeLessThan(1_000);
+    }
+    expect(await runsNow('hooli')).toEqual(['colour 1', 'release 2']);
+    await fleet.untilLive(changed);
+    await fleet.untilAnswers('hooli', '2');
+    expect(commands('hooli', 'start')).toHaveLength(2);
   }, 90_000);
 
   test('only its own time ends it: then the pause takes hold', async () => {

@@ -162,6 +162,7 @@ export function createLoop(deps: LoopDeps): Loop {
     });
     hostLane.start(made.host, seen.sites, signal);
     for (const each of made.tenants) startTenant(each, now, signal);
+    for (const tenant of made.deserted) berthOf(tenant).lane?.stop();
     for (const removal of made.removals)
       await tellRemoval(removal, berthOf(removal.tenant), { reports, voice, clock, statuses });
     await complain(byTenant, signal);

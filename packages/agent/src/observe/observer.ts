@@ -80,14 +80,17 @@ export function createObserver(deps: ObserverDeps): Observer {
 
   return {
     async observe(signal) {
-      const [containers, networks, routes, known] = await Promise.all([
+      const before = await system.routes.targets(signal);
+      const [containers, networks, known] = await Promise.all([
         listOurs(signal),
         system.networks.list(signal),
-        system.routes.targets(signal),
         sites(),
       ]);
+      const routes = await system.routes.targets(signal);
+      // What is remembered stays the same object until something changes.
+      const look = routes === before ? 'steady' : 'moving';
       lastCount = containers.length;
-      return { containers, networks, routes, sites: known, egress: system.egress.policies };
+      return { containers, networks, routes, look, sites: known, egress: system.egress.policies };
     },
 
     sites,

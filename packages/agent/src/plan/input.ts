@@ -69,6 +69,8 @@ export interface HostPlan {
   host: Step[];
   tenants: TenantPlan[];
   removals: RemovalCandidate[];
+  /** Tenants with steps under way whose routes lead to a container that is gone: what they do makes way for a new plan. */
+  deserted: string[];
   /** Tenants that run here and that nobody desires: reported, never touched. */
   orphans: string[];
 }

@@ -6,7 +6,7 @@ import { entriesOf, namesOf, type Generation, type PlannedContainer } from './ge
 import { haltSteps, stopSteps, unroute } from './move.ts';
 import type { TenantView } from './view.ts';
 import { isPending } from './release.ts';
-import { changedEntries } from './routes.ts';
+import { after, changedEntries } from './routes.ts';
 import { gates, levelsOf } from './services.ts';
 
 /**
@@ -82,12 +82,6 @@ function withoutLost(entries: readonly RouteEntry[], lost: readonly PlannedConta
     const some = endpoints.length > 0 && endpoints.length < target.endpoints.length;
     return some ? [{ virtual, target: { kind: 'containers', endpoints } }] : [];
   });
-}
-
-function after(routes: ObservedHost['routes'], entries: readonly RouteEntry[]): ObservedHost['routes'] {
-  return entries.length === 0
-    ? routes
-    : new Map([...routes, ...entries.map((each) => [each.virtual, each.target] as const)]);
 }
 
 function bringBack(

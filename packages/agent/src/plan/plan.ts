@@ -1,5 +1,5 @@
 import { tombstoneIn, wantedIn, type DesiredTenant } from '@berth/shared/domain/desired';
-import type { Site } from '@berth/shared/domain/network';
+import type { RouteEntry, Site } from '@berth/shared/domain/network';
 import type { ObservedContainer } from '@berth/shared/domain/observed';
 import { newStatus, type TenantStatus } from '@berth/shared/domain/status';
 import { allotNetworks, slotCount } from './addresses.ts';
@@ -7,6 +7,7 @@ import { byTenantOf, isUp } from './containers.ts';
 import { egressOf, withEgress } from './egress.ts';
 import { keepSteps } from './keep.ts';
 import type { HostPlan, PlanInput, RemovalCandidate, TenantPlan } from './input.ts';
+import { mendedEntries, routesToNobody } from './nobody.ts';
 import type { TenantView } from './view.ts';
 import { allotVirtuals, sameSites, sitesOf } from './routes.ts';
 import { isAtRest, restOf, type Rest } from './rest.ts';
@@ -40,7 +41,7 @@ function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<
   const { desired, observed, settings, now } = input;
   // Nothing was ever received: whatever runs here runs on.
   if (desired.revision === 0)
-    return { host: [], tenants: [], removals: [], orphans: tenantsOf(observed.containers) };
+    return { host: [], tenants: [], removals: [], deserted: [], orphans: tenantsOf(observed.containers) };
 
   const containers = byTenantOf(observed.containers);
   const names = Object.keys(desired.tenants).sort();
@@ -48,6 +49,7 @@ function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<
   const present = new Set(observed.networks.map((network) => network.tenant));
 
   let routed: Set<string> | null = null;
+  let toNobody: RouteEntry[] | null = null;
   const viewOf = (tenant: string, generations: readonly DesiredTenant[]): TenantView | null => {
     const network = networks.get(tenant);
     if (network === undefined) return null;
@@ -59,11 +61,14 @@ function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<
       networkState: present.has(tenant) ? 'present' : 'missing',
       virtuals: allotVirtuals(settings, network, generations, own),
       routed: (routed ??= routedAddresses(observed.routes)),
+      toNobody: (toNobody ??=
+        observed.look === 'moving' ? [] : routesToNobody(observed.routes, observed.containers)),
     };
   };
 
   const tenants: TenantPlan[] = [];
   const sites: Site[] = [];
+  const deserted: string[] = [];
   for (const name of names) {
     const wanted = wantedIn(desired, name);
     if (wanted === undefined || tombstoneIn(desired, name) !== undefined) continue;
@@ -102,7 +107,10 @@ function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<
     }
     const itsSites = sitesOf(generations, view.virtuals);
     sites.push(...itsSites);
-    if (busy) continue;
+    if (busy) {
+      if (input.mode === 'apply' && mendedEntries(view).length > 0) deserted.push(name);
+      continue;
+    }
     if (input.mode === 'apply') {
       const made = planTenant(settings, wanted, view, observed.routes, now);
       tenants.push(withEgress(made, egressOf(wanted, status, own), from, observed.egress));
@@ -153,7 +161,7 @@ function planFrom(input: PlanInput, known: ReadonlyMap<string, Rest>, next: Map<
     observed.sites === null || !sameSites(sites, observed.sites)
       ? [{ kind: 'ingress.apply', sites: sorted(sites) }]
       : [];
-  return { host, tenants, removals, orphans };
+  return { host, tenants, removals, deserted, orphans };
 }
 
 function routedAddresses(routes: PlanInput['observed']['routes']): Set<string> {

@@ -1,6 +1,6 @@
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { RouteEntry, RouteTarget, Site, TenantNetwork } from '@berth/shared/domain/network';
-import type { ObservedContainer } from '@berth/shared/domain/observed';
+import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { Route } from '@berth/shared/domain/spec';
 import { virtualAddresses } from './addresses.ts';
 import type { PlanSettings } from './input.ts';
@@ -82,6 +82,16 @@ export function sitesOf(
     }
   }
   return [...sites.values()];
+}
+
+/** Where routes lead once these are switched. */
+export function after(
+  routes: ObservedHost['routes'],
+  entries: readonly RouteEntry[],
+): ObservedHost['routes'] {
+  return entries.length === 0
+    ? routes
+    : new Map([...routes, ...entries.map((each) => [each.virtual, each.target] as const)]);
 }
 
 /** Entries that differ from what the kernel holds now. */

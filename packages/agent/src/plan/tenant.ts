@@ -10,12 +10,34 @@ import { entriesOfExisting, keepSteps, SETTLE_MS } from './keep.ts';
 import { abandoned, checksOf, finishSteps, moveSteps, stopSteps } from './move.ts';
 import type { TenantView } from './view.ts';
 import { awaitSteps } from './release.ts';
-import { changedEntries } from './routes.ts';
+import { mendedEntries } from './nobody.ts';
+import { after, changedEntries } from './routes.ts';
 import { servicesOf } from './services.ts';
 import { isWhole } from './whole.ts';
 
 /** What to do for one tenant that is desired. */
 export function planTenant(
+  settings: PlanSettings,
+  desired: DesiredTenant,
+  view: TenantView,
+  routes: ObservedHost['routes'],
+  now: number,
+): TenantPlan {
+  const made = planGoal(settings, desired, view, routes, now);
+  const entries = mendedEntries(view);
+  const { goal } = made;
+  // These two take all routes somewhere else, first of all.
+  const leaves = goal.kind === 'pause' || (goal.kind === 'return' && goal.to === null);
+  if (entries.length === 0 || leaves) return made;
+  const { tenant } = desired;
+  // A switch is proven by its verification, which sees that somebody is missing.
+  const { steps } =
+    goal.kind === 'finish' ? made : planGoal(settings, desired, view, after(routes, entries), now);
+  const mend: Step = { kind: 'route.switch', tenant, generation: null, entries, because: 'gone' };
+  return { ...made, steps: [mend, ...steps] };
+}
+
+function planGoal(
   settings: PlanSettings,
   desired: DesiredTenant,
   view: TenantView,

@@ -1,5 +1,5 @@
 import type { ObservedContainer } from '@berth/shared/domain/observed';
-import type { TenantNetwork } from '@berth/shared/domain/network';
+import type { RouteEntry, TenantNetwork } from '@berth/shared/domain/network';
 import type { TenantStatus } from '@berth/shared/domain/status';
 
 /** What the steps of one tenant are planned from. */
@@ -13,4 +13,6 @@ export interface TenantView {
   virtuals: ReadonlyMap<string, string>;
   /** Addresses that some route of the host leads to now. */
   routed: ReadonlySet<string>;
+  /** Routes of the host that lead where there is no container; hardly ever any. */
+  toNobody: readonly RouteEntry[];
 }

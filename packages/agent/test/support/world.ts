@@ -43,6 +43,8 @@ export class World {
   unverifiable = new Set<string>();
   /** Generations that were seen to end by themselves while they baked: they are not tried again. */
   condemned = new Set<string>();
+  /** Whether a person removed containers, so that some may not be there. */
+  vanished: 'none' | 'some' = 'none';
   /** Tenants whose status could not be read. */
   lost = new Set<string>();
   /** How often a release command really ran, by tenant and key. */
@@ -225,6 +227,7 @@ export class World {
         if (this.unhealthy.has(`${step.tenant} ${step.generation}`)) return failed('health_failed', step);
         for (const each of step.containers) {
           const container = this.byName(each.name);
+          if (container === undefined && this.vanished === 'some') return failed('container_failed', step);
           if (container === undefined) throw new Broken(`${each.name} probed but not there`);
           if (container.state !== 'running' && container.exitCode !== 0)
             return failed('container_failed', step);
@@ -343,7 +346,9 @@ export class World {
   /** A person removes a container. */
   vanish(name: string): void {
     const container = this.byName(name);
-    if (container !== undefined) this.containers.delete(container.id);
+    if (container === undefined) return;
+    this.containers.delete(container.id);
+    this.vanished = 'some';
   }
 
   /** Ends a container as a crash would. */

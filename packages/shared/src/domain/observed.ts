@@ -37,6 +37,8 @@ export interface ObservedHost {
   networks: readonly TenantNetwork[];
   /** What the kernel's map holds now, by virtual address. */
   routes: ReadonlyMap<string, RouteTarget>;
+  /** `moving`: routes changed while containers were listed, so the two do not belong together. Absent: steady. */
+  look?: 'steady' | 'moving';
   /** What Nginx runs with now; null when it is not known or Nginx is down. */
   sites: readonly Site[] | null;
   /** The policies that hold now, by bridge, but for those of the default; absent: not known, and left alone. */

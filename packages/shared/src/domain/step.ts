@@ -119,6 +119,8 @@ export const Step = z.discriminatedUnion('kind', [
     ...ofTenant,
     generation: z.int().nullable(),
     entries: z.array(RouteEntry),
+    /** Where they led there is no container any more. */
+    because: z.literal('gone').optional(),
   }),
   z.strictObject({
     kind: z.literal('route.verify'),
@@ -187,6 +189,7 @@ export function titleOf(step: Step): string {
     case 'containers.remove':
       return `remove ${names(step.containers)} (${step.why})`;
     case 'route.switch':
+      if (step.because === 'gone') return 'lead no visitor to a container that is gone';
       if (step.generation !== null) return `switch the route to generation ${step.generation}`;
       return step.entries.some((entry) => entry.target.kind === 'maintenance')
         ? 'show the maintenance page'
