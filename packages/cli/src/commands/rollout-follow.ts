@@ -264,7 +264,10 @@ function frame(rollout: Rollout, tenants: readonly RolloutTenant[], style: Style
   const underWay = tenants.filter(
     ({ progress }) => progress.kind === 'moving' || progress.kind === 'returning',
   );
-  const table = tenantsTable(underWay.map(withShortHost), style, now, MOST_ROWS);
+  const table = tenantsTable(underWay.map(withShortHost), style, now, MOST_ROWS, {
+    goes: 'on',
+    spare: 'HOST',
+  });
   if (table !== null) lines.push('', table);
   const skipped = tenants.flatMap(({ tenant, progress }) =>
     progress.kind === 'skipped' ? [`${tenant} (${skippedText(progress.reason)})`] : [],
@@ -286,7 +289,7 @@ export function statusView(
   style: Style,
   now: number,
 ): string {
-  const table = tenantsTable(tenants, style, now, 50, isOver(rollout.state) ? 'over' : 'on');
+  const table = tenantsTable(tenants, style, now, 50, { goes: isOver(rollout.state) ? 'over' : 'on' });
   return table === null
     ? rolloutView(rollout, style, now)
     : `${rolloutView(rollout, style, now)}\n\n${table}`;

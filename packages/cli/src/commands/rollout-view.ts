@@ -136,11 +136,20 @@ export function wavesTable(rollout: Rollout, style: Style): string {
   return [leanTable(head, rows, style), ...notes].join('\n');
 }
 
-/** Columns in which nobody is are left out where there is no room for them. */
-function leanTable(head: readonly string[], rows: readonly (readonly string[])[], style: Style): string {
+/** Columns in which nobody is are left out where there is no room for them, and then the one that can be spared. */
+function leanTable(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  style: Style,
+  spare?: string,
+): string {
+  if (fits(head, rows, style)) return table(head, rows, style);
   const tells = head.map((_, column) => rows.some((row) => !['', '0'].includes(row[column] ?? '')));
   const lean = (cells: readonly string[]): string[] => cells.filter((_, column) => tells[column] === true);
-  return fits(head, rows, style) ? table(head, rows, style) : table(lean(head), rows.map(lean), style);
+  const leaner = lean(head).indexOf(spare ?? '');
+  if (leaner < 0 || fits(lean(head), rows.map(lean), style)) return table(lean(head), rows.map(lean), style);
+  const without = (cells: readonly string[]): string[] => lean(cells).toSpliced(leaner, 1);
+  return table(without(head), rows.map(without), style);
 }
 
 /** The tenants somebody has to know of: under way, failed, gone back, skipped. Null when there are none. */
@@ -149,7 +158,7 @@ export function tenantsTable(
   style: Style,
   now: number,
   most: number,
-  goes: 'on' | 'over' = 'on',
+  { goes, spare }: { goes: 'on' | 'over'; spare?: 'HOST' },
 ): string | null {
   const told = tenants.filter(({ progress }) => !['pending', 'live', 'moved'].includes(progress.kind));
   if (told.length === 0) return null;
@@ -180,24 +189,28 @@ export function tenantsTable(
   const head = ['TENANT', 'WAVE', 'HOST', 'STATE', 'FOR', '5XX', 'P95', 'STEP'];
   const more = told.length > most ? `\n${style.dim(`and ${told.length - most} more`)}` : '';
   const why = [...notes].map(([note, of]) => `${names(of)}: ${note}`);
-  return [`${leanTable(head, rows, style)}${more}`, ...why].join('\n');
+  return [`${leanTable(head, rows, style, spare)}${more}`, ...why].join('\n');
 }
 
 /** One on a host that is offline has not heard of it: it is back when its agent says so. */
 function returningText({ connection }: RolloutTenant, goes: 'on' | 'over'): string {
-  if (connection === 'offline') return 'returning (host offline)';
+  if (connection === 'offline') return UNHEARD;
   return goes === 'over' ? SENT_BACK : 'returning';
 }
 
 /** What is under way when a rollout ends is not followed any more: its own plan takes it back. */
 const SENT_BACK = 'sent back';
+const UNHEARD = 'returning (host offline)';
 
-export function countsText({ counts, state }: Rollout): string {
+export function countsText({ counts, unheard = 0, state }: Rollout): string {
   const total = totalOf(counts);
   const parts = [`${counts.live + counts.moved} of ${total} serve it`];
   for (const kind of ['moving', 'returning', 'failed', 'returned', 'stuck', 'skipped', 'pending'] as const)
-    if (counts[kind] > 0)
-      parts.push(`${counts[kind]} ${kind === 'returning' && isOver(state) ? SENT_BACK : kind}`);
+    if (kind === 'returning') {
+      const heard = counts.returning - unheard;
+      if (heard > 0) parts.push(`${heard} ${isOver(state) ? SENT_BACK : kind}`);
+      if (unheard > 0) parts.push(`${unheard} ${UNHEARD}`);
+    } else if (counts[kind] > 0) parts.push(`${counts[kind]} ${kind}`);
   return parts.join(', ');
 }
 
