@@ -35,6 +35,10 @@ export function rolloutShown(open: Open, now: number): RolloutShown {
       };
     }),
     counts: countsOf(tenants),
+    unheard: tenants.filter(
+      ({ tenant, progress }) =>
+        progress.kind === 'returning' && book.tenant(tenant)?.connection === 'offline',
+    ).length,
     failures: failuresOf(rollout),
   };
 }
@@ -71,7 +75,7 @@ function isCount(key: string, counts: Counts): key is keyof Counts {
 
 function headOf(
   record: RolloutRecord,
-): Omit<RolloutShown, 'held' | 'awaits' | 'waves' | 'counts' | 'failures'> {
+): Omit<RolloutShown, 'held' | 'awaits' | 'waves' | 'counts' | 'unheard' | 'failures'> {
   const { rollout, app, to, policy, state, startedBy, createdAt, updatedAt, endedAt, afterEvent } = record;
   const wave = Math.min(record.wave + 1, record.waves.length);
   return { rollout, app, to, policy, state, wave, startedBy, createdAt, updatedAt, endedAt, afterEvent };

@@ -156,15 +156,26 @@ describe('while a rollout runs', () => {
     const seen = async () => {
       const { items } = await w.t.services.rollouts.tenants(1, {}, { limit: 10 });
       const shown = await w.t.services.rollouts.show(1);
-      return { kind: items[0]?.progress.kind, on: items[0]?.connection, counts: shown.counts };
+      const { counts, unheard } = shown;
+      return { kind: items[0]?.progress.kind, on: items[0]?.connection, counts, unheard };
     };
-    expect(await seen()).toMatchObject({ kind: 'returning', on: 'offline', counts: { returning: 1 } });
+    expect(await seen()).toMatchObject({
+      kind: 'returning',
+      on: 'offline',
+      counts: { returning: 1 },
+      unheard: 1,
+    });
     expect(await w.t.services.tenantReleases.history('a', 1)).toMatchObject([
       { what: 'returning', hold: 'offline', ms: null },
     ]);
     expect((await w.t.services.questions.explain('a')).attempt).toMatchObject({ became: 'returning' });
     await w.online(w.hosts[0] ?? '');
-    expect(await seen()).toMatchObject({ kind: 'returned', on: 'online', counts: { returned: 1 } });
+    expect(await seen()).toMatchObject({
+      kind: 'returned',
+      on: 'online',
+      counts: { returned: 1 },
+      unheard: 0,
+    });
     expect(await w.t.services.tenantReleases.history('a', 1)).toMatchObject([
       { what: 'returned', hold: null },
     ]);

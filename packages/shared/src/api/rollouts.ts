@@ -106,6 +106,8 @@ export const Rollout = z.object({
   wave: z.number(),
   waves: z.array(RolloutWave),
   counts: Counts,
+  /** How many of those that are returning are on hosts that are offline, so that they have not heard of it. Not in lists. */
+  unheard: z.number().optional(),
   failures: z.number(),
   startedBy: z.string(),
   createdAt: z.number(),
