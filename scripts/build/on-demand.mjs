@@ -17,6 +17,7 @@ const PARTS = [
     out: 'coordinator-credentials',
   },
   { program: 'agent', part: 'link/aws-sign-sdk.ts', by: 'import', out: 'agent-aws-sign' },
+  { program: 'agent', part: 'backup/s3-sdk.ts', by: 'import', out: 'agent-s3' },
   { program: 'coordinator', part: 'secrets/kms-sdk.ts', by: 'import', out: 'coordinator-kms' },
   {
     program: 'agent',
