@@ -160,7 +160,6 @@ export function runSession(
       }
       case 'report.ack':
         outbox.acknowledge(message.seq);
-        flush();
         return;
       case 'query':
         asked += 1;
