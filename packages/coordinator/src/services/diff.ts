@@ -49,8 +49,7 @@ export function changesBetween(before: DesiredTenant, after: DesiredTenant): Cha
 
 function leavesOfDesired(desired: DesiredTenant): Map<string, string> {
   const { services, ...rest } = desired.spec;
-  return leavesOf({
-    release: desired.release,
+  const leaves = leavesOf({
     state: desired.state,
     domains: desired.domains,
     ...(desired.egress === undefined ? {} : { 'operator-egress': desired.egress }),
@@ -59,6 +58,8 @@ function leavesOfDesired(desired: DesiredTenant): Map<string, string> {
       services.map(({ name, ...service }) => [name, { ...service, ...secretsOf(service) }]),
     ),
   });
+  // Its spec has a `release` too, the release command, whose leaves are below that path.
+  return leaves.set('release', String(desired.release));
 }
 
 /** Of secrets, which version is where. */

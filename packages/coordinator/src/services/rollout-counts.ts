@@ -1,6 +1,6 @@
 import { messageOf } from '@berth/shared/domain/errors';
 import type { FleetPort } from './fleet-port.ts';
-import type { Open } from './rollout-open.ts';
+import type { Gathering, Open } from './rollout-open.ts';
 import { readAfter } from './rollout-traffic.ts';
 import type { StoreReads } from './store.ts';
 
@@ -10,19 +10,6 @@ const ANSWER_MS = 6_000;
 const ELSEWHERE_MS = 5_000;
 /** Hosts named in a sentence. */
 const NAMED = 3;
-
-/** The last counts of a wave that has baked, while they are gathered and afterwards. */
-export interface Gathering {
-  wave: number;
-  until: number;
-  startedAt: number;
-  /** Agents that have not answered yet. */
-  left: number;
-  /** Whether hosts are connected to another coordinator, so that they cannot be asked. */
-  reach: 'all' | 'elsewhere';
-  /** Whose last counts will not come, with why. */
-  silent: Map<string, string>;
-}
 
 /** What is needed of an open rollout. */
 export type Baking = Pick<Open, 'rollout' | 'book' | 'trafficAt' | 'gathering'>;

@@ -3,9 +3,21 @@ import { isOver } from '@berth/shared/domain/rollout';
 import type { Rollout, RolloutTenant } from '../rollout/types.ts';
 import { rolloutOf } from './rollout-carry.ts';
 import { createFactBook, type FactBook } from './rollout-facts.ts';
-import type { Gathering } from './rollout-counts.ts';
 import type { RolloutRecord } from './rollout-store.ts';
 import type { StoreReads } from './store.ts';
+
+/** The last counts of a wave that has baked, while they are gathered and afterwards. */
+export interface Gathering {
+  wave: number;
+  until: number;
+  startedAt: number;
+  /** Agents that have not answered yet. */
+  left: number;
+  /** Whether hosts are connected to another coordinator, so that they cannot be asked. */
+  reach: 'all' | 'elsewhere';
+  /** Whose last counts will not come, with why. */
+  silent: Map<string, string>;
+}
 
 /** A rollout that is not over, with all that is known of it. */
 export interface Open {

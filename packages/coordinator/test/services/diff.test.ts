@@ -66,6 +66,18 @@ describe('the difference between two desired states', () => {
     expect(asPut('new-generation', before, after)).toBe(after);
   });
 
+  test('shows the release beside its release command', () => {
+    const release = { service: 'web', command: ['/app/migrate'], timeoutMs: 60_000, irreversible: false };
+    const changes = changesBetween(
+      desired('acme', { release: 1, spec: { ...spec(), release } }),
+      desired('acme', { release: 2, spec: { ...spec(), release: { ...release, timeoutMs: 90_000 } } }),
+    );
+    expect(changes).toEqual([
+      { path: 'release', before: '1', after: '2' },
+      { path: 'release.timeoutMs', before: '60000', after: '90000' },
+    ]);
+  });
+
   test('shows a service that comes and one that goes', () => {
     const paths = changesBetween(
       desired('acme', { spec: spec([service('web'), service('old')]) }),
