@@ -41,6 +41,7 @@ export const rooms = {
   'coordinator/registry': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/oidc': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/secrets': { imports: ['shared', 'coordinator/services'] },
+  'coordinator/postgres': { imports: ['shared', 'coordinator/services'] },
   'coordinator/http': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
   'coordinator/gateway': { imports: ['shared', 'coordinator/services', 'coordinator/system'] },
 

@@ -24,10 +24,15 @@ export function openTokenFile(path: string): string | null {
 
 /** Errors: UsageError for a private key that others can read, as ssh refuses one. */
 export function requirePrivateKeyFile(path: string, shown: string): void {
+  requirePrivateFile(path, shown, 'a private key', 'make another key');
+}
+
+/** Errors: UsageError for a file that others can read, with what it holds and what to do if they did. */
+export function requirePrivateFile(path: string, shown: string, holds: string, remedy: string): void {
   const mode = openness(path);
   if (mode === null) return;
   throw new UsageError(
-    `${shown} holds a private key and can be read by others (mode ${mode}).`,
-    `Make it yours alone: chmod 600 ${shown}. If others may have read it, make another key.`,
+    `${shown} holds ${holds} and can be read by others (mode ${mode}).`,
+    `Make it yours alone: chmod 600 ${shown}. If others may have read it, ${remedy}.`,
   );
 }

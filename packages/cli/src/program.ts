@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { registerApp } from './commands/app.ts';
 import { registerAudit } from './commands/audit.ts';
+import { registerDatabase } from './commands/database.ts';
 import { registerAgent, registerCoordinator } from './commands/daemons.ts';
 import type { ContextOf, Register } from './commands/define.ts';
 import { registerDoctor } from './commands/doctor.ts';
@@ -31,6 +32,7 @@ const REGISTER: readonly Register[] = [
   registerRelease,
   registerTenant,
   registerSecret,
+  registerDatabase,
   registerRollout,
   registerHost,
   registerPool,

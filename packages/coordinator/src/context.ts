@@ -3,8 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { vaultSettings, type Config } from './config.ts';
 import { openEnrolment } from './enrolment/open.ts';
 import { createIdentityVerifier } from './oidc/verify.ts';
+import { openPostgres } from './postgres/open.ts';
 import { openVault } from './secrets/vault.ts';
 import { openRegistry } from './registry/open.ts';
+import { createDatabaseProvision } from './services/database-provision.ts';
 import { createEventFeed, type EventFeed } from './services/events.ts';
 import { createFleet } from './services/fleet.ts';
 import { followHints } from './services/fleet-hints.ts';
@@ -74,7 +76,9 @@ export async function createContext(
     const key = await store.enrolmentKey(randomBytes(32).toString('base64url'));
     const enrolment = openEnrolment(config.enrolment, key);
     const templates = new TemplateCache();
+    const postgres = openPostgres();
     const driver = createRolloutDriver({
+      databases: createDatabaseProvision({ store, vault, clock, random, postgres }),
       store,
       fleet,
       feed,
@@ -95,6 +99,7 @@ export async function createContext(
         cpuOvercommit,
         enrolment,
         vault,
+        postgres,
       },
       { version: VERSION, startedAt: clock.now() },
       { templates, driver },

@@ -1,6 +1,7 @@
 import type { RolloutAttempt, TenantExplain } from '@berth/shared/api/schemas';
 import { unreachable } from '@berth/shared/domain/errors';
 import type { StepView } from '@berth/shared/protocol/report';
+import { databaseText } from './database-view.ts';
 import { ago, duration, phaseWord, shortDigests, timestamp } from '../output/format.ts';
 import { logLines, type Output } from '../output/output.ts';
 import { clean, type Style } from '../output/style.ts';
@@ -64,6 +65,7 @@ export function explainView(
         : '';
     blocks.push(`${shown}${note}`);
   }
+  if (answer.database !== undefined) blocks.push(`database ${databaseText(answer.database)}`);
   if (answer.attempt !== null) blocks.push(attemptText(answer.attempt, style));
   if (answer.advice.length > 0) {
     blocks.push(`what to do\n${answer.advice.map((line) => `  - ${clean(line)}`).join('\n')}`);

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { ago, timestamp } from '../output/format.ts';
 import { clean } from '../output/style.ts';
 import { fields, table } from '../output/table.ts';
+import { databaseText } from './database-view.ts';
 import { argument, does, examples, NoOptions, type ContextOf } from './define.ts';
 import { explainView } from './explain-view.ts';
 import { hostIdOf } from './host-id.ts';
@@ -72,6 +73,7 @@ export function registerTenantLook(tenant: Command, contextOf: ContextOf): void 
     if (one.tenancy === 'dedicated') rows.push(['host shared', 'no, it is dedicated']);
     if (one.egress != null)
       rows.push(['egress', `${egressText(one.egress).replaceAll(',', ', ')} (an operator's word)`]);
+    if (one.database !== undefined) rows.push(['database', databaseText(one.database)]);
     if (one.window !== null) rows.push(['window', windowText(one.window, clock.now())]);
     if (one.problem !== null) rows.push(['problem', output.style.red(clean(one.problem.message))]);
     output.print(fields(rows, output.style));

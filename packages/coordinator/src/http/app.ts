@@ -34,6 +34,7 @@ import {
   type Types,
 } from './request.ts';
 import { rolloutHandlers } from './rollouts.ts';
+import { databaseHandlers } from './databases.ts';
 import { secretHandlers } from './secrets.ts';
 import { addressesIn, type HttpSettings } from './settings.ts';
 import { statusHandlers } from './status.ts';
@@ -101,6 +102,7 @@ export function createApi(options: ApiOptions): Api {
     ...journalHandlers(store),
     ...tokenHandlers(services),
     ...secretHandlers(services),
+    ...databaseHandlers(services),
   };
 
   app.use(async (c, next) => {

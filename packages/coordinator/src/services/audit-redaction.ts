@@ -16,11 +16,12 @@ const ALLOWED = new Set(['publickey']);
 /** Maps from a name to a value of which the names are kept. */
 const NAMES_ONLY = new Set(['variables', 'envfiles', 'secrets', 'environment']);
 
-/** Texts that are secrets wherever they stand: Berth's tokens, private keys, signed web tokens. */
+/** Texts that are secrets wherever they stand: Berth's tokens, private keys, signed web tokens, databases' addresses. */
 const SECRET_TEXTS = [
   /berth_[a-z]+_[0-9A-Za-z_-]{16,}/g,
   /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
   /\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}/g,
+  /\bpostgres(?:ql)?:\/\/[^\s/@]*:[^\s]*@[^\s]*/gi,
 ];
 
 /** A JSON value of what a mutation says was before or came after, without secrets. The given value stays as it is. */

@@ -1,6 +1,7 @@
 import type { Enrolment } from '../enrolment/open.ts';
 import type { FleetPort } from './fleet-port.ts';
 import type { IdentityVerifier } from './identity.ts';
+import type { Postgres } from './postgres.ts';
 import type { Registry } from './registry.ts';
 import type { Store } from './store.ts';
 import type { Vault } from './vault.ts';
@@ -16,6 +17,8 @@ export interface ServiceContext {
   random: RandomBytes;
   /** Encrypts secrets; without it, there are none. */
   vault?: Vault | undefined;
+  /** Makes tenants' databases; without it, there are none. */
+  postgres?: Postgres | undefined;
   /** Finds out which instance of AWS a host is; without it none enrols by that. */
   enrolment?: Enrolment | undefined;
   /** How many times a host's CPUs may be reserved. */

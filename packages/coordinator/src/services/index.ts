@@ -1,6 +1,7 @@
 import { createAccess, type Access } from './access.ts';
 import { createApps, type Apps } from './apps.ts';
 import type { ServiceContext } from './context.ts';
+import { createDatabases, type Databases } from './databases.ts';
 import { createHosts, type Hosts } from './hosts.ts';
 import { createPoolJoins, type PoolJoins } from './pool-join.ts';
 import { createOidc, type Oidc } from './oidc.ts';
@@ -31,6 +32,7 @@ export interface Services {
   oidc: Oidc;
   status: Status;
   secrets: Secrets;
+  databases: Databases;
 }
 
 /** The rules of the coordinator over one store and one fleet. */
@@ -54,5 +56,6 @@ export function createServices(
     oidc: createOidc(context, context.identity),
     status: createStatus(context, about),
     secrets: createSecrets(context),
+    databases: createDatabases(context),
   };
 }

@@ -1,3 +1,4 @@
+import type { BerthError } from '@berth/shared/domain/errors';
 import { isOver, type TenantProgress } from '@berth/shared/domain/rollout';
 import type { Traffic } from '@berth/shared/domain/traffic';
 import { fold } from '../rollout/fold.ts';
@@ -25,6 +26,7 @@ export interface CarryGiven extends Kept {
   /** A tenant's requests in the day before now. */
   before(tenant: string): Traffic | null;
   cpuOvercommit?: number | undefined;
+  withoutDatabase?: ReadonlyMap<string, BerthError> | undefined;
 }
 
 export interface Carried extends Kept {

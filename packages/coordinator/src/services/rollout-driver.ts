@@ -9,7 +9,9 @@ import type { FleetPort } from './fleet-port.ts';
 import { createTick } from './fleet-tick.ts';
 import type { Log } from './fleet-types.ts';
 import type { EventRecord } from './records.ts';
+import type { DatabaseProvision } from './database-provision.ts';
 import { carryOut, type Carried } from './rollout-carry.ts';
+import { makeDatabases } from './rollout-databases.ts';
 import { auditOf } from './rollout-audit.ts';
 import { chunksOf } from './rollout-chunks.ts';
 import { gatherCounts } from './rollout-counts.ts';
@@ -53,6 +55,8 @@ export interface DriverOptions {
   log: Log;
   signal: AbortSignal;
   cpuOvercommit?: number | undefined;
+  /** Makes databases of tenants whose new release is the first to ask for one. */
+  databases?: DatabaseProvision | undefined;
   /**
    * From the first thing that happened to the look at it, so that what comes together is looked at together.
    * Null: it looks only when `turn` is called.
@@ -210,6 +214,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
     const now = clock.now();
     const { rollout } = open.record;
     const by = { actor: `rollout:${rollout}`, requestId: '' };
+    const withoutDatabase = await makeDatabases(options, by, open.record, decisions);
     const carried = await store.mutate<Carried>(by, now, async (tx) => {
       await requireApply(tx);
       const present = await tx.rollout(rollout);
@@ -225,6 +230,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
         rowIn: (version, tenant) => rowOf(open, version, tenant),
         before: (tenant): Traffic | null => baseline.get(tenant) ?? null,
         cpuOvercommit: options.cpuOvercommit,
+        withoutDatabase,
       });
       return {
         result,

@@ -33,6 +33,8 @@ export interface MoveGiven {
   fact(tenant: string): TenantFact | null;
   row(tenant: string): RolloutTenant | undefined;
   cpuOvercommit?: number | undefined;
+  /** Whose database could not be made, and why: they cannot begin. */
+  withoutDatabase?: ReadonlyMap<string, BerthError> | undefined;
 }
 
 /** Longer than the wave is watched, so that the way back is still an instant one when its watch ends. */
@@ -55,6 +57,8 @@ export async function beginTenants(given: MoveGiven, tenants: readonly string[])
     const generation = Math.max(before.generation, last.get(before.tenant) ?? 0) + 1;
     const draft = { ...before, release: rollout.to, generation, updatedAt: now };
     try {
+      const missing = given.withoutDatabase?.get(before.tenant);
+      if (missing !== undefined) throw missing;
       const { desired } = render(draft);
       const bakeMs = Math.max(desired.spec.bakeMs, rollout.policy.bakeMs + BAKE_MARGIN_MS);
       const entry = { ...desired, spec: { ...desired.spec, bakeMs } };
@@ -243,7 +247,8 @@ async function rendererOf(
     shared.set(pool, await tx.variables({ app, pool, tenant: '' }));
   const names = records.map((each) => each.tenant);
   // Only a template that speaks of secrets can ask for one.
-  const unable = template.text.includes('secrets') ? await hostsWithoutKeys(tx, records) : new Set<string>();
+  const asks = template.database === 'managed' || template.text.includes('secrets');
+  const unable = asks ? await hostsWithoutKeys(tx, records) : new Set<string>();
   const own = await tx.variablesOfTenants(names);
   const secrets = await tx.secretsOfTenants(names);
   return (record) => {

@@ -9,6 +9,7 @@ import type { Rollout, RolloutTenant } from '../rollout/types.ts';
 import { foundApp } from './apps.ts';
 import { changesBetween } from './diff.ts';
 import type { AppRecord, ReleaseSource, TenantRecord, VariableRecord } from './records.ts';
+import { withAddressStandIn } from './database-look.ts';
 import { factOf } from './rollout-facts.ts';
 import type { TenantFactRecord } from './rollout-store.ts';
 import { refusingPool } from './pool-signed.ts';
@@ -109,7 +110,9 @@ async function reversalOf(
     if (record === undefined) continue;
     try {
       const moved = { ...record, release: release.release };
-      const { desired } = renderRows(moved, release, cache.of(release), await reads.variables(record));
+      const rows = await reads.variables(record);
+      const standing = cache.of(release).database === 'managed' ? withAddressStandIn(rows) : rows;
+      const { desired } = renderRows(moved, release, cache.of(release), standing);
       return desired.spec.release?.irreversible === true ? 'irreversible' : 'free';
     } catch (thrown) {
       if (!(thrown instanceof BerthError)) throw thrown;
@@ -117,6 +120,8 @@ async function reversalOf(
   }
   return 'free';
 }
+
+const same = <T>(rows: T): T => rows;
 
 const TRIES = 20;
 const PER_READ = 100;
@@ -200,7 +205,9 @@ async function planSome(
     if (record === undefined) continue;
     try {
       const moved = { ...record, release: release.release };
-      const { desired } = renderRows(moved, release, cache.of(release), await rowsOf(record));
+      // A database that is missing is made when the tenant's turn comes.
+      const rows = cache.of(release).database === 'managed' ? withAddressStandIn : same;
+      const { desired } = renderRows(moved, release, cache.of(release), rows(await rowsOf(record)));
       const before = plans.size < changesOf ? await reads.desiredTenant(record.host, name) : null;
       plans.set(name, { changes: before === null ? null : changesBetween(before, desired), error: null });
     } catch (thrown) {

@@ -2,6 +2,7 @@ import type { NewSecret, SecretShown, SecretsSet } from '@berth/shared/api/secre
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
+import { refuseOwnAddress } from './database-look.ts';
 import type { Actor, TenantView } from './records.ts';
 import { createSecretKeys, currentKey, vaultOf, type LostKeys, type SecretKeyring } from './secret-keys.ts';
 import { refsOf } from './secret-refs.ts';
@@ -43,6 +44,7 @@ export function createSecrets(context: ServiceContext): Secrets {
         const set = await store.mutate(by, clock.now(), async (tx) => {
           await requireApply(tx);
           await lockChangeable(tx, tenant);
+          await refuseOwnAddress(tx, tenant, Object.keys(given));
           const now = newest(await tx.secretsOf(tenant));
           if (records.some(({ name, version }) => version !== (now.get(name) ?? 0) + 1))
             return { result: null, audit: null };

@@ -30,6 +30,7 @@ import type {
   VariableRecord,
 } from './records.ts';
 import type { RolloutReads, RolloutWrites } from './rollout-store.ts';
+import type { DatabaseReads, DatabaseWrites } from './database-store.ts';
 import type { SecretReads, SecretWrites } from './secret-store.ts';
 import type { SignersReads, SignersWrites } from './signers-store.ts';
 
@@ -67,7 +68,8 @@ export interface Page {
   scope?: AccessScope | undefined;
 }
 
-export interface StoreReads extends SecretReads, RolloutReads, BulkReads, EnrolReads, SignersReads {
+export interface StoreReads
+  extends SecretReads, RolloutReads, BulkReads, EnrolReads, SignersReads, DatabaseReads {
   epoch(): Promise<EpochRecord>;
 
   /** Hosts that have not acknowledged their newest desired state, and by how many revisions the furthest is behind. */
@@ -140,7 +142,7 @@ export type DesiredPut =
 
 /** What can be done inside `mutate`. */
 export interface StoreWrites
-  extends StoreReads, SecretWrites, RolloutWrites, BulkWrites, EnrolWrites, SignersWrites {
+  extends StoreReads, SecretWrites, RolloutWrites, BulkWrites, EnrolWrites, SignersWrites, DatabaseWrites {
   setMode(mode: 'apply' | 'observe', reason: string | null): Promise<void>;
 
   insertApp(app: string, at: number): Promise<void>;

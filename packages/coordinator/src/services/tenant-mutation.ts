@@ -2,6 +2,8 @@ import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
 import type { TenantChanged } from '@berth/shared/api/schemas';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { ServiceContext } from './context.ts';
+import { lookForDatabase, type DatabaseLook } from './database-look.ts';
+import { createDatabaseProvision } from './database-provision.ts';
 import type { Actor, TenantRecord } from './records.ts';
 import { requireSealing } from './secret-refs.ts';
 import type { StoreWrites } from './store.ts';
@@ -16,35 +18,54 @@ export interface Outcome {
 
 export type Mutate = (
   by: Actor,
-  work: (tx: StoreWrites, at: number) => Promise<Outcome>,
+  work: (tx: StoreWrites, at: number, look: DatabaseLook) => Promise<Outcome>,
 ) => Promise<TenantChanged>;
 
-/** Runs a mutation and tells the host's agent after the commit. */
-export function mutateWith({ store, fleet, clock }: ServiceContext): Mutate {
+/**
+ * Runs a mutation and tells the host's agent after the commit. Where it finds that the tenant's database is not there yet,
+ * nothing of it is kept, the database is made, and it runs again: what is refused anyway makes no database.
+ */
+export function mutateWith(context: ServiceContext): Mutate {
+  const provision = createDatabaseProvision(context);
   return async (by, work) => {
-    const at = clock.now();
-    const changed = await store.mutate(by, at, async (tx) => {
-      await requireApply(tx);
-      const afterEvent = await tx.lastEvent();
-      const { record, audit } = await work(tx, at);
-      const result: TenantChanged = {
-        tenant: record.tenant,
-        generation: record.generation,
-        host: record.host,
-        afterEvent,
-        result: audit?.told === undefined ? 'unchanged' : 'changed',
-      };
-      return {
-        result,
-        audit:
-          audit === null
-            ? null
-            : { action: audit.action, subject: record.tenant, before: audit.before, after: audit.after },
-      };
-    });
-    if (changed.result === 'changed') fleet.changed(changed.host);
-    return changed;
+    const look = lookForDatabase();
+    const changed = await run(context, by, work, look);
+    if (look.wanted === null) return changed;
+    await provision.ensure(by, look.wanted);
+    return await run(context, by, work, { stage: 'made', wanted: null });
   };
+}
+
+async function run(
+  { store, fleet, clock }: ServiceContext,
+  by: Actor,
+  work: (tx: StoreWrites, at: number, look: DatabaseLook) => Promise<Outcome>,
+  look: DatabaseLook,
+): Promise<TenantChanged> {
+  const at = clock.now();
+  const changed = await store.mutate(by, at, async (tx) => {
+    await requireApply(tx);
+    const afterEvent = await tx.lastEvent();
+    const outcome = await work(tx, at, look);
+    const { record } = outcome;
+    const audit = look.wanted === null ? outcome.audit : null;
+    const result: TenantChanged = {
+      tenant: record.tenant,
+      generation: record.generation,
+      host: record.host,
+      afterEvent,
+      result: audit?.told === undefined ? 'unchanged' : 'changed',
+    };
+    return {
+      result,
+      audit:
+        audit === null
+          ? null
+          : { action: audit.action, subject: record.tenant, before: audit.before, after: audit.after },
+    };
+  });
+  if (changed.result === 'changed') fleet.changed(changed.host);
+  return changed;
 }
 
 /** Writes a tenant's record and what is desired of it, and says so. */

@@ -4,6 +4,8 @@ import { BerthError } from '@berth/shared/domain/errors';
 import type { StepView } from '@berth/shared/protocol/report';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
+import { databaseOf } from './database-shown.ts';
+import { lookForDatabase } from './database-look.ts';
 import { asPut, changesBetween, effectOf, type Effect } from './diff.ts';
 import { attemptOf } from './explain-attempt.ts';
 import { explain } from './explain.ts';
@@ -78,7 +80,13 @@ export function createTenantQuestions(
         domains: change.domains ?? record.domains,
         egress: change.egress === undefined ? record.egress : change.egress,
       };
-      const { desired, template, warnings } = await renderRecord(store, cache, draft, change.variables);
+      const { desired, template, warnings } = await renderRecord(
+        store,
+        cache,
+        lookForDatabase(),
+        draft,
+        change.variables,
+      );
       const effect = effectOf(before, desired);
       const toGeneration =
         effect === 'new-generation' ? await nextGeneration(store, record) : record.generation;
@@ -108,7 +116,15 @@ export function createTenantQuestions(
         newest,
         async (rollout) => (await store.rollout(rollout))?.to ?? null,
       );
-      return explain({ tenant: view, host, report, epoch: await store.epoch(), attempt, now: clock.now() });
+      const said = explain({
+        tenant: view,
+        host,
+        report,
+        epoch: await store.epoch(),
+        attempt,
+        now: clock.now(),
+      });
+      return { ...said, ...(await databaseOf(store, tenant)) };
     },
     async config(tenant) {
       const record = foundTenant(await store.tenant(tenant), tenant);

@@ -11,6 +11,7 @@ import { whoText } from '@berth/shared/domain/actor';
 import { previousRelease } from '@berth/shared/api/previous-release';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
+import type { DatabaseLook } from './database-look.ts';
 import type { Actor, TenantRecord } from './records.ts';
 import { stillHas } from './rollout-moves.ts';
 import { historyShown, isOpenEnded, type Told } from './tenant-history.ts';
@@ -83,7 +84,7 @@ export function createTenantReleases(context: ServiceContext, cache: TemplateCac
     },
 
     rollback: (by, tenant, { reason, pastIrreversible }) =>
-      mutate(by, async (tx, at) => {
+      mutate(by, async (tx, at, look) => {
         const before = await lockChangeable(tx, tenant);
         const history = await tx.tenantHistory(tenant, HISTORY);
         const release = previousRelease(history, before.release);
@@ -100,7 +101,7 @@ export function createTenantReleases(context: ServiceContext, cache: TemplateCac
           );
         const entry =
           (await keptEntry(tx, before, release, history)) ??
-          (await renderAnew(tx, { ...before, release, updatedAt: at }));
+          (await renderAnew(tx, look, { ...before, release, updatedAt: at }));
         const record = withNeed({ ...before, release, generation: entry.generation, updatedAt: at }, entry);
         const words = `Back from release ${before.release} to ${release}${reason === undefined ? '.' : `: ${reason}`}`;
         // Where the earlier generation comes back, this is told at the one that it goes back from.
@@ -173,9 +174,13 @@ export function createTenantReleases(context: ServiceContext, cache: TemplateCac
     },
   };
 
-  async function renderAnew(tx: StoreWrites, draft: TenantRecord): Promise<DesiredTenant> {
+  async function renderAnew(
+    tx: StoreWrites,
+    look: DatabaseLook,
+    draft: TenantRecord,
+  ): Promise<DesiredTenant> {
     const generation = await nextGeneration(tx, draft);
-    const { desired } = await renderRecord(tx, cache, { ...draft, generation });
+    const { desired } = await renderRecord(tx, cache, look, { ...draft, generation });
     await requireSigned(tx, draft.host, desired);
     return desired;
   }

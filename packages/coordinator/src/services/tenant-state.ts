@@ -3,6 +3,14 @@ import type { Template } from '@berth/shared/compose/template';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { EventKind } from '@berth/shared/domain/events';
+import { DATABASE_VARIABLE } from '@berth/shared/domain/database';
+import {
+  isAddress,
+  isProvided,
+  refuseForeignAddress,
+  withAddressStandIn,
+  type DatabaseLook,
+} from './database-look.ts';
 import { needOf } from './need.ts';
 import { withPins } from './pinning.ts';
 import { sentSignature } from './release-sign.ts';
@@ -19,9 +27,11 @@ export interface Rendered {
   warnings: Finding[];
 }
 
+/** What `look` finds missing of the tenant's database is left in it; see there. */
 export async function renderRecord(
   reads: StoreReads,
   cache: TemplateCache,
+  look: DatabaseLook,
   record: TenantRecord,
   changes: Readonly<Record<string, string | null>> = {},
 ): Promise<Rendered> {
@@ -34,7 +44,25 @@ export async function renderRecord(
   }
   const template = cache.of(release);
   const rows = withChanges(await reads.variables(record), changes);
-  return { ...renderRows(record, release, template, rows), template };
+  look.wanted = null;
+  if (template.database !== 'managed') return { ...renderRows(record, release, template, rows), template };
+  const rendered = renderRows(record, release, template, withAddressStandIn(rows));
+  const wish = rendered.desired.spec.database;
+  if (wish?.kind === 'managed') {
+    const present = await reads.tenantDatabase(record.tenant);
+    const address = secretRefsIn(rows.filter(isAddress)).get(DATABASE_VARIABLE);
+    refuseForeignAddress(record, present, address);
+    if (!isProvided(present, address, wish)) {
+      const { tenant, app } = record;
+      if (look.stage === 'made')
+        throw new BerthError(
+          'conflict',
+          `The database of tenant ${tenant} was changed by others at this moment; try again.`,
+        );
+      look.wanted = { tenant, app, wish };
+    }
+  }
+  return { ...rendered, template };
 }
 
 /** The same of a release and variables that are at hand. Errors: `invalid_compose`. */

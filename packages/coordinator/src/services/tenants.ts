@@ -5,6 +5,8 @@ import { DEFAULT_EGRESS, egressText } from '@berth/shared/domain/egress';
 import { BerthError } from '@berth/shared/domain/errors';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
+import { refuseOwnAddress } from './database-look.ts';
+import { databaseOf } from './database-shown.ts';
 import { asPut, effectOf } from './diff.ts';
 import { needOf } from './need.ts';
 import { requireSealing } from './secret-refs.ts';
@@ -54,13 +56,14 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
       return listed(rows.map(tenantShown), page.limit, (tenant) => tenant.tenant);
     },
     async show(tenant) {
-      return tenantShown(foundTenant(await store.tenantView(tenant), tenant));
+      const view = foundTenant(await store.tenantView(tenant), tenant);
+      return { ...tenantShown(view), ...(await databaseOf(store, tenant)) };
     },
 
     async create(by, given) {
       // KMS may take its time, so nobody is kept waiting in a transaction meanwhile.
       const secrets = await sealAll(context, by, given.tenant, given.secrets ?? {}, () => 1);
-      return await mutate(by, async (tx, at) => {
+      return await mutate(by, async (tx, at, look) => {
         checkNames(Object.keys(given.variables));
         const app = await tx.app(given.app);
         if (app === null)
@@ -92,8 +95,9 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           createdAt: at,
           updatedAt: at,
         };
+        await refuseOwnAddress(tx, given.tenant, Object.keys(given.secrets ?? {}));
         await insertAll(tx, secrets);
-        const { desired } = await renderRecord(tx, cache, draft, given.variables);
+        const { desired } = await renderRecord(tx, cache, look, draft, given.variables);
         const hosts = await tx.lockHosts(given.host === undefined ? { pool } : { host: given.host });
         const placed = place(hosts, needOf(desired.spec), {
           pool,
@@ -138,7 +142,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
     },
 
     change: (by, tenant, change) =>
-      mutate(by, async (tx, at) => {
+      mutate(by, async (tx, at, look) => {
         checkNames(Object.keys(change.variables ?? {}));
         const before = await lockChangeable(tx, tenant);
         const present = await tx.desiredTenant(before.host, tenant);
@@ -152,7 +156,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           tenancy: change.tenancy ?? before.tenancy,
           updatedAt: at,
         };
-        const { desired } = await renderRecord(tx, cache, draft, change.variables);
+        const { desired } = await renderRecord(tx, cache, look, draft, change.variables);
         const set: string[] = [];
         for (const [name, value] of Object.entries(change.variables ?? {}))
           if (await tx.setVariable('tenant', tenant, name, value, at)) set.push(name);
@@ -212,7 +216,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
     resume: (by, tenant) => mutate(by, (tx, at) => setState(tx, tenant, 'running', at)),
 
     restart: (by, tenant) =>
-      mutate(by, async (tx, at) => {
+      mutate(by, async (tx, at, look) => {
         const before = await lockChangeable(tx, tenant);
         if (before.state === 'paused') {
           throw new BerthError(
@@ -221,7 +225,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
           );
         }
         const draft = { ...before, generation: await nextGeneration(tx, before), updatedAt: at };
-        const { desired } = await renderRecord(tx, cache, draft);
+        const { desired } = await renderRecord(tx, cache, look, draft);
         await requireSigned(tx, before.host, desired);
         const record = withNeed(draft, desired);
         await remember(tx, by, record, at, 'restarted', 'Started anew.');

@@ -5,6 +5,7 @@ import type { Mutation, Store, StoreReads, StoreWrites } from '../services/store
 import { accessReads, accessWrites } from './access.ts';
 import { createBulk, type Bulk } from './bulk.ts';
 import { catalogReads, catalogWrites } from './catalog.ts';
+import { databaseReads, databaseWrites } from './databases.ts';
 import { putDesired } from './desired.ts';
 import { createDialect, type Dialect, type StoreOptions } from './dialect.ts';
 import { createFleetStore, readEpoch } from './fleet.ts';
@@ -140,6 +141,7 @@ function reads(db: Kysely<Tables>, dialect: Dialect, kept: Kept): StoreReads {
     ...historyReads(db),
     ...kept.bulk.reads(db),
     ...secretReads(db),
+    ...databaseReads(db, dialect),
   };
 }
 
@@ -161,6 +163,7 @@ function writes(tx: Kysely<Tables>, dialect: Dialect, kept: Kept): Omit<StoreWri
     ...historyWrites(tx),
     ...kept.bulk.writes(tx),
     ...secretWrites(tx),
+    ...databaseWrites(tx),
     putDesired: (host, put) => putDesired(tx, dialect, host, put),
   };
 }

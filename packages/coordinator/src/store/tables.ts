@@ -1,4 +1,5 @@
 import type { Generated } from 'kysely';
+import type { DatabaseServerRecord, TenantDatabaseRecord } from '../services/database-store.ts';
 import type { DesiredEntry } from '../services/fleet-store.ts';
 import type { RolloutRecord } from '../services/rollout-store.ts';
 import type { RolloutState } from '@berth/shared/domain/rollout';
@@ -48,6 +49,8 @@ export interface Tables {
     used_by: string | null;
   };
   pool_signers: { pool: string; version: number; standing: string; json: string; created_at: number };
+  database_servers: DatabaseServerTable;
+  tenant_databases: TenantDatabaseTable;
   join_rules: { pool: string; aws: string; updated_at: number };
   instances: InstanceTable;
   spent_challenges: { hash: string; expires_at: number };
@@ -263,6 +266,36 @@ export interface SecretTable {
   box: string | null;
   created_at: number;
   created_by: string;
+}
+
+export interface DatabaseServerTable {
+  server: string;
+  host: string;
+  port: number;
+  username: string;
+  database: string;
+  sslmode: string;
+  sslrootcert: string | null;
+  version: string;
+  standing: DatabaseServerRecord['standing'];
+  secret_version: number;
+  secret_id: string;
+  created_at: number;
+  checked_at: number;
+}
+
+export interface TenantDatabaseTable {
+  tenant: string;
+  app: string;
+  server: string;
+  mark: string;
+  role: string;
+  database: string;
+  own_schema: string | null;
+  connections: number;
+  state: TenantDatabaseRecord['state'];
+  secret_id: string;
+  created_at: number;
 }
 
 export interface TokenTable {

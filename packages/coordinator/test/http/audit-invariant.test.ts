@@ -17,6 +17,7 @@ import {
   type AuditWorld,
 } from '../support/audit-cases.ts';
 import { testCoordinator } from '../support/coordinator.ts';
+import { FakePostgres } from '../../../../test/fakes/postgres.ts';
 import { fitting, type Names } from '../support/fitting.ts';
 import { hostId } from '../support/samples.ts';
 import { side } from '../support/side.ts';
@@ -32,6 +33,7 @@ const UNKNOWN: Names = {
   host: hostId(9),
   rollout: '99',
   id: 't_nosuch',
+  server: 'nosuch',
 };
 
 const seen: AuditRow[] = [];
@@ -43,7 +45,7 @@ async function withWorld(work: (world: AuditWorld, file: Database.Database) => P
   const path = join(dir, 'berth.db');
   try {
     const vault = openVault({ keyFile: join(dir, 'secret-keys'), kms: null });
-    const c = await testCoordinator({ path, vault });
+    const c = await testCoordinator({ path, vault, postgres: new FakePostgres() });
     const file = new Database(path);
     try {
       await work({ c, names: await side(c, 'shop', 'acme', 'eu-1') }, file);

@@ -58,6 +58,7 @@ describe('what is kept of a mutation', () => {
       `-----BEGIN PRIVATE KEY-----\n${SECRET}\n-----END PRIVATE KEY-----`,
       `-----BEGIN OPENSSH PRIVATE KEY-----\n${SECRET}`,
       `eyJhbGciOiJSUzI1NiJ9.${'eyJpc3MiOiJ4In0xyz'}.${'c2lnbmF0dXJl'}`,
+      `postgres://admin:${'s3cret@with/slash'}@db.test/postgres?sslmode=require`,
     ];
     for (const secret of secrets) {
       const kept = canonicalText(redacted({ reason: `see ${secret} there`, list: [secret], [secret]: 1 }));

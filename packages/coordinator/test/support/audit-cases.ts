@@ -76,6 +76,13 @@ export const AUDIT_CASES: Partial<Record<RouteName, AuditCase>> = {
   setSecrets: { body: () => ({ secrets: { STRIPE_KEY: { kind: 'value', value: PLANTED_BYTES } } }) },
   removeSecret: { prepare: secret, params: () => Promise.resolve({ secret: 'OLD_KEY' }) },
   rotateSecretKey: { prepare: secret },
+  setDatabaseServer: {
+    unknown: 'made',
+    params: () => Promise.resolve({ server: 'main' }),
+    body: () => ({ url: DATABASE_URL, replace: true }),
+  },
+  removeDatabaseServer: { prepare: databaseServer, params: () => Promise.resolve({ server: 'main' }) },
+  dropTenantDatabase: { prepare: leftDatabase, params: () => Promise.resolve({ tenant: 'wasacme' }) },
   setPoolJoin: { unknown: 'made' },
   setPoolSigners: { unknown: 'made', body: ({ names }) => statement(names['pool'] ?? 'eu-1') },
   setPool: { body: () => ({ variables: { KEY: PLANTED } }) },
@@ -258,6 +265,34 @@ async function abort({ c }: AuditWorld): Promise<void> {
 
 async function secret({ c }: AuditWorld): Promise<void> {
   await c.services.secrets.set(BY, 'acme', { OLD_KEY: { kind: 'value', value: PLANTED_BYTES } });
+}
+
+const DATABASE_URL = `postgres://admin:${PLANTED}@db.test/postgres`;
+
+async function databaseServer({ c }: AuditWorld): Promise<void> {
+  const given = { url: DATABASE_URL, replace: false, default: false };
+  await c.services.databases.set(BY, 'main', given);
+}
+
+/** What a tenant that is no more left on a server. */
+async function leftDatabase(world: AuditWorld): Promise<void> {
+  await databaseServer(world);
+  await world.c.store.mutate(BY, 5, async (tx) => {
+    await tx.putTenantDatabase({
+      tenant: 'wasacme',
+      app: 'shop',
+      server: 'main',
+      mark: '0123456789abcdef',
+      role: 'berth_t_wasacme',
+      database: 'berth_t_wasacme',
+      schema: null,
+      connections: 20,
+      state: 'ready',
+      secretId: '0123456789abcdef',
+      createdAt: 5,
+    });
+    return { result: null, audit: 'bookkeeping' };
+  });
 }
 
 async function emptyApp(c: TestCoordinator): Promise<string> {

@@ -12,6 +12,8 @@ import { createEventFeed } from '../../src/services/events.ts';
 import type { Registry, ResolvedImage } from '../../src/services/registry.ts';
 import { createIdentityVerifier } from '../../src/oidc/verify.ts';
 import type { IdentityVerifier } from '../../src/services/identity.ts';
+import { createDatabaseProvision } from '../../src/services/database-provision.ts';
+import type { Postgres } from '../../src/services/postgres.ts';
 import type { FleetPort } from '../../src/services/fleet-port.ts';
 import {
   createRolloutDriver,
@@ -106,10 +108,12 @@ export async function testServices({
   store: where = { kind: 'sqlite', path },
   verifier = createIdentityVerifier,
   vault,
+  postgres,
 }: {
   path?: string;
   store?: StoreOptions | undefined;
   vault?: Vault | undefined;
+  postgres?: Postgres | undefined;
   verifier?: ((clock: TestClock) => IdentityVerifier) | undefined;
 } = {}): Promise<TestServices> {
   const store = await openStore(where);
@@ -130,6 +134,7 @@ export async function testServices({
   const silent = { debug() {}, info() {}, warn() {}, error: (fields: object) => void problems.push(fields) };
   const start = (): RolloutDriver =>
     createRolloutDriver({
+      databases: createDatabaseProvision({ store, vault, clock, random, postgres }),
       store,
       fleet,
       feed,
@@ -142,7 +147,7 @@ export async function testServices({
   let driver = start();
   const port: RolloutPort = { look: () => driver.look(), open: (rollout) => driver.open(rollout) };
   const services = createServices(
-    { store, fleet, registry, identity, vault, clock, random },
+    { store, fleet, registry, identity, vault, clock, random, postgres },
     { version: '0.0.0-test', startedAt: 1 },
     { templates, driver: port },
   );
@@ -200,6 +205,7 @@ export async function testCoordinator(
     path?: string;
     store?: StoreOptions;
     vault?: Vault;
+    postgres?: Postgres;
     verifier?: (clock: TestClock) => IdentityVerifier;
     http?: z.input<typeof HttpSettings>;
   } = {},
@@ -209,11 +215,18 @@ export async function testCoordinator(
     path,
     store,
     vault,
+    postgres,
     verifier,
     http = UNLIMITED,
     ...rest
   } = options;
-  const base = await testServices({ ...(path === undefined ? {} : { path }), store, vault, verifier });
+  const base = await testServices({
+    ...(path === undefined ? {} : { path }),
+    store,
+    vault,
+    postgres,
+    verifier,
+  });
   const settings = HttpSettings.parse(http);
   const stop = new AbortController();
   const logged: object[] = [];

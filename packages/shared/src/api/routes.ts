@@ -1,5 +1,6 @@
 import { appsRoutes } from './routes/apps.ts';
 import { coordinatorRoutes } from './routes/coordinator.ts';
+import { databasesRoutes } from './routes/databases.ts';
 import { hostsRoutes } from './routes/hosts.ts';
 import { oidcRoutes } from './routes/oidc.ts';
 import { journalRoutes } from './routes/journal.ts';
@@ -17,6 +18,7 @@ export const routes = {
   ...releasesRoutes,
   ...tenantsRoutes,
   ...secretsRoutes,
+  ...databasesRoutes,
   ...hostsRoutes,
   ...poolsRoutes,
   ...journalRoutes,

@@ -8,6 +8,7 @@ import { Problem } from '../domain/step.ts';
 import { SecretName } from '../domain/secret.ts';
 import { WindowText } from '../domain/window.ts';
 import { ContainerView, HostReport, StepView, TenantPhase } from '../protocol/report.ts';
+import { TenantDatabase } from './databases.ts';
 import { NewSecret } from './secrets.ts';
 
 /** Times are milliseconds since 1970, sizes bytes. */
@@ -128,6 +129,8 @@ export const Tenant = z.object({
   tenancy: Tenancy.optional(),
   /** An operator's word on where it may connect to; null: as its release says. */
   egress: Egress.nullable().optional(),
+  /** Made by Berth; only where one tenant is shown. */
+  database: TenantDatabase.optional(),
   /** As last reported by the agent; `waiting` before the first report. */
   phase: TenantPhase,
   live: z.number().nullable(),
@@ -251,6 +254,8 @@ export const TenantExplain = z.object({
   containers: z.array(ContainerView),
   /** What the last rollout tried with it in vain; null when it did not. */
   attempt: RolloutAttempt.nullable(),
+  /** What it has on a database server. */
+  database: TenantDatabase.optional(),
   /** What to do next, a sentence each. */
   advice: z.array(z.string()),
 });

@@ -12,6 +12,7 @@ import { dedicated } from './0010-dedicated.ts';
 import { signatures } from './0011-signatures.ts';
 import { poolSigners } from './0012-pool-signers.ts';
 import { eventIndex } from './0013-event-index.ts';
+import { databases } from './0014-databases.ts';
 
 /** In order. A migration that was released is never edited; a new one is added. */
 export const migrations: readonly Migration[] = [
@@ -28,4 +29,5 @@ export const migrations: readonly Migration[] = [
   signatures,
   poolSigners,
   eventIndex,
+  databases,
 ];
