@@ -17,7 +17,7 @@ export interface FleetPort {
   modeChanged(): void;
   /**
    * Asks a connected agent. Errors: `host_offline` when it has no session, `timeout` when no answer came in time (which
-   * means unknown, never failed).
+   * means unknown, never failed), `unavailable` when the agent is older than the question.
    */
   ask(host: string, question: Question, timeoutMs: number): Promise<Answer>;
   online(host: string): boolean;

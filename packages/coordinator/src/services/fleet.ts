@@ -253,6 +253,9 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
       const session = sessions.get(host);
       if (session === undefined)
         throw new BerthError('host_offline', `Host ${host} is offline, so it cannot be asked.`);
+      // Agents know this question since they know of signers; an older one would end its session over it.
+      if (question.kind === 'traffic' && session.signers === null)
+        throw new BerthError('unavailable', `The agent of host ${host} is older than this question.`);
       return questions.ask(session, question, timeoutMs);
     },
 

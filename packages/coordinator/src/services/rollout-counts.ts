@@ -1,4 +1,4 @@
-import { messageOf } from '@berth/shared/domain/errors';
+import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { FleetPort } from './fleet-port.ts';
 import type { Gathering, Open } from './rollout-open.ts';
 import { readAfter } from './rollout-traffic.ts';
@@ -6,8 +6,8 @@ import type { StoreReads } from './store.ts';
 
 /** An agent answers when Nginx has written all it served, a second or so, and its counts are on record. */
 const ANSWER_MS = 6_000;
-/** What comes by itself from the agents of other coordinators has come by then: they tell every two seconds. */
-const ELSEWHERE_MS = 5_000;
+/** What comes by itself has come by then: agents tell every two seconds of tenants that bake. */
+const UNASKED_MS = 5_000;
 /** Hosts named in a sentence. */
 const NAMED = 3;
 
@@ -43,7 +43,7 @@ export async function gatherCounts(
     askHosts(open, gathering, { fleet, wake });
   }
   const { left, reach, silent, startedAt } = open.gathering;
-  if (left > 0 || (reach === 'elsewhere' && now >= startedAt && now - startedAt < ELSEWHERE_MS)) return;
+  if (left > 0 || (reach === 'unasked' && now >= startedAt && now - startedAt < UNASKED_MS)) return;
   if (book.counted(wave, until).kind !== 'awaited') return;
   open.trafficAt = Number.NEGATIVE_INFINITY;
   await readAfter(store, open, now);
@@ -60,7 +60,7 @@ function askHosts(open: Baking, gathering: Gathering, { fleet, wake }: Omit<Gath
   for (const [host, { name, connection }] of hosts) {
     if (!fleet.online(host)) {
       if (connection === 'offline') gathering.silent.set(name, 'it is offline');
-      else gathering.reach = 'elsewhere';
+      else gathering.reach = 'unasked';
       continue;
     }
     gathering.left += 1;
@@ -69,7 +69,10 @@ function askHosts(open: Baking, gathering: Gathering, { fleet, wake }: Omit<Gath
       .then((answer) => {
         if (answer.kind === 'error') gathering.silent.set(name, answer.message);
       })
-      .catch((thrown: unknown) => void gathering.silent.set(name, messageOf(thrown)))
+      .catch((thrown: unknown) => {
+        if (thrown instanceof BerthError && thrown.code === 'unavailable') gathering.reach = 'unasked';
+        else gathering.silent.set(name, messageOf(thrown));
+      })
       .finally(() => {
         gathering.left -= 1;
         if (gathering.left === 0) wake();

@@ -13,8 +13,8 @@ export interface Gathering {
   startedAt: number;
   /** Agents that have not answered yet. */
   left: number;
-  /** Whether hosts are connected to another coordinator, so that they cannot be asked. */
-  reach: 'all' | 'elsewhere';
+  /** `unasked`: some hosts are connected to another coordinator, or their agents are older than the question. */
+  reach: 'all' | 'unasked';
   /** Whose last counts will not come, with why. */
   silent: Map<string, string>;
 }

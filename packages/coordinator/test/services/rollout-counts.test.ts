@@ -153,6 +153,18 @@ describe('the last counts of a wave', () => {
     expect([counted(), after()]).toEqual([{ kind: 'complete' }, [45]]);
   });
 
+  test('come by themselves from agents that are older than the question', async () => {
+    const { look, asked, counted } = world({ hosts: ['h1'] });
+    await look(UNTIL);
+    await asked[0]?.answer(
+      new BerthError('unavailable', 'The agent of host h1 is older than this question.'),
+    );
+    await look(UNTIL + 100);
+    expect(counted()).toEqual({ kind: 'awaited' });
+    await look(UNTIL + 5_000);
+    expect(counted()).toEqual({ kind: 'complete' });
+  });
+
   test('are not asked for where there is no past to compare them with', async () => {
     const { look, asked, counted } = world({ hosts: ['h1'], past: 'none' });
     await look(UNTIL);
