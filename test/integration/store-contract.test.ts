@@ -15,6 +15,7 @@ import { auditContract } from '../../packages/coordinator/test/store/contract-au
 import { bulkContract } from '../../packages/coordinator/test/store/contract-bulk.ts';
 import { toldContract } from '../../packages/coordinator/test/store/contract-told.ts';
 import { secretsContract } from '../../packages/coordinator/test/store/contract-secrets.ts';
+import { databasesContract } from '../../packages/coordinator/test/store/contract-databases.ts';
 import { signersContract } from '../../packages/coordinator/test/store/contract-signers.ts';
 import { addApp, addHost, addTenant, write } from '../../packages/coordinator/test/store/contract.ts';
 import { faultOf } from '../../packages/coordinator/test/support/audit.ts';
@@ -41,6 +42,7 @@ describe('PostgreSQL keeps what the fleet needs', () => fleetContract(open));
 describe('PostgreSQL keeps what hosts say', () => toldContract(open));
 describe('PostgreSQL keeps who enrolled', () => enrolmentContract(open));
 describe('PostgreSQL keeps whose releases a pool runs', () => signersContract(open));
+describe('PostgreSQL keeps servers and databases of tenants', () => databasesContract(open));
 
 describe('PostgreSQL keeps the audit as one chain', () => auditContract(open));
 describe('PostgreSQL keeps rollouts', () => rolloutsContract(open));

@@ -15,6 +15,7 @@ import { rolloutsContract } from './contract-rollouts.ts';
 import { auditContract } from './contract-audit.ts';
 import { bulkContract } from './contract-bulk.ts';
 import { secretsContract } from './contract-secrets.ts';
+import { databasesContract } from './contract-databases.ts';
 import { signersContract } from './contract-signers.ts';
 
 let dir = '';
@@ -33,6 +34,7 @@ describe('SQLite keeps what the fleet needs', () => fleetContract(open));
 describe('SQLite keeps what hosts say', () => toldContract(open));
 describe('SQLite keeps who enrolled', () => enrolmentContract(open));
 describe('SQLite keeps whose releases a pool runs', () => signersContract(open));
+describe('SQLite keeps servers and databases of tenants', () => databasesContract(open));
 
 describe('SQLite keeps the audit as one chain', () => auditContract(open));
 describe('SQLite keeps rollouts', () => rolloutsContract(open));
