@@ -255,11 +255,13 @@ function frame(rollout: Rollout, tenants: readonly RolloutTenant[], style: Style
     countsText(rollout),
   ];
   if (rollout.held !== null) lines.push(style.yellow(`held: ${clean(rollout.held)}`));
-  const baking = rollout.waves.flatMap(({ wave, state }) =>
-    state.kind === 'baking'
-      ? [`wave ${wave} is watched for another ${duration(Math.max(0, state.until - now))}`]
-      : [],
-  );
+  const baking = rollout.waves.flatMap(({ wave, state }) => {
+    if (state.kind !== 'baking') return [];
+    const left = Math.max(0, state.until - now);
+    return left === 0 && rollout.state.kind === 'running'
+      ? [`wave ${wave} was watched; the last of its counts are on their way`]
+      : [`wave ${wave} is watched for another ${duration(left)}`];
+  });
   lines.push(...baking, '', wavesTable(rollout, style));
   const underWay = tenants.filter(
     ({ progress }) => progress.kind === 'moving' || progress.kind === 'returning',
