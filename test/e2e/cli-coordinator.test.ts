@@ -71,7 +71,7 @@ test('a change shows the plan with before and after, then deploys it', async () 
   await create('beta');
   const said = await berth.run(['tenant', 'set', 'beta', '--var', 'GREETING=good day']);
   expect(said, said.stderr).toMatchObject({ code: 0 });
-  expect(said.stdout).toMatch(/services\.web\.environment\.GREETING: hello → good day/);
+  expect(said.stdout).toMatch(/web environment GREETING: hello → good day/);
   expect(said.stdout).toMatch(/Generation 1 → 2/);
   expect(said.stdout).toMatch(/ {2}1\. image shop:1/);
   expect(said.stdout).toContain('beta is live, generation 2');
