@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs an agent's host: Docker, Nginx, nftables, conntrack, Node 24 and Berth under /opt/berth. Run as root.
-# busybox is what `berth host probe` makes its image of.
+# busybox is what `berth host probe` makes its image of; zstd and PostgreSQL's client are what backups are made with.
 set -euo pipefail
 
 # Cloud-init may still hold apt's lock, or be about to rewrite the sources.
@@ -10,7 +10,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update -q -o DPkg::Lock::Timeout=120
 apt-get upgrade -y -q -o DPkg::Lock::Timeout=120
 apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 \
-  docker.io iptables nginx nftables conntrack iproute2 busybox-static ca-certificates curl
+  docker.io iptables nginx nftables conntrack iproute2 busybox-static zstd postgresql-client ca-certificates curl
 
 install -d -m 0755 /opt/berth/node/bin /opt/berth/dist /etc/berth
 install -m 0755 /tmp/berth/node/bin/node /opt/berth/node/bin/node

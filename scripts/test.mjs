@@ -8,6 +8,7 @@ import { home, root } from './bootstrap/paths.mjs';
 import { prepare } from './bootstrap/prepare.mjs';
 import { inForeground } from './bootstrap/process.mjs';
 import { runAttached } from './bootstrap/run.mjs';
+import { ensureS3Server } from './bootstrap/s3-server.mjs';
 import { postgresBinaries, staticBusybox } from './bootstrap/system.mjs';
 import { ensureToolchain, nodeBin, toolEnvironment } from './bootstrap/toolchain.mjs';
 import { readRecord, testKey, writeRecord } from './test/record.mjs';
@@ -96,6 +97,7 @@ async function forAll() {
   const finished = await prepare({ why: 'Testing with real containers', system: 'test' });
   if (finished !== undefined) return finished;
   const busybox = await staticBusybox();
+  const s3Server = await ensureS3Server();
   const docker = await ensureDocker();
   return {
     docker,
@@ -103,6 +105,7 @@ async function forAll() {
       DOCKER_HOST: docker.dockerHost,
       BERTH_POSTGRES_BIN: postgresBinaries() ?? '',
       BERTH_BUSYBOX: busybox,
+      BERTH_S3_SERVER: s3Server,
     },
   };
 }

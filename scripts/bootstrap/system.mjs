@@ -15,17 +15,23 @@ const RUN_PARTS = [
   program('nft', 'nftables'),
   program('conntrack', 'conntrack'),
   program('ip', 'iproute2'),
+  program('zstd', 'zstd'),
+  { name: 'pg_dump', packages: ['postgresql-client'], found: () => postgresClient() },
 ];
 
 /** A real registry, and load. */
-const BENCH_PARTS = [program('docker-registry', 'docker-registry'), program('wrk', 'wrk')];
+const POSTGRES = {
+  name: 'PostgreSQL',
+  packages: ['postgresql'],
+  found: () => postgresBinaries() !== undefined,
+};
+const BENCH_PARTS = [program('docker-registry', 'docker-registry'), program('wrk', 'wrk'), POSTGRES];
 
 const TEST_PARTS = [
   ...BENCH_PARTS,
   program('busybox', 'busybox-static'),
   program('curl', 'curl'),
   program('systemd-analyze', 'systemd'),
-  { name: 'PostgreSQL', packages: ['postgresql'], found: () => postgresBinaries() !== undefined },
 ];
 
 const SETS = {
@@ -61,6 +67,14 @@ export function postgresBinaries() {
   if (!existsSync(base)) return which('initdb') ? join(which('initdb'), '..') : undefined;
   const versions = readdirSync(base).sort((a, b) => Number(b) - Number(a));
   return versions.map((version) => join(base, version, 'bin')).find((dir) => existsSync(join(dir, 'initdb')));
+}
+
+/** Whether backups find a pg_dump: Debian keeps one per version. */
+function postgresClient() {
+  const base = '/usr/lib/postgresql';
+  if (existsSync(base) && readdirSync(base).some((name) => existsSync(join(base, name, 'bin', 'pg_dump'))))
+    return true;
+  return which('pg_dump') !== undefined;
 }
 
 /**

@@ -31,7 +31,9 @@ export function s3Error(thrown: unknown, what: string, signal: AbortSignal): Err
   const said = Said.safeParse(thrown).data ?? {};
   const status = said.$metadata?.httpStatusCode;
   const name = said.name ?? said.code ?? 'Error';
-  const words = cleanLine(messageOf(thrown), 300);
+  const message = cleanLine(messageOf(thrown), 300);
+  // What the SDK says where a server gave no words.
+  const words = message === 'UnknownError' ? 'without a word' : message;
   const details = { name, status, requestId: said.$metadata?.requestId };
   const error = (code: ConstructorParameters<typeof BerthError>[0], sentence: string): BerthError =>
     new BerthError(code, sentence, { cause: thrown, details });

@@ -63,6 +63,7 @@ async function putWhole(client: S3Client, upload: Upload, part: Part, signal: Ab
       ...upload.kept,
       Body: part.data,
       ContentLength: part.data.length,
+      ChecksumAlgorithm: 'SHA256',
       ChecksumSHA256: digest,
     }),
     { abortSignal: signal },
@@ -100,7 +101,8 @@ async function putParts(
         PartNumber: part.number,
         Body: part.data,
         ContentLength: part.data.length,
-        ChecksumSHA256: digest,
+        ChecksumAlgorithm: 'SHA256',
+      ChecksumSHA256: digest,
       }),
       { abortSignal: either },
     );

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { BerthError } from '@berth/shared/domain/errors';
 import { howItEnded, startChild } from './children.ts';
 import { chooseClients, type ClientPrograms } from './clients.ts';
-import type { ObjectStore } from './store.ts';
+import { readError, type ObjectStore } from './store.ts';
 
 /** One entry of a dump's table of contents, and the line that names it to pg_restore. */
 export interface TocEntry {
@@ -50,7 +50,7 @@ export async function readToc(
     const fed = await feeding;
     signal.throwIfAborted();
     // When the object itself stopped coming, that is the cause.
-    if (fed !== null && ended.code !== 0) throw fed;
+    if (fed !== null && ended.code !== 0) throw readError(fed, key, store, signal);
     if (ended.code !== 0 || toc === null)
       throw new BerthError(
         'backup_mismatch',
@@ -67,12 +67,20 @@ export async function readToc(
   }
 }
 
-/** The error that the object ended with, if it was the object's own: a reader that has enough is none. */
+/** The error that the object itself ended with, if any: a reader that has enough is none. */
 async function feed(object: Readable, into: NodeJS.WritableStream | null): Promise<Error | null> {
   if (into === null) return null;
   let own: Error | null = null;
-  object.once('error', (error) => (own = error));
-  await pipeline(object, into).catch(() => undefined);
+  async function* read(): AsyncGenerator<Buffer> {
+    const chunks: AsyncIterable<Buffer> = object;
+    try {
+      for await (const chunk of chunks) yield chunk;
+    } catch (thrown) {
+      own = thrown instanceof Error ? thrown : new Error(String(thrown));
+      throw thrown;
+    }
+  }
+  await pipeline(read(), into).catch(() => undefined);
   return own;
 }
 
