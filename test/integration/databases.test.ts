@@ -59,6 +59,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await cluster?.stop();
+  tls.remove();
 });
 
 const urlOf = (user: string, more = '?sslmode=disable', password = PASSWORD): string =>

@@ -10,6 +10,8 @@ const run = promisify(execFile);
 
 /** A machine beyond the host that answers `beyond` to HTTP on port 8080 of each of its addresses. */
 export interface Beyond {
+  /** Its network namespace. */
+  space: string;
   internet: string;
   /** In a private range, like a database of the VPC. */
   privately: string;
@@ -60,7 +62,7 @@ export async function createBeyond(name: string): Promise<Beyond> {
     await close();
     throw thrown;
   }
-  return { internet, privately, metadata, close };
+  return { space, internet, privately, metadata, close };
 }
 
 async function answers(address: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -56,6 +56,34 @@ export async function webImage(docker: Docker): Promise<string> {
     await putWithLibraries(root, nginx);
     await writeFile(join(root, 'bin/serve'), SERVE, { mode: 0o755 });
   });
+}
+
+/** The same with PostgreSQL's own client. */
+export async function databaseClientImage(docker: Docker): Promise<string> {
+  const busybox = process.env['BERTH_BUSYBOX'] || '/usr/bin/busybox';
+  const nginx = '/usr/sbin/nginx';
+  const psql = await psqlProgram();
+  const key = createHash('sha256')
+    .update(await readFile(busybox))
+    .update(await readFile(nginx))
+    .update(await readFile(psql))
+    .update(SERVE)
+    .digest('hex');
+  return await imageOf(docker, `berth-test/psql:${key.slice(0, 16)}`, async (root) => {
+    await putBusybox(root, busybox);
+    await putWithLibraries(root, nginx);
+    await putWithLibraries(root, psql);
+    await writeFile(join(root, 'bin/serve'), SERVE, { mode: 0o755 });
+  });
+}
+
+/** The newest that is installed. */
+async function psqlProgram(): Promise<string> {
+  const home = '/usr/lib/postgresql';
+  const versions = (await readdir(home)).sort((a, b) => Number(b) - Number(a));
+  const [newest] = versions;
+  if (newest === undefined) throw new Error(`there is no PostgreSQL below ${home}`);
+  return join(home, newest, 'bin/psql');
 }
 
 const SERVE = `#!/bin/sh

@@ -51,7 +51,10 @@ export async function startPostgres(
       env: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
     });
     if (given.listen !== undefined)
-      writeFileSync(join(data, 'pg_hba.conf'), 'local all all trust\nhost all all all scram-sha-256\n');
+      writeFileSync(
+        join(data, 'pg_hba.conf'),
+        'local all berth trust\nlocal all all scram-sha-256\nhost all all all scram-sha-256\n',
+      );
     if (given.tls !== undefined)
       for (const [name, text] of [
         ['server.crt', given.tls.cert],

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A certificate for a name that vouches for itself, and its key, as PEM; `file` holds the certificate. */
-export function selfSigned(name: string): { cert: string; key: string; file: string } {
+/** A certificate for a name that vouches for itself, and its key, as PEM; `file` holds the certificate until `remove`. */
+export function selfSigned(name: string): { cert: string; key: string; file: string; remove(): void } {
   const dir = mkdtempSync(join(tmpdir(), 'berth-cert-'));
   const [file, keyFile] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
   execFileSync(
@@ -31,5 +31,10 @@ export function selfSigned(name: string): { cert: string; key: string; file: str
     ]),
     { stdio: 'ignore' },
   );
-  return { cert: readFileSync(file, 'utf8'), key: readFileSync(keyFile, 'utf8'), file };
+  return {
+    cert: readFileSync(file, 'utf8'),
+    key: readFileSync(keyFile, 'utf8'),
+    file,
+    remove: () => rmSync(dir, { recursive: true, force: true }),
+  };
 }

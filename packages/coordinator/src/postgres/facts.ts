@@ -30,7 +30,9 @@ export async function rightsOf(server: string, admin: Connected): Promise<AdminR
   );
   if (row === undefined)
     throw new BerthError('conflict', `Database server ${server} does not say who is asking.`);
-  const { version, number, user } = row;
+  const { number, user } = row;
+  // Debian and others write the name of their package behind it.
+  const version = row.version.split(' ')[0] ?? row.version;
   const fail = (why: string): never => {
     throw new BerthError('conflict', `Database server ${server}: ${why}`, { details: { server, version } });
   };
