@@ -251,6 +251,8 @@ describe('databases of tenants', () => {
       code: 'not_found',
     });
     expect((await run(['database', 'show', 'main'])).stdout).toMatch(/cut +shop +.*\(begun; the\s+next try/);
+    const params = { host: agent.host() };
+    await until(async () => (await fleet.api().showHost({ params })).connection === 'online');
     await fleet.create('cut', 'shop');
     expect(await query('cut', 'select current_database()')).toBe('berth_t_cut');
   });
@@ -262,9 +264,15 @@ describe('databases of tenants', () => {
       /Left by tenants that were deleted[\s\S]*acme +shop +berth_t_acme on main/,
     );
     const kept = () =>
-      asAdmin(async (client) => (await client.query('select * from notes')).rows, 'berth_t_acme');
+      asAdmin(
+        async (client) => (await client.query<{ text: string }>('select * from notes')).rows,
+        'berth_t_acme',
+      );
     expect(await kept()).toEqual([{ text: 'of acme' }]);
-    await fleet.create('acme', 'shop');
+    const again = ['tenant', 'create', 'acme', '--app', 'shop', '--domain', 'acme.test'];
+    expect((await run(again)).stderr).toMatch(/--take-up-database/);
+    const taken = await run([...again, '--take-up-database']);
+    expect(taken.stdout).toMatch(/database +berth_t_acme on main/);
     expect(await query('acme', 'select * from notes')).toBe('of acme');
     expect(await query('acme', 'select 1', `'${before}'`)).toMatch(/password authentication failed/);
 
@@ -277,7 +285,7 @@ describe('databases of tenants', () => {
     const left = await asAdmin(
       async (client) =>
         (
-          await client.query(
+          await client.query<{ name: string }>(
             `select datname as name from pg_database union select rolname from pg_roles order by 1`,
           )
         ).rows,

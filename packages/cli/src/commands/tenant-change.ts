@@ -56,7 +56,11 @@ export function registerTenantChanges(tenant: Command, contextOf: ContextOf): vo
       output.print(`  ${output.style.red('-')} container ${container.name}`);
     const shown = await api.showTenant({ params: { tenant: name } }, context.signal);
     for (const domain of shown.domains) output.print(`  ${output.style.red('-')} route ${domain}`);
-    output.print('Its volumes stay on the host.');
+    output.print(
+      shown.database === undefined
+        ? 'Its volumes stay on the host.'
+        : `Its volumes stay on the host, and its database ${shown.database.schema ?? shown.database.database} on server ${shown.database.server}.`,
+    );
     if ((await confirm(context, `Delete ${name}?`, given.yes)) === 'no') {
       output.print('Nothing was changed.');
       return;

@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import { findingLines } from '../output/errors.ts';
 import { fields } from '../output/table.ts';
 import { readSecretFlags } from '../read-secret.ts';
+import { databaseText } from './database-view.ts';
 import { argument, collect, does, examples, type ContextOf } from './define.ts';
 import { followChange } from './deploy.ts';
 import { hostIdOf } from './host-id.ts';
@@ -33,6 +34,10 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
       '--egress <policy>',
       'where it may connect to: internet, public, none, or addresses such as 10.1.0.0/16,192.0.2.7',
     )
+    .option(
+      '--take-up-database',
+      'with the data that a deleted tenant of this name left on a database server',
+    )
     .option('--release <n>', 'this release; without it the one the app is at')
     .option('--tag <tag>', 'such as canary or tier=free, for rollouts; may be said again', collect);
   addWaitOptions(create);
@@ -50,6 +55,7 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
     host: z.string().optional(),
     dedicated: z.boolean().default(false),
     egress: z.string().optional(),
+    takeUpDatabase: z.boolean().default(false),
     release: z.string().optional(),
     tag: z.array(z.string()).optional(),
   });
@@ -71,6 +77,7 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
       ...(given.host === undefined ? {} : { host: await hostIdOf(api, given.host, context.signal) }),
       ...(given.dedicated ? { tenancy: 'dedicated' as const } : {}),
       ...(given.egress === undefined ? {} : { egress: parseEgress(given.egress) }),
+      ...(given.takeUpDatabase ? { takeUpDatabase: true } : {}),
       ...(given.release === undefined ? {} : { release: parseCount(given.release, '--release') }),
     };
     const changed = await api.createTenant({ body }, context.signal);
@@ -83,6 +90,7 @@ export function registerTenantCreate(tenant: Command, contextOf: ContextOf): voi
           ['host', `${placed.hostName} (pool ${placed.pool}${given.dedicated ? ', dedicated' : ''})`],
           ['domains', placed.domains.join(', ')],
           ...(tags.length === 0 ? [] : [['tags', tags.join(' ')] as const]),
+          ...(placed.database === undefined ? [] : [['database', databaseText(placed.database)] as const]),
           ['variables', Object.keys(variables).join(', ') || 'none of its own'],
         ],
         output.style,

@@ -11,7 +11,10 @@ export type ManagedWish = Extract<DatabaseWish, { kind: 'managed' }>;
 export interface WantedDatabase {
   tenant: string;
   app: string;
+  pool: string;
   wish: ManagedWish;
+  /** Whether a new tenant gets the data that a deleted one of its name left. */
+  left: 'refuse' | 'take-up';
 }
 
 /**
@@ -22,9 +25,10 @@ export interface DatabaseLook {
   /** `look`: what is missing is noted here, and stood in for. `made`: nothing may be missing any more. */
   readonly stage: 'look' | 'made';
   wanted: WantedDatabase | null;
+  left: WantedDatabase['left'];
 }
 
-export const lookForDatabase = (): DatabaseLook => ({ stage: 'look', wanted: null });
+export const lookForDatabase = (): DatabaseLook => ({ stage: 'look', wanted: null, left: 'refuse' });
 
 /** Stands in for an address that is not there yet. It never gets into a desired state that is kept. */
 const STAND_IN: SecretRef = { name: DATABASE_VARIABLE, version: 1, id: '0'.repeat(16) };

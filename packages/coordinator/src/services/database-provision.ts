@@ -70,6 +70,7 @@ export function createDatabaseProvision(deps: Deps): DatabaseProvision {
     const [address] = (await store.secretsOf(tenant)).filter(({ name }) => name === DATABASE_VARIABLE);
     if (isProvided(present, address, wish)) return;
     refuseOther(wanted, present);
+    if (present?.state === 'ready' && address === undefined) await requireWord(wanted, present);
     const server = await serverFor(store, wanted, present);
     // Before anything is written down: a server that is away leaves nothing behind.
     const admin = await session.of(server);
@@ -96,13 +97,23 @@ export function createDatabaseProvision(deps: Deps): DatabaseProvision {
     });
   }
 
+  /** Errors: `conflict` for a new tenant of which nobody said that it gets what a deleted one left. */
+  async function requireWord({ tenant, left }: WantedDatabase, present: TenantDatabaseRecord): Promise<void> {
+    if (left === 'take-up' || (await store.tenant(tenant)) !== null) return;
+    throw new BerthError(
+      'conflict',
+      `A tenant ${tenant} was deleted, and its data are kept in ${present.schema ?? present.database} on server ${present.server}. To go on with them add --take-up-database; else name the new tenant otherwise, or have an administrator delete them: berth database drop-tenant ${tenant}`,
+      { details: { tenant, server: present.server } },
+    );
+  }
+
   /** Writes down what is to be made, and its password, sealed, before anything is made. */
   async function begun(
     by: Actor,
     wanted: WantedDatabase,
     server: DatabaseServerRecord,
   ): Promise<{ record: TenantDatabaseRecord; password: string }> {
-    const { tenant, app, wish } = wanted;
+    const { tenant, app, pool, wish } = wanted;
     for (let left = TRIES; left > 0; left -= 1) {
       const present = await store.tenantDatabase(tenant);
       refuseOther(wanted, present);
@@ -120,6 +131,7 @@ export function createDatabaseProvision(deps: Deps): DatabaseProvision {
       const record: TenantDatabaseRecord = {
         tenant,
         app,
+        pool,
         server: server.server,
         mark: present?.mark ?? Buffer.from(random(8)).toString('hex'),
         ...names,
@@ -172,14 +184,23 @@ export function audited(record: TenantDatabaseRecord): Record<string, unknown> {
 }
 
 /** Errors: `conflict` when what is there is another's, or something else than is asked for now. */
-function refuseOther({ tenant, app, wish }: WantedDatabase, present: TenantDatabaseRecord | null): void {
+function refuseOther(
+  { tenant, app, pool, wish }: WantedDatabase,
+  present: TenantDatabaseRecord | null,
+): void {
   if (present === null) return;
   const conflict = (why: string): never => {
     throw new BerthError('conflict', why, { details: { tenant, server: present.server } });
   };
-  if (present.app !== app)
+  // Not whose they were: whoever asks may be somebody who must not see that.
+  if (present.app !== app || present.pool !== pool)
+    throw new BerthError(
+      'conflict',
+      `The data of a deleted tenant ${tenant} are kept, and it was of another app or another pool. Name the new tenant otherwise, or have an administrator delete them: berth database drop-tenant ${tenant}`,
+    );
+  if (present.secretId === '')
     conflict(
-      `A tenant ${tenant} of app ${present.app} was deleted, and its database ${present.database} on server ${present.server} is kept. Name the new tenant otherwise, or remove the old data: berth database drop-tenant ${tenant}`,
+      `The data of a deleted tenant ${tenant} are about to be deleted, which is not done yet: berth database drop-tenant ${tenant}`,
     );
   if (wish.server !== null && wish.server !== present.server)
     conflict(

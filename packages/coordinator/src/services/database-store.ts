@@ -22,6 +22,8 @@ export interface DatabaseServerRecord {
 export interface TenantDatabaseRecord {
   tenant: string;
   app: string;
+  /** Where the tenant is or was: who may see that pool may take up what it left. */
+  pool: string;
   server: string;
   mark: string;
   role: string;
@@ -30,7 +32,7 @@ export interface TenantDatabaseRecord {
   connections: number;
   /** `making`: it may be there, or half of it. */
   state: 'making' | 'ready';
-  /** The version of the tenant's secret that holds its address. */
+  /** The version of the tenant's secret that holds its address; empty: an administrator has begun to delete it. */
   secretId: string;
   createdAt: number;
 }

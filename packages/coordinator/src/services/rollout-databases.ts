@@ -41,7 +41,7 @@ export async function makeDatabases(
     }
     const address = secretRefsIn((secrets.get(record.tenant) ?? []).filter(isAddress)).get(DATABASE_VARIABLE);
     if (wish?.kind === 'managed' && !isProvided(present.get(record.tenant), address, wish))
-      wanted.push({ tenant: record.tenant, app, wish });
+      wanted.push({ tenant: record.tenant, app, pool: record.pool, wish, left: 'refuse' });
   }
   return wanted.length === 0 ? undefined : await databases.ensureAll(by, wanted);
 }

@@ -32,7 +32,7 @@ export function mutateWith(context: ServiceContext): Mutate {
     const changed = await run(context, by, work, look);
     if (look.wanted === null) return changed;
     await provision.ensure(by, look.wanted);
-    return await run(context, by, work, { stage: 'made', wanted: null });
+    return await run(context, by, work, { stage: 'made', wanted: null, left: look.left });
   };
 }
 

@@ -53,13 +53,13 @@ export async function renderRecord(
     const address = secretRefsIn(rows.filter(isAddress)).get(DATABASE_VARIABLE);
     refuseForeignAddress(record, present, address);
     if (!isProvided(present, address, wish)) {
-      const { tenant, app } = record;
+      const { tenant, app, pool } = record;
       if (look.stage === 'made')
         throw new BerthError(
           'conflict',
           `The database of tenant ${tenant} was changed by others at this moment; try again.`,
         );
-      look.wanted = { tenant, app, wish };
+      look.wanted = { tenant, app, pool, wish, left: look.left };
     }
   }
   return { ...rendered, template };

@@ -65,6 +65,7 @@ export function createTenants(context: ServiceContext, cache: TemplateCache): Te
       const secrets = await sealAll(context, by, given.tenant, given.secrets ?? {}, () => 1);
       return await mutate(by, async (tx, at, look) => {
         checkNames(Object.keys(given.variables));
+        look.left = given.takeUpDatabase === true ? 'take-up' : 'refuse';
         const app = await tx.app(given.app);
         if (app === null)
           throw new BerthError('not_found', `There is no app ${given.app}; apply its Compose file first.`);

@@ -147,10 +147,11 @@ function rowOfServer(record: DatabaseServerRecord): DatabaseServerTable {
 }
 
 function databaseOf(row: TenantDatabaseTable): TenantDatabaseRecord {
-  const { tenant, app, server, mark, role, database, own_schema: schema, connections, state } = row;
+  const { tenant, app, pool, server, mark, role, database, own_schema: schema, connections, state } = row;
   return {
     tenant,
     app,
+    pool,
     server,
     mark,
     role,
@@ -164,10 +165,11 @@ function databaseOf(row: TenantDatabaseTable): TenantDatabaseRecord {
 }
 
 function rowOfDatabase(record: TenantDatabaseRecord): TenantDatabaseTable {
-  const { tenant, app, server, mark, role, database, schema, connections, state } = record;
+  const { tenant, app, pool, server, mark, role, database, schema, connections, state } = record;
   return {
     tenant,
     app,
+    pool,
     server,
     mark,
     role,

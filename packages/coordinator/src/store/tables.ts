@@ -287,6 +287,7 @@ export interface DatabaseServerTable {
 export interface TenantDatabaseTable {
   tenant: string;
   app: string;
+  pool: string;
   server: string;
   mark: string;
   role: string;

@@ -44,7 +44,7 @@ const apply = (database: string, app = 'shop') =>
   t.services.apps.apply(BY, app, { compose: compose(database), envFiles: {}, labels: {}, set: {} });
 const add = (server = 'main', given: { url?: string; replace?: boolean; default?: boolean } = {}) =>
   t.services.databases.set(BY, server, { url: URL_OF(), replace: false, default: false, ...given });
-const create = (tenant = 'acme', app = 'shop', secrets = {}) =>
+const create = (tenant = 'acme', app = 'shop', secrets = {}, takeUpDatabase?: boolean) =>
   t.services.tenants.create(BY, {
     tenant,
     app,
@@ -53,6 +53,7 @@ const create = (tenant = 'acme', app = 'shop', secrets = {}) =>
     secrets,
     host,
     tags: [],
+    ...(takeUpDatabase === undefined ? {} : { takeUpDatabase }),
   });
 async function addressOf(tenant: string): Promise<URL> {
   const [info] = (await t.store.secretsOf(tenant)).filter(({ name }) => name === 'DATABASE_URL');
@@ -249,14 +250,17 @@ describe('a tenant of an app with a database', () => {
     await expect(t.services.secrets.set(BY, 'acme', own)).rejects.toThrow(/is made by Berth/);
   });
 
-  test('keeps its data when it is deleted, and one of that name and app takes them up with another password', async () => {
+  test('keeps its data when it is deleted, and one of that name takes them up only when that is said, with another password', async () => {
     await create();
     const before = pg.roles.get('berth_t_acme');
     await forget('acme');
     expect(await t.store.secretsOf('acme')).toEqual([]);
     expect(pg.roles.get('berth_t_acme')).toBe(before);
     expect((await t.services.databases.show('main')).left.map(({ tenant }) => tenant)).toEqual(['acme']);
-    await create();
+    await expect(create()).rejects.toThrow(
+      /its data are kept in berth_t_acme on server main.*--take-up-database/,
+    );
+    await create('acme', 'shop', {}, true);
     const after = pg.roles.get('berth_t_acme');
     expect(after?.mark).toBe(before?.mark);
     expect(after?.password).not.toBe(before?.password);
@@ -268,7 +272,26 @@ describe('a tenant of an app with a database', () => {
     await create();
     await forget('acme');
     await apply('{ engine: postgres }', 'other');
-    await expect(create('acme', 'other')).rejects.toThrow(/tenant acme of app shop was deleted.*is kept/);
+    await expect(create('acme', 'other')).rejects.toThrow(
+      /data of a deleted tenant acme are kept, and it was of another app/,
+    );
+  });
+
+  test('of another pool does not get them either, whatever is said', async () => {
+    await create();
+    await forget('acme');
+    const elsewhere = await sealingHost(t, 'two', 'eu');
+    const body = {
+      tenant: 'acme',
+      app: 'shop',
+      domains: ['a.test'],
+      variables: {},
+      host: elsewhere,
+      tags: [],
+    };
+    await expect(t.services.tenants.create(BY, { ...body, takeUpDatabase: true })).rejects.toThrow(
+      /of another app or another pool/,
+    );
   });
 
   test('leaves data that an administrator can delete, once the tenant is gone', async () => {
@@ -278,6 +301,7 @@ describe('a tenant of an app with a database', () => {
     pg.breaks = 'before';
     await expect(t.services.databases.drop(BY, 'acme')).rejects.toMatchObject({ code: 'unavailable' });
     pg.breaks = 'no';
+    await expect(create('acme', 'shop', {}, true)).rejects.toThrow(/about to be deleted/);
     await t.services.databases.drop(BY, 'acme');
     expect(pg.roles.size).toBe(0);
     expect(await t.store.tenantDatabase('acme')).toBeNull();

@@ -23,6 +23,7 @@ const server = (name: string, given: Partial<DatabaseServerRecord> = {}): Databa
 const database = (tenant: string, given: Partial<TenantDatabaseRecord> = {}): TenantDatabaseRecord => ({
   tenant,
   app: 'shop',
+  pool: 'default',
   server: 'main',
   mark: 'abc',
   role: `berth_t_${tenant}`,

@@ -281,6 +281,7 @@ async function leftDatabase(world: AuditWorld): Promise<void> {
     await tx.putTenantDatabase({
       tenant: 'wasacme',
       app: 'shop',
+      pool: 'eu-1',
       server: 'main',
       mark: '0123456789abcdef',
       role: 'berth_t_wasacme',

@@ -170,6 +170,8 @@ export const CreateTenant = z.strictObject({
   /** `dedicated`: on a host of its own, that no other tenant is placed on. */
   tenancy: Tenancy.optional(),
   egress: Egress.optional(),
+  /** It gets the data that a deleted tenant of its name, app and pool left on a database server. */
+  takeUpDatabase: z.boolean().optional(),
 });
 
 /** `null` takes a variable away, and the word on egress. */

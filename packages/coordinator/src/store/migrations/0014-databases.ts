@@ -25,6 +25,7 @@ export const databases: Migration = {
       .createTable('tenant_databases')
       .addColumn('tenant', name, (c) => c.primaryKey())
       .addColumn('app', name, (c) => c.notNull())
+      .addColumn('pool', name, (c) => c.notNull())
       .addColumn('server', name, (c) => c.notNull())
       .addColumn('mark', 'text', (c) => c.notNull())
       .addColumn('role', 'text', (c) => c.notNull())
