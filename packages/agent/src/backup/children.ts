@@ -92,13 +92,16 @@ export function failureOf(
   const lines = child.lastWords();
   // Both words come from libpq; the server is gone, which is another cause than what was asked of it.
   const gone = lines.some((line) =>
-    /server closed the connection unexpectedly|could not connect|connection to server .* failed|terminating connection/.test(
+    /server closed the connection unexpectedly|could not connect|could not receive data|connection to server .* failed|terminating connection/.test(
       line,
     ),
   );
+  const refused = lines.some((line) =>
+    /permission denied|password authentication failed|must be owner|row-level security/.test(line),
+  );
   const words = lines.length === 0 ? 'It said nothing.' : `Its last words: ${lines.join(' · ')}`;
   return new BerthError(
-    gone ? 'backup_database_unavailable' : code,
+    refused ? 'backup_database_refused' : gone ? 'backup_database_unavailable' : code,
     `${child.name} ${howItEnded(ended)} for ${where}. ${words}`,
     { details: { program: child.name, lines } },
   );

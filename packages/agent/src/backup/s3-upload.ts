@@ -102,7 +102,7 @@ async function putParts(
         Body: part.data,
         ContentLength: part.data.length,
         ChecksumAlgorithm: 'SHA256',
-      ChecksumSHA256: digest,
+        ChecksumSHA256: digest,
       }),
       { abortSignal: either },
     );
