@@ -73,6 +73,7 @@ async function ran(name: string, one: Case, tty: 'terminal' | 'pipe') {
     writeFileSync(join(cwd, 'compose.yaml'), 'name: shop\nservices:\n  web:\n    image: shop:1\n');
     writeFileSync(join(cwd, `${KEY}.key`), keys.privateKey, { mode: 0o600 });
     writeFileSync(join(cwd, `${KEY}.pub`), keys.publicKey);
+    writeFileSync(join(cwd, 'server.url'), 'postgres://a:b@db.test', { mode: 0o600 });
     return await run(fake.url, argv, { tty, columns: WIDTH, now: () => NOW, cwd });
   } finally {
     await fake.close();

@@ -3,6 +3,7 @@ import type { Rollout } from '@berth/shared/api/rollouts';
 import type { PoolSignersShown } from '@berth/shared/api/signers';
 import type { Answers } from './fake-api.ts';
 import * as long from './long.ts';
+import * as databases from './long-databases.ts';
 
 /**
  * `view`: also in a pipe no line is wider than 80. `sentences`: it says a sentence or two, which are folded on a terminal
@@ -36,7 +37,11 @@ const changed = () => ({
   afterEvent: 0,
   result: 'changed' as const,
 });
-const shown: Answers = { showTenant: () => long.tenant(), explainTenant: () => long.explained };
+const { database } = databases;
+const shown: Answers = {
+  showTenant: () => ({ ...long.tenant(), database }),
+  explainTenant: () => ({ ...long.explained, database }),
+};
 const variables = { [VARIABLE]: REASON, SHORT: 'x' };
 const rollouts: Answers = {
   showRollout: () => long.rollout(),
@@ -239,6 +244,19 @@ export const CASES: Readonly<Record<string, Case>> = {
     rotateSecretKey: () => ({ before: null, current: keys.current, rewrapped: 123_456, failed: [REASON] }),
   }),
   'secret keys': says([], { secretKeys: () => keys }),
+
+  'database add': says([databases.SERVER, '--url-file', 'server.url'], {
+    setDatabaseServer: () => databases.check,
+  }),
+  'database list': view([], { listDatabaseServers: () => ({ items: [databases.server] }) }),
+  'database show': view(
+    [databases.SERVER],
+    { showDatabaseServer: () => databases.server },
+    /^To delete one for good/,
+  ),
+  'database check': says([databases.SERVER], { checkDatabaseServer: () => databases.check }),
+  'database remove': says([databases.SERVER, '-y'], { removeDatabaseServer: () => ({ result: 'ok' }) }),
+  'database drop-tenant': says([TENANT, '--yes-delete'], { dropTenantDatabase: () => databases.database }),
 
   'rollout plan': view([APP, '--to', '124'], { planRollout: () => long.rolloutPlan }),
   'rollout start': view([APP, '--to', '124', '-y', '--no-follow'], {
