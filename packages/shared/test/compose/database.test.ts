@@ -1,9 +1,11 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { renderTenant } from '../../src/compose/render.ts';
 import { signableOf } from '../../src/compose/signable.ts';
 import { parseTemplate, type Template } from '../../src/compose/template.ts';
 import type { DatabaseWish } from '../../src/domain/database.ts';
 import type { SecretRef } from '../../src/domain/secret.ts';
+import { signRelease, verifyRelease } from '../../src/domain/signature.ts';
 import type { TenantSpec } from '../../src/domain/spec.ts';
 
 const REF: SecretRef = { name: 'DATABASE_URL', version: 3, id: '0123456789abcdef' };
@@ -139,9 +141,22 @@ describe('the address of a database that Berth makes', () => {
     expect(made.ok ? '' : made.errors.map((each) => each.message).join()).toMatch(/is not made yet/);
   });
 
-  test('is signed by its name, and leaves no variable open', () => {
-    const template = parsed(app(wish, '    environment: { DB: "${DATABASE_URL}" }'));
+  test('is signed by its name, leaves no variable open, and holds for every tenant’s own', () => {
+    const image = `r.test/a@sha256:${'a'.repeat(64)}`;
+    const template = parsed(app(wish, '    environment: { DB: "${DATABASE_URL}" }').replace('a:1', image));
     const made = signableOf({ app: 'shop', release: 1, template, set: {}, images: {} });
+    if (!made.ok) throw new Error(JSON.stringify(made.errors));
+    const { privateKey, publicKey: key } = generateKeyPairSync('ed25519');
+    const rendered = renderTenant(template, {}, SECRETS);
+    if (!rendered.ok) throw new Error(JSON.stringify(rendered.errors));
+    const { signable } = made;
+    const signature = { open: signable.open, by: [{ key: 'ci', value: signRelease(privateKey, signable) }] };
+    const entry = { app: 'shop', release: 1, spec: rendered.spec, signature };
+    expect(verifyRelease(entry, [{ name: 'ci', key }])).toEqual({ kind: 'signed', key: 'ci' });
+    const { database: _none, ...without } = rendered.spec;
+    expect(verifyRelease({ ...entry, spec: without }, [{ name: 'ci', key }])).toMatchObject({
+      why: 'altered',
+    });
     expect(made.ok && made.signable.open).toEqual({});
     expect(made.ok && Object.keys(made.signable.spec.services[0]?.secretEnv ?? {})).toEqual([
       'DATABASE_URL',
