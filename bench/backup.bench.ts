@@ -142,9 +142,9 @@ async function fill(cluster: Cluster, name: string, gb: number): Promise<void> {
   await cluster.sql(
     name,
     `create unlogged table orders (id bigint, customer int, state text, placed timestamptz, token text, note text);
-     insert into orders select i, (i * 7919) % 100000, (array['new', 'paid', 'sent', 'returned'])[1 + i % 4],
+     insert into orders select i, (i::bigint * 7919) % 100000, (array['new', 'paid', 'sent', 'returned'])[1 + i % 4],
        '2026-01-01'::timestamptz + i * interval '1 second', md5(i::text) || md5((i + 1)::text),
-       'order ' || i || ' of customer ' || (i * 7919) % 100000 || ', to be delivered to the usual address by noon'
+       'order ' || i || ' of customer ' || (i::bigint * 7919) % 100000 || ', to be delivered to the usual address by noon'
        from generate_series(1, ${rows}) i;
      alter table orders add primary key (id); create index on orders (customer); vacuum (analyze) orders;`,
   );

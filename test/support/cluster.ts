@@ -31,7 +31,7 @@ export interface Cluster {
 
 /** Its superuser is `berth`; role and password are made for each run. It does not run as root. */
 export async function startCluster(settings: readonly string[] = []): Promise<Cluster> {
-  const bin = binaries();
+  const bin = postgresPrograms();
   const dir = mkdtempSync(join(tmpdir(), 'berth-dump-pg-'));
   const user = otherThanRoot();
   if (user !== null) chownSync(dir, user.uid, user.gid);
@@ -99,7 +99,8 @@ export async function startCluster(settings: readonly string[] = []): Promise<Cl
   };
 }
 
-function binaries(): string {
+/** Directory of the newest PostgreSQL on this machine. */
+export function postgresPrograms(): string {
   const root = '/usr/lib/postgresql';
   const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
   const bin = versions

@@ -4,6 +4,7 @@
  */
 export type { DatabaseAddress, RemoteProgram, RemotePrograms } from './address.ts';
 export { findClients, type ClientPlaces, type ClientPrograms, type ClientSet } from './clients.ts';
+export { containerPrograms } from './container-programs.ts';
 export { compareWith, expectSame, sentenceOf, type Difference } from './compare.ts';
 export { readManifest } from './manifest.ts';
 export { restoreBackup, type RestoreBackup } from './restore.ts';

@@ -42,7 +42,8 @@ export function connectionOf(address: string): Connection {
   const user = read(url.username, 'user');
   if (user === '') throw no('it names no user');
   const password = read(url.password, 'password');
-  const database = read(url.pathname.slice(1), 'database');
+  // Not the URL's own path: it takes a database called "." for a step in a directory.
+  const database = read(/^[a-z]+:\/\/[^/?#]*\/([^?#]*)/i.exec(address)?.[1] ?? '', 'database');
   const sslMode = url.searchParams.get('sslmode') ?? 'prefer';
   const mode = SSL_MODES.find((each) => each === sslMode);
   if (mode === undefined) throw no(`sslmode is one of ${SSL_MODES.join(', ')}`);
