@@ -17,7 +17,7 @@ const AddOptions = z.object({
   replace: z.boolean().default(false),
   default: z.boolean().default(false),
 });
-const Asked = z.object({ yes: z.boolean().default(false) });
+const Asked = z.object({ yes: z.boolean().default(false), forgetLeft: z.boolean().default(false) });
 
 /** PostgreSQL servers for tenants' databases. */
 export const registerDatabase: Register = (program, contextOf) => {
@@ -129,14 +129,17 @@ export const registerDatabase: Register = (program, contextOf) => {
     .command('remove')
     .description('forget a server that holds nothing any more')
     .argument('<server>')
+    .option('--forget-left', 'also what deleted tenants left on it, such as when the server is gone')
     .option('-y, --yes', 'do not ask');
-  does(remove, contextOf, Asked, async (context, args, { yes }) => {
+  does(remove, contextOf, Asked, async (context, args, { yes, forgetLeft }) => {
     const params = { server: serverName(argument(args, 0)) };
     if ((await confirm(context, `Forget database server ${params.server}?`, yes)) === 'no') {
       context.output.print('Nothing was changed.');
       return;
     }
-    const done = await context.api().removeDatabaseServer({ params }, context.signal);
+    const done = await context
+      .api()
+      .removeDatabaseServer({ params, query: { left: forgetLeft ? 'forget' : 'refuse' } }, context.signal);
     context.output.json({ ...params, ...done });
     context.output.print(
       `${params.server} is forgotten, and its address with it. The server itself is as it was.`,

@@ -15,8 +15,8 @@ export function databaseHandlers({ databases }: Services): Pick<Handlers, Names>
     showDatabaseServer: ({ params }) => databases.show(params.server),
     setDatabaseServer: ({ params, body, by }) => databases.set(by, params.server, body),
     checkDatabaseServer: ({ params }) => databases.check(params.server),
-    removeDatabaseServer: async ({ params, by }) => {
-      await databases.remove(by, params.server);
+    removeDatabaseServer: async ({ params, query, by }) => {
+      await databases.remove(by, params.server, query.left);
       return { result: 'ok' };
     },
     dropTenantDatabase: ({ params, by }) => databases.drop(by, params.tenant),

@@ -25,8 +25,11 @@ export interface Databases {
   /** Connects before anything is kept. Errors: `unavailable`, `conflict`, `already_exists`. */
   set(by: Actor, server: string, given: z.output<typeof SetDatabaseServer>): Promise<DatabaseServerCheck>;
   check(server: string): Promise<DatabaseServerCheck>;
-  /** Errors: `conflict` while anything is on it. */
-  remove(by: Actor, server: string): Promise<void>;
+  /**
+   * Asks nothing of the server, which may be gone. Errors: `conflict` while anything is on it that is not to be forgotten,
+   * and in any case while a tenant has its database there.
+   */
+  remove(by: Actor, server: string, left: 'refuse' | 'forget'): Promise<void>;
   /** Takes the data of a tenant that is no more away for good. Errors: `conflict` while the tenant is there. */
   drop(by: Actor, tenant: string): Promise<TenantDatabase>;
 }
@@ -128,7 +131,7 @@ export function createDatabases(context: ServiceContext): Databases {
       }
     },
 
-    remove: (by, server) =>
+    remove: (by, server, left) =>
       store.mutate(by, clock.now(), async (tx) => {
         await requireApply(tx);
         const record = await tx.databaseServer(server);
@@ -137,7 +140,8 @@ export function createDatabases(context: ServiceContext): Databases {
             'not_found',
             `There is no database server ${server}; see "berth database list".`,
           );
-        const some = await tx.databasesOn(server, 'all', 4);
+        const all = await tx.databasesOn(server, 'all', Number.MAX_SAFE_INTEGER);
+        const some = left === 'forget' ? all.filter((each) => each.of === 'tenant') : all;
         if (some.length > 0)
           throw new BerthError(
             'conflict',
@@ -146,12 +150,16 @@ export function createDatabases(context: ServiceContext): Databases {
               .map((each) => each.tenant)
               .join(', ')}${some.length > 3 ? ' and others' : ''}; see "berth database show ${server}".`,
           );
+        for (const { tenant } of all) {
+          await tx.deleteTenantDatabase(tenant);
+          await tx.deleteSecret(tenant, DATABASE_VARIABLE);
+        }
         await tx.deleteDatabaseServer(server);
         await tx.deleteSecret(SERVERS_OWNER, server);
         const audit = {
           action: 'database-server.removed',
           subject: server,
-          before: auditedServer(record),
+          before: { ...auditedServer(record), left: all.map((each) => each.tenant) },
           after: null,
         };
         return { result: undefined, audit };

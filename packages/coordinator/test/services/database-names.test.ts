@@ -80,4 +80,25 @@ describe('an address', () => {
       /&sslrootcert=system$/,
     );
   });
+
+  test.each<[string, RegExp]>([
+    ['http://admin:x@db.test', /must begin with postgres:\/\//],
+    ['postgres://admin:a#b@db.test/x', /cannot be read.*%23 for #/],
+    ['postgres://admin:a%zz@db.test/x', /write %25 for %/],
+    ['postgres://admin@db.test', /no password/],
+    ['postgres://:secret@db.test', /no user/],
+    ['postgres:///x?host=/run/postgresql', /no host/],
+    ['postgres://admin:secret@db.test?sslmode=maybe', /sslmode that there is not/],
+    ['postgres://admin:secret@db.test?options=-csearch_path', /asks for options/],
+    ['postgres://admin:secret@db.test?sslrootcert=rel.pem', /absolute path/],
+  ])('%s is refused with a sentence that does not repeat it', (url, sentence) => {
+    let thrown: unknown;
+    try {
+      parseServerAddress(url);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ code: 'invalid_request', message: expect.stringMatching(sentence) });
+    expect(String(thrown)).not.toMatch(/secret/);
+  });
 });

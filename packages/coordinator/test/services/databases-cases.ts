@@ -127,30 +127,13 @@ export function databaseCases(where: () => Promise<StoreOptions | undefined>): v
       expect(pg.addresses.at(-1)?.password).toBe('changed');
     });
 
-    test.each<[string, RegExp]>([
-      ['http://admin:x@db.test', /must begin with postgres:\/\//],
-      ['postgres://admin:a#b@db.test/x', /cannot be read.*%23 for #/],
-      ['postgres://admin:a%zz@db.test/x', /write %25 for %/],
-      ['postgres://admin@db.test', /no password/],
-      ['postgres://:secret@db.test', /no user/],
-      ['postgres:///x?host=/run/postgresql', /no host/],
-      ['postgres://admin:secret@db.test?sslmode=maybe', /sslmode that there is not/],
-      ['postgres://admin:secret@db.test?options=-csearch_path', /asks for options/],
-      ['postgres://admin:secret@db.test?sslrootcert=rel.pem', /absolute path/],
-    ])('%s is refused with a sentence that does not repeat it', async (url, sentence) => {
-      const thrown: unknown = await add('main', { url }).catch((error: unknown) => error);
-      expect(thrown).toMatchObject({ code: 'invalid_request' });
-      expect(thrown instanceof Error ? thrown.message : '').toMatch(sentence);
-      expect(thrown instanceof Error ? thrown.message : '').not.toMatch(/secret/);
-    });
-
     test('is forgotten only when it holds nothing', async () => {
       await add();
       await apply('{ engine: postgres }');
       await create();
-      await expect(t.services.databases.remove(BY, 'main')).rejects.toThrow(/holds data of acme/);
+      await expect(t.services.databases.remove(BY, 'main', 'refuse')).rejects.toThrow(/holds data of acme/);
       await add('second');
-      await t.services.databases.remove(BY, 'second');
+      await t.services.databases.remove(BY, 'second', 'refuse');
       expect((await t.services.databases.list()).map((each) => each.server)).toEqual(['main']);
       expect((await t.store.secretsOf(SERVERS_OWNER)).map(({ name }) => name)).toEqual(['main']);
     });
@@ -300,7 +283,20 @@ export function databaseCases(where: () => Promise<StoreOptions | undefined>): v
       expect(pg.roles.size).toBe(0);
       expect(await t.store.tenantDatabase('acme')).toBeNull();
       await expect(t.services.databases.drop(BY, 'acme')).rejects.toMatchObject({ code: 'not_found' });
-      await t.services.databases.remove(BY, 'main');
+      await t.services.databases.remove(BY, 'main', 'refuse');
+    });
+
+    test('leaves data that are forgotten with a server that is gone, and only then', async () => {
+      await create();
+      await create('globex');
+      await forget('acme');
+      pg.state = 'away';
+      await expect(t.services.databases.remove(BY, 'main', 'forget')).rejects.toThrow(/data of globex;/);
+      await forget('globex');
+      await expect(t.services.databases.remove(BY, 'main', 'refuse')).rejects.toThrow(/acme, globex/);
+      await t.services.databases.remove(BY, 'main', 'forget');
+      expect(await t.services.databases.list()).toEqual([]);
+      expect(await t.store.tenantDatabase('acme')).toBeNull();
     });
 
     test('changes its connections with a release that says so, and cannot move to another server', async () => {

@@ -6,7 +6,7 @@ export const REVIEWED: ReadonlySet<string> = new Set(
   `
   account app approval apps atOnce audience aws bakeMs by choice cidrs connections count createdAt createdBy current database decisions digest
   domains egress epoch errorRate expiresAt fingerprint frozen generation held host id images instance issuer key keys kind labels
-  lastUsedAt latencyFactor latencyMs maxAgeMs maxFailures minRequests mode moveTimeoutMs name onFailure open order other
+  lastUsedAt latencyFactor left latencyMs maxAgeMs maxFailures minRequests mode moveTimeoutMs name onFailure open order other
   past path percent perHost pinned pins policy pool pools port publicKey reason ref regions release renewed replace repository required reservedCpus
   reservedMemory revision role roles routes schema scheduling scope secrets server services signatures since sslmode standing state subdomain
   surgeMemory tags target tenancy tenant tenants to traffic ttlMs until updatedAt user variables version versions wave waves window

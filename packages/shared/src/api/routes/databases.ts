@@ -51,11 +51,14 @@ export const databasesRoutes = {
   removeDatabaseServer: defineRoute({
     method: 'DELETE',
     path: '/database-servers/{server}',
-    summary: 'Forget a database server that holds nothing any more',
+    summary:
+      'Forget a database server that holds nothing any more, or what deleted tenants left on it as well',
     access: 'admin',
     on: 'coordinator',
     status: 200,
     params: server,
+    /** `forget`: what deleted tenants left stays on the server, and nobody here knows of it any more. */
+    query: z.object({ left: z.enum(['refuse', 'forget']).default('refuse') }),
     response: done,
   }),
   dropTenantDatabase: defineRoute({
