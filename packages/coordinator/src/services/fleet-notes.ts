@@ -16,7 +16,7 @@ const QUIET_MS = 200;
 const LATEST_MS = 5000;
 const ACKS_MS = 100;
 /** From one such write to the next while more come. */
-const ACKS_SPACING_MS = 250;
+const ACKS_SPACING_MS = 1_000;
 
 export interface Notes {
   connection(note: ConnectionNote): void;

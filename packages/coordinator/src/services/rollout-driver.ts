@@ -2,7 +2,7 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { BerthError } from '@berth/shared/domain/errors';
 import { isQueued } from '@berth/shared/domain/rollout';
 import type { Traffic } from '@berth/shared/domain/traffic';
-import { advance } from '../rollout/advance.ts';
+import { decide } from '../rollout/decide.ts';
 import type { Decision } from '../rollout/types.ts';
 import type { EventFeed } from './events.ts';
 import type { FleetPort } from './fleet-port.ts';
@@ -193,7 +193,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
   async function drive(open: Open): Promise<void> {
     for (let round = 0; round < ROUNDS; round += 1) {
       if (signal.aborted) return;
-      const decisions = advance(open.rollout, open.book, clock.now());
+      const decisions = decide(open.rollout, open.book, clock.now());
       if (decisions.length === 0) return;
       decided += decisions.length;
       for (const chunk of chunksOf(decisions)) {
@@ -202,7 +202,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
         if (signal.aborted) return;
       }
       // Whoever may begin has begun; what follows from that is decided when something has come of it.
-      if (decisions.every((each) => each.kind === 'begin')) break;
+      if (decisions.at(-1)?.kind === 'begin') break;
       // Somebody was not as we thought: look before deciding about him again.
       if (open.dirty.size > 0) await refresh(open);
     }

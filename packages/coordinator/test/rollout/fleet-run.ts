@@ -1,7 +1,7 @@
 import type { RolloutPolicy } from '@berth/shared/domain/rollout';
 import { isOver, RolloutPolicy as Policy } from '@berth/shared/domain/rollout';
 import { act, type Action } from '../../src/rollout/act.ts';
-import { advance } from '../../src/rollout/advance.ts';
+import { decide } from '../../src/rollout/decide.ts';
 import { failuresOf } from '../../src/rollout/counts.ts';
 import { fold } from '../../src/rollout/fold.ts';
 import type { Decision, Rollout } from '../../src/rollout/types.ts';
@@ -137,8 +137,8 @@ class FleetRun {
   #drive(now: number, calm: boolean): number {
     let count = 0;
     for (let round = 0; ; round += 1) {
-      const decisions = advance(this.#rollout, this.#world.facts(), now);
-      same(decisions, advance(this.#rollout, this.#world.facts(), now), 'decisions of the same facts');
+      const decisions = decide(this.#rollout, this.#world.facts(), now);
+      same(decisions, decide(this.#rollout, this.#world.facts(), now), 'decisions of the same facts');
       if (decisions.length === 0) return count;
       if (round > 200) throw new Error(`it never stops deciding: ${JSON.stringify(decisions.slice(0, 3))}`);
       if (!calm && this.#dice.chance(0.05)) return count;
