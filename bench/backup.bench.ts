@@ -68,7 +68,7 @@ await runBench(async (bench) => {
     const name = `size_${String(gb).replace('.', '_')}`;
     bench.say(`making a database of ${gb} GB`);
     await fill(cluster, name, gb);
-    const rounds = gb > 1 ? 1 : 3;
+    const rounds = gb > 1 ? 1 : gb === 1 ? 2 : 3;
     const floors: number[] = [];
     const takes: Done[] = [];
     await floorOf(cluster, name, home);
@@ -173,29 +173,40 @@ async function restored(
   cluster: Cluster,
   { manifest, folder, gb }: { manifest: BackupManifest; folder: string; gb: number },
   job: (what: object) => Promise<Done>,
-): Promise<{ gb: number; ratio: number; mbPerS: number; floorMbPerS: number; peakMb: number }> {
+): Promise<{ ratio: number; mbPerS: number; floorMbPerS: number; peakMb: number }> {
   bench.say(`restoring ${gb} GB`);
   const dumpMb = manifest.dumpBytes / MB;
   const object = join(folder, manifest.app, manifest.tenant, `${manifest.backup}.dump.zst`);
-  await cluster.sql('postgres', 'create database by_shell');
-  const began = performance.now();
-  const zstd = spawn('zstd', ['-d', '-q', '-c', object], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const restore = spawn(join(cluster.bin, 'pg_restore'), ['--no-owner', '--dbname=by_shell'], {
-    env: environment(cluster, 'by_shell'),
-    stdio: [zstd.stdout, 'ignore', 'inherit'],
-  });
-  zstd.stdout?.destroy();
-  await Promise.all([ended(zstd), ended(restore)]);
-  const floorMs = performance.now() - began;
-  await cluster.sql('postgres', 'drop database by_shell');
-  await cluster.sql('postgres', 'create database by_us');
-  const done = await job({ kind: 'restore', url: cluster.url('by_us'), folder, manifest });
+  const fresh = async (): Promise<void> => {
+    await cluster.sql('postgres', 'drop database if exists again');
+    await cluster.sql('postgres', 'create database again');
+  };
+  const floors: number[] = [];
+  const ours: Done[] = [];
+  for (let round = 0; round < (gb > 1 ? 1 : 2); round += 1) {
+    await fresh();
+    const began = performance.now();
+    const zstd = spawn('zstd', ['-d', '-q', '-c', object], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const restore = spawn(join(cluster.bin, 'pg_restore'), ['--no-owner', '--dbname=again'], {
+      env: environment(cluster, 'again'),
+      stdio: [zstd.stdout, 'ignore', 'inherit'],
+    });
+    zstd.stdout?.destroy();
+    await Promise.all([ended(zstd), ended(restore)]);
+    floors.push(performance.now() - began);
+    await fresh();
+    ours.push(await job({ kind: 'restore', url: cluster.url('again'), folder, manifest }));
+  }
+  await cluster.sql('postgres', 'drop database again');
+  const ms = median(ours.map((each) => each.ms));
+  const floorMs = median(floors);
   const figures = {
     gb,
-    ratio: rounded(floorMs / done.ms),
-    mbPerS: rounded(dumpMb / (done.ms / 1000), 1),
+    ratio: rounded(floorMs / ms),
+    mbPerS: rounded(dumpMb / (ms / 1000), 1),
     floorMbPerS: rounded(dumpMb / (floorMs / 1000), 1),
-    peakMb: rounded(done.peakMb, 1),
+    nodeCpuSecondsPerGb: rounded(median(ours.map((each) => each.cpuSeconds)) / (dumpMb / 1000)),
+    peakMb: rounded(Math.max(...ours.map((each) => each.peakMb)), 1),
   };
   bench.say(JSON.stringify(figures));
   return figures;

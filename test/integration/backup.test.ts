@@ -291,6 +291,22 @@ describe('a restore', () => {
   });
 });
 
+test('a dump that is over before the store begins to read comes whole all the same', async () => {
+  const name = await database();
+  await asTenant(name, 'create table t (n int)');
+  const slow: ObjectStore = {
+    ...store,
+    put: async (key, body, options) => {
+      if (key.endsWith('.zst'))
+        await expect.poll(() => dumpPrograms(process.pid), { timeout: 10_000 }).toEqual([]);
+      return await store.put(key, body, options);
+    },
+  };
+  const source = at(name);
+  const manifest = await takeBackup({ source, store: slow, identity: identity(), clients, clock, signal });
+  expect(statSync(fileOf(manifest)).size).toBe(manifest.bytes);
+});
+
 test('a name that is taken is refused before anything is dumped', async () => {
   const name = await database();
   const who = identity();

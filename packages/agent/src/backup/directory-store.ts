@@ -11,6 +11,7 @@ const ASIDE = '.part';
 /** So much is asked to go to the disk at a time while more comes: all of it at the end would be waited for. */
 const FLUSH_BYTES = 32 * 1024 * 1024;
 const WRITE_BYTES = 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 
 /** A directory on the host. Objects are files; each is written aside, synced and renamed. Directories are 0700. */
 export function openDirectoryStore(root: string): ObjectStore {
@@ -56,7 +57,7 @@ export function openDirectoryStore(root: string): ObjectStore {
       } catch (thrown) {
         throw failed(thrown, `reading ${key}`);
       }
-      return createReadStream(path, { start: from, signal, highWaterMark: WRITE_BYTES });
+      return createReadStream(path, { start: from, signal, highWaterMark: READ_BYTES });
     },
     async head(key) {
       try {

@@ -107,15 +107,21 @@ export async function startDump(address: DatabaseAddress, options: DumpOptions):
 
 function joined(source: Source, zstd: Child, where: string): Dump {
   let dumpBytes = 0;
+  // Read from the first moment: Node throws away what a program has written when it ends before anybody reads.
+  const output: AsyncIterable<Buffer> | null = zstd.process.stdout;
+  const chunks = output?.[Symbol.asyncIterator]();
+  let next = chunks?.next();
+  next?.catch(() => undefined);
   async function* body(): AsyncGenerator<Buffer> {
-    const output: AsyncIterable<Buffer> | null = zstd.process.stdout;
     let bytes = 0;
     try {
-      if (output !== null)
-        for await (const chunk of output) {
-          bytes += chunk.length;
-          yield chunk;
-        }
+      for (;;) {
+        const chunk = await next;
+        if (chunk === undefined || chunk.done === true) break;
+        bytes += chunk.value.length;
+        yield chunk.value;
+        next = chunks?.next();
+      }
       const dumped = await source.ended;
       const packed = await zstd.ended;
       // When zstd goes first pg_dump only meets a broken pipe.
