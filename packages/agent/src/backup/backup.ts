@@ -8,7 +8,8 @@ export { containerPrograms } from './container-programs.ts';
 export { compareWith, expectSame, sentenceOf, type Difference } from './compare.ts';
 export { readManifest } from './manifest.ts';
 export { restoreBackup, type RestoreBackup } from './restore.ts';
-export { keysOf, openStore, type ObjectStore, type StoreOptions, type Unfinished } from './store.ts';
+export type { ObjectStore, StoreOptions, Unfinished } from './object-store.ts';
+export { keysOf, openStore } from './store.ts';
 export { sweep, type Sweep } from './sweep.ts';
 export {
   takeBackup,

@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import { z } from 'zod';
 import { reasonOf } from '../system/clock.ts';
-import type { ObjectStore } from './store.ts';
+import type { ObjectStore } from './object-store.ts';
 
 /** Files that are being written end with it. */
 const ASIDE = '.part';

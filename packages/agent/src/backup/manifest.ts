@@ -1,7 +1,8 @@
 import { json } from 'node:stream/consumers';
 import { BackupManifest } from '@berth/shared/domain/backup';
 import { BerthError } from '@berth/shared/domain/errors';
-import { keysOf, type ObjectStore } from './store.ts';
+import type { ObjectStore } from './object-store.ts';
+import { keysOf } from './store.ts';
 
 /** Writes the manifest beside its object: from then on it is a backup. Errors: those of the store. */
 export async function writeManifest(

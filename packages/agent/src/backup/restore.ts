@@ -10,9 +10,11 @@ import { schemaOf, whereOf, type DatabaseAddress } from './address.ts';
 import type { ClientPrograms } from './clients.ts';
 import { common } from './definitions.ts';
 import { fieldsThatDiffer, readManifest } from './manifest.ts';
+import { Measure } from './measure.ts';
+import type { ObjectStore } from './object-store.ts';
 import { openSessionAt } from './open-session.ts';
 import { startRestore } from './restore-programs.ts';
-import { keysOf, Measure, readError, type ObjectStore } from './store.ts';
+import { keysOf, readError } from './store.ts';
 import { teller, type BackupProgress } from './take.ts';
 import { readToc, type TocEntry } from './toc.ts';
 

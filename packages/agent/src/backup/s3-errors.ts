@@ -1,13 +1,7 @@
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
-import { z } from 'zod';
 import { reasonOf } from '../system/clock.ts';
 import { cleanLine } from '../system/text.ts';
-
-const Said = z.object({
-  name: z.string().optional(),
-  code: z.string().optional(),
-  $metadata: z.object({ httpStatusCode: z.number().optional(), requestId: z.string().optional() }).optional(),
-});
+import { MISMATCH, Said } from './s3-names.ts';
 
 /** What the server found wrong with bytes it got, other than they were sent. */
 const DAMAGED = new Set([
@@ -18,11 +12,6 @@ const DAMAGED = new Set([
 ]);
 const MISSING = new Set(['NoSuchKey', 'NotFound']);
 const PASSING = new Set(['SlowDown', 'RequestTimeout', 'InternalError', 'ServiceUnavailable', 'Throttling']);
-
-/** S3's own name of what went wrong, such as `NoSuchUpload`; empty when it was the network. */
-export function nameOf(thrown: unknown): string {
-  return Said.safeParse(thrown).data?.name ?? '';
-}
 
 /** The SDK's error as one of ours. Never with an address that holds a signature: the SDK signs headers. */
 export function s3Error(thrown: unknown, what: string, signal: AbortSignal): Error {
@@ -37,6 +26,7 @@ export function s3Error(thrown: unknown, what: string, signal: AbortSignal): Err
   const details = { name, status, requestId: said.$metadata?.requestId };
   const error = (code: ConstructorParameters<typeof BerthError>[0], sentence: string): BerthError =>
     new BerthError(code, sentence, { cause: thrown, details });
+  if (name === MISMATCH) return error('backup_mismatch', words);
   if (MISSING.has(name)) return error('not_found', `It is not there: ${what}.`);
   if (DAMAGED.has(name))
     return error(

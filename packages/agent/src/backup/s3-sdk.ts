@@ -8,21 +8,23 @@ import {
   type StorageClass,
 } from '@aws-sdk/client-s3';
 import type { BackupStore } from '@berth/shared/domain/backup';
-import { BerthError } from '@berth/shared/domain/errors';
 import { z } from 'zod';
-import { nameOf, s3Error } from './s3-errors.ts';
+import type { StoreOptions } from './object-store.ts';
+import { nameOf } from './s3-names.ts';
+import type { S3Calls } from './s3-store.ts';
 import { takeBack, uploadTo, type Upload } from './s3-upload.ts';
-import type { ObjectStore, StoreOptions } from './store.ts';
 
-/** A part of its own, loaded when a backup goes to S3: the SDK takes some 28 MB. */
+/**
+ * A part of its own, loaded when a backup goes to S3: the SDK takes some 28 MB. It throws what the SDK throws; `s3-store`
+ * makes Berth's errors of it.
+ */
 
 type S3 = Extract<BackupStore, { kind: 's3' }>;
 
 /** Any bucket, of AWS or of another server that speaks S3. Credentials are what the SDK finds. */
-export function openS3Store(store: S3, options: StoreOptions): ObjectStore {
-  const { bucket, prefix, region, endpoint } = store;
+export function openS3(store: S3, options: StoreOptions): S3Calls {
+  const { bucket, prefix } = store;
   const client = clientOf(store, options);
-  const where = `bucket ${bucket} at ${endpoint ?? region}`;
   const full = (key: string): string => (prefix === '' ? key : `${prefix}/${key}`);
   const own = (key: string): string => (prefix === '' ? key : key.slice(prefix.length + 1));
   const kept: Upload['kept'] = {
@@ -32,25 +34,14 @@ export function openS3Store(store: S3, options: StoreOptions): ObjectStore {
   const at = (key: string): Upload['at'] => ({ Bucket: bucket, Key: full(key) });
 
   return {
-    where,
-    async put(key, body, putting) {
-      try {
-        return await uploadTo(client, { at: at(key), kept }, body, putting);
-      } catch (thrown) {
-        throw s3Error(thrown, `writing ${key} to ${where}`, putting.signal);
-      }
-    },
+    put: (key, body, putting) => uploadTo(client, { at: at(key), kept }, body, putting),
     async get(key, { from = 0, signal }) {
-      try {
-        const range = from === 0 ? {} : { Range: `bytes=${from}-` };
-        const { Body } = await client.send(new GetObjectCommand({ ...at(key), ...range }), {
-          abortSignal: signal,
-        });
-        if (!(Body instanceof Readable)) throw new Error('an answer without a body');
-        return Body;
-      } catch (thrown) {
-        throw s3Error(thrown, `reading ${key} from ${where}`, signal);
-      }
+      const range = from === 0 ? {} : { Range: `bytes=${from}-` };
+      const { Body } = await client.send(new GetObjectCommand({ ...at(key), ...range }), {
+        abortSignal: signal,
+      });
+      if (!(Body instanceof Readable)) throw new Error('an answer without a body');
+      return Body;
     },
     async head(key, signal) {
       try {
@@ -60,47 +51,33 @@ export function openS3Store(store: S3, options: StoreOptions): ObjectStore {
         return { bytes: ContentLength };
       } catch (thrown) {
         if (nameOf(thrown) === 'NotFound' || nameOf(thrown) === 'NoSuchKey') return null;
-        throw s3Error(thrown, `looking for ${key} in ${where}`, signal);
+        throw thrown;
       }
     },
     async *list(under, signal) {
-      try {
-        const pages = paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: `${full(under)}/` });
-        for await (const { Contents = [] } of pages) {
-          signal.throwIfAborted();
-          for (const { Key = '', Size = 0 } of Contents) yield { key: own(Key), bytes: Size };
-        }
-      } catch (thrown) {
-        throw s3Error(thrown, `listing ${where}`, signal);
+      const pages = paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: `${full(under)}/` });
+      for await (const { Contents = [] } of pages) {
+        signal.throwIfAborted();
+        for (const { Key = '', Size = 0 } of Contents) yield { key: own(Key), bytes: Size };
       }
     },
     async *unfinished(under, signal) {
       let marker: { KeyMarker?: string; UploadIdMarker?: string } = {};
-      try {
-        for (;;) {
-          const page = await client.send(
-            new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `${full(under)}/`, ...marker }),
-            { abortSignal: signal },
-          );
-          for (const { Key = '', UploadId = '', Initiated } of page.Uploads ?? [])
-            yield { key: own(Key), upload: UploadId, begunAt: Initiated?.getTime() ?? 0 };
-          if (page.IsTruncated !== true || page.NextKeyMarker === undefined) return;
-          marker = {
-            KeyMarker: page.NextKeyMarker,
-            ...(page.NextUploadIdMarker === undefined ? {} : { UploadIdMarker: page.NextUploadIdMarker }),
-          };
-        }
-      } catch (thrown) {
-        throw s3Error(thrown, `listing unfinished uploads of ${where}`, signal);
+      for (;;) {
+        const page = await client.send(
+          new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `${full(under)}/`, ...marker }),
+          { abortSignal: signal },
+        );
+        for (const { Key = '', UploadId = '', Initiated } of page.Uploads ?? [])
+          yield { key: own(Key), upload: UploadId, begunAt: Initiated?.getTime() ?? 0 };
+        if (page.IsTruncated !== true || page.NextKeyMarker === undefined) return;
+        marker = {
+          KeyMarker: page.NextKeyMarker,
+          ...(page.NextUploadIdMarker === undefined ? {} : { UploadIdMarker: page.NextUploadIdMarker }),
+        };
       }
     },
-    async abandon({ key, upload }, signal) {
-      try {
-        await takeBack(client, { ...at(key), UploadId: upload });
-      } catch (thrown) {
-        throw s3Error(thrown, `aborting an upload of ${key} to ${where}`, signal);
-      }
-    },
+    abandon: ({ key, upload }) => takeBack(client, { ...at(key), UploadId: upload }),
     close: () => client.destroy(),
   };
 }
@@ -139,5 +116,5 @@ const Signed = z.object({ headers: z.custom<Record<string, string>>((value) => t
 function storageClass(name: string): StorageClass {
   const isOne = (text: string): text is StorageClass => /^[A-Z_]+$/.test(text);
   if (isOne(name)) return name;
-  throw new BerthError('invalid_request', `${JSON.stringify(name)} is no storage class of S3.`);
+  throw new Error(`${JSON.stringify(name)} is no storage class of S3`);
 }

@@ -11,10 +11,10 @@ import {
   type S3Client,
   type StorageClass,
 } from '@aws-sdk/client-s3';
-import { BerthError } from '@berth/shared/domain/errors';
+import { Measure } from './measure.ts';
 import { partBytesFor, partsOf, type Part } from './parts.ts';
-import { nameOf } from './s3-errors.ts';
-import { Measure, type PutOptions, type Stored } from './store.ts';
+import { Mismatch, nameOf } from './s3-names.ts';
+import type { PutOptions, Stored } from './object-store.ts';
 
 /** Parts on their way at once: one is sent while the next is filled. */
 const AT_ONCE = 2;
@@ -82,8 +82,7 @@ async function putParts(
     new CreateMultipartUploadCommand({ ...upload.at, ...upload.kept, ChecksumAlgorithm: 'SHA256' }),
     { abortSignal: signal },
   );
-  if (UploadId === undefined)
-    throw new BerthError('backup_store_unavailable', 'The store began an upload and gave it no name.');
+  if (UploadId === undefined) throw new Error('the store began an upload and gave it no name');
   const target = { ...upload.at, UploadId };
   const done: CompletedPart[] = [];
   const digests: string[] = [];
@@ -196,8 +195,7 @@ async function verified(
   const { bytes } = sent.measure;
   const sha256 = sent.measure.sha256();
   if (told.ContentLength !== bytes)
-    throw new BerthError(
-      'backup_mismatch',
+    throw new Mismatch(
       `The store has ${told.ContentLength ?? 'an unknown number of'} bytes of ${upload.at.Key}, and ${bytes} were sent. It is not a backup: no manifest is written.`,
     );
   // Of many parts the server keeps the SHA-256 of their SHA-256s.
@@ -207,8 +205,7 @@ async function verified(
   const theirs = told.ChecksumSHA256?.replace(/-\d+$/, '');
   if (theirs === undefined) return { bytes, sha256: null };
   if (theirs !== expected)
-    throw new BerthError(
-      'backup_mismatch',
+    throw new Mismatch(
       `The store's checksum of ${upload.at.Key} is not that of the bytes that were sent. It is not a backup: no manifest is written.`,
     );
   return { bytes, sha256 };

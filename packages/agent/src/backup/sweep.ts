@@ -1,4 +1,5 @@
-import { keysOf, type ObjectStore, type Unfinished } from './store.ts';
+import type { ObjectStore, Unfinished } from './object-store.ts';
+import { keysOf } from './store.ts';
 
 export interface Sweep {
   store: ObjectStore;

@@ -6,10 +6,12 @@ import type { ClientPrograms } from './clients.ts';
 import { readDefinitions, type Definitions } from './definitions.ts';
 import { startDump } from './dump.ts';
 import { writeManifest } from './manifest.ts';
+import { Measure } from './measure.ts';
+import type { ObjectStore, Stored } from './object-store.ts';
 import { openSessionAt } from './open-session.ts';
 import { countRows } from './rows.ts';
 import type { Session } from './session.ts';
-import { keysOf, Measure, readError, type ObjectStore, type Stored } from './store.ts';
+import { keysOf, readError } from './store.ts';
 import { readToc } from './toc.ts';
 
 /** Whose backup it is, decided by who asks for it: a caller that notes it first can sweep up after a crash. */

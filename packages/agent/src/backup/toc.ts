@@ -4,7 +4,8 @@ import { pipeline } from 'node:stream/promises';
 import { BerthError } from '@berth/shared/domain/errors';
 import { howItEnded, startChild } from './children.ts';
 import { chooseClients, type ClientPrograms } from './clients.ts';
-import { readError, type ObjectStore } from './store.ts';
+import type { ObjectStore } from './object-store.ts';
+import { readError } from './store.ts';
 
 /** One entry of a dump's table of contents, and the line that names it to pg_restore. */
 export interface TocEntry {
