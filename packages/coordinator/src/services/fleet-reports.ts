@@ -17,9 +17,9 @@ const ROWS_PER_INGEST = 1000;
  * meanwhile, and a commit costs more than the rows in it.
  */
 const SPACING_MS = 50;
-/** The same after a write of many rows: then many tenants move, and nobody waits for one of them. */
-const STORM_SPACING_MS = 100;
-const STORM_ROWS = 200;
+/** The same where so many agents are connected: what they tell is of many tenants, and nobody waits for one of them. */
+const FLEET_SPACING_MS = 100;
+const FLEET_AGENTS = 20;
 
 interface Waiting {
   tenants: Map<string, TenantReport>;
@@ -48,14 +48,14 @@ export function createReports(options: {
   clock: Clock;
   log: Log;
   tickMs: number;
+  /** How many are connected. */
+  agents(): number;
   holds(host: string): boolean;
   changed(host: string): void;
 }): Reports {
   const { store, clock, log } = options;
   let waiting = new Map<string, Waiting>();
   let bytesWaiting = 0;
-  /** Rows in the last run. */
-  let written = 0;
   const acks = new Map<Session, number>();
   const followUps: FollowUp[] = [];
   const paused = new Set<Session>();
@@ -65,7 +65,6 @@ export function createReports(options: {
     const bytes = bytesWaiting;
     const owed = [...acks];
     waiting = new Map();
-    written = rowsOf(taken);
     for (const chunk of chunks(taken)) {
       try {
         await store.ingest(chunk.map(([host, each]) => recordOf(host, each)));
@@ -125,7 +124,7 @@ export function createReports(options: {
 
   const tick = createTick({
     ms: options.tickMs,
-    spacingMs: () => (written >= STORM_ROWS ? STORM_SPACING_MS : SPACING_MS),
+    spacingMs: () => (options.agents() >= FLEET_AGENTS ? FLEET_SPACING_MS : SPACING_MS),
     what: 'write reports',
     log,
     run,
@@ -175,12 +174,6 @@ function* chunks(all: ReadonlyMap<string, Waiting>): Generator<[string, Waiting]
 
 function rowsIn({ tenants, events, traffic }: Waiting): number {
   return tenants.size + events.length + traffic.size + 1;
-}
-
-function rowsOf(all: ReadonlyMap<string, Waiting>): number {
-  let rows = 0;
-  for (const each of all.values()) rows += rowsIn(each);
-  return rows;
 }
 
 function keyOf({ tenant, generation, slot, run }: TrafficSample): string {

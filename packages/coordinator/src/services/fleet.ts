@@ -72,6 +72,7 @@ export async function createFleet(options: FleetOptions): Promise<Fleet> {
     clock,
     log,
     tickMs,
+    agents: () => sessions.size,
     holds: (host) => keeper.holds(host),
     changed,
   });

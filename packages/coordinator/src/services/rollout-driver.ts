@@ -66,9 +66,9 @@ export interface DriverOptions {
 
 /** What depends on time alone is looked at this often. */
 const EVERY_MS = 1_000;
-/** After a look with so many decisions the next is put off for so long. */
-const STORM_DECISIONS = 40;
-const STORM_SPACING_MS = 100;
+/** A look at a rollout over so many tenants is put off for so long after the last one. */
+const LARGE_TENANTS = 100;
+const LARGE_SPACING_MS = 100;
 /** Rounds of deciding within one look; what is left is decided in the next. */
 const ROUNDS = 50;
 
@@ -102,15 +102,12 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
   let looked = true;
   /** There is more to decide, and nothing else to wait for. */
   let soon = false;
-  /** In the last look. */
-  let decided = 0;
   let passedAt = Number.NEGATIVE_INFINITY;
   let turning: Promise<void> = Promise.resolve();
 
   async function pass(): Promise<void> {
     if (signal.aborted) return;
     soon = false;
-    decided = 0;
     // Nothing is decided before an operator has confirmed what is on record.
     if ((await store.epoch()).mode === 'observe') return;
     const now = clock.now();
@@ -195,7 +192,6 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
       if (signal.aborted) return;
       const decisions = decide(open.rollout, open.book, clock.now());
       if (decisions.length === 0) return;
-      decided += decisions.length;
       for (const chunk of chunksOf(decisions)) {
         await carry(open, chunk);
         await breathe();
@@ -272,6 +268,10 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
       for (const event of events) hear(event);
   }
 
+  function isLarge(): boolean {
+    return [...opens.values()].some(({ rollout }) => rollout.tenants.length >= LARGE_TENANTS);
+  }
+
   function turn(): Promise<void> {
     turning = turning.catch(() => undefined).then(pass);
     return turning;
@@ -284,7 +284,7 @@ export function createRolloutDriver(options: DriverOptions): RolloutDriver {
       : createTick({
           ms,
           // While hundreds move nobody waits for one of them, and fewer and larger transactions cost less.
-          spacingMs: () => (decided >= STORM_DECISIONS ? STORM_SPACING_MS : 0),
+          spacingMs: () => (isLarge() ? LARGE_SPACING_MS : 0),
           what: 'drive rollouts',
           log,
           run: turn,

@@ -25,13 +25,14 @@ beforeEach(() => {
 });
 afterEach(() => void vi.useRealTimers());
 
-function reportsOn() {
+function reportsOn(agents = 1) {
   const told: string[] = [];
   const reports = createReports({
     store,
     clock: { now: () => 1 },
     log,
     tickMs: 10,
+    agents: () => agents,
     holds: () => false,
     changed() {},
   });
@@ -96,4 +97,20 @@ test('samples that could not be written are written later, below those that came
       ['globex', 0, 1],
     ],
   ]);
+});
+
+test.each([
+  { agents: 19, apart: 50 },
+  { agents: 20, apart: 100 },
+])('what keeps coming from $agents agents is written every $apart ms', async ({ agents, apart }) => {
+  const { reports, say } = reportsOn(agents);
+  say(sample('acme', 1));
+  await vi.advanceTimersByTimeAsync(10);
+  await vi.waitFor(() => expect(store.batches).toHaveLength(1));
+  say(sample('acme', 2));
+  await vi.advanceTimersByTimeAsync(apart - 1);
+  expect(store.batches).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(2);
+  await vi.waitFor(() => expect(store.batches).toHaveLength(2));
+  await reports.stop();
 });
