@@ -106,11 +106,11 @@ test.each([
   const { reports, say } = reportsOn(agents);
   say(sample('acme', 1));
   await vi.advanceTimersByTimeAsync(10);
-  await vi.waitFor(() => expect(store.batches).toHaveLength(1));
+  expect(store.batches).toHaveLength(1);
   say(sample('acme', 2));
   await vi.advanceTimersByTimeAsync(apart - 1);
   expect(store.batches).toHaveLength(1);
   await vi.advanceTimersByTimeAsync(2);
-  await vi.waitFor(() => expect(store.batches).toHaveLength(2));
+  expect(store.batches).toHaveLength(2);
   await reports.stop();
 });
