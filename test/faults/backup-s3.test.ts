@@ -6,6 +6,7 @@ import {
   findClients,
   keysOf,
   openStore,
+  readManifest,
   restoreBackup,
   sweep,
   takeBackup,
@@ -286,10 +287,15 @@ describe('what cannot be taken back at once is swept up later', () => {
     expect(await manifestsIn()).toHaveLength(2);
   });
 
-  test.each(['dumping', 'uploaded'])('when the agent is killed at "%s"', async (point) => {
-    const who: BackupIdentity = identity();
+  /** Another process, which ends at a point as if the power had gone. */
+  async function killedAt(
+    point: string,
+    who: BackupIdentity,
+    options: readonly string[] = [],
+  ): Promise<void> {
     const folder = mkdtempSync(join(tmpdir(), 'berth-backup-'));
-    const child = start([process.execPath, join(import.meta.dirname, '../support/backup-process.ts')], {
+    const program = join(import.meta.dirname, '../support/backup-process.ts');
+    const child = start([process.execPath, ...options, program], {
       logFile: join(folder, 'log'),
       env: {
         BERTH_TEST_BACKUP: JSON.stringify({
@@ -299,14 +305,28 @@ describe('what cannot be taken back at once is swept up later', () => {
           at: point,
           afterChunks: 250,
         }),
+        TEST_CLOCK_AHEAD_MS: String(86_400_000),
       },
     });
     expect((await child.ended).signal).toBe('SIGKILL');
     rmSync(folder, { recursive: true });
-    const left = await unfinishedIn(truth);
-    expect(left).toHaveLength(point === 'dumping' ? 1 : 0);
+  }
+
+  test.each(['dumping', 'uploaded'])('when the agent is killed at "%s"', async (point) => {
+    const who = identity();
+    await killedAt(point, who);
+    expect(await unfinishedIn(truth)).toHaveLength(point === 'dumping' ? 1 : 0);
     await sweepOf([who.backup]);
     expect(await unfinishedIn(truth)).toEqual([]);
     expect(await manifestsIn()).toEqual([]);
+  });
+
+  test('on a host whose clock is a day ahead, a backup is good: the store says what time it is', async () => {
+    const who = identity();
+    await killedAt('done', who, ['--import', join(import.meta.dirname, '../support/shifted-clock.mjs')]);
+    expect(await manifestsIn()).toEqual([keysOf(who).manifest]);
+    const { signal } = new AbortController();
+    const manifest = await readManifest(truth, who, signal);
+    expect(manifest.takenAt).toBeGreaterThan(Date.now() + 80_000_000);
   });
 });

@@ -3,6 +3,7 @@ import { lastLines } from '../system/text.ts';
 import { failureOf, startChild, type Child, type Ended } from './children.ts';
 import { chooseClients, majorOf, type ClientPrograms } from './clients.ts';
 import { clientEnvironment, connectionOf, databaseArgument } from './connection.ts';
+import { LOCK_WAIT } from './session.ts';
 import { remoteEnvironment, type DatabaseAddress } from './address.ts';
 
 /** A dump that is being made. */
@@ -32,7 +33,13 @@ export interface DumpOptions {
 
 const LEVEL = '-3';
 /** The custom format without compression of its own: zstd makes it smaller in a third of the time. */
-const FORMAT = ['--format=custom', '--compress=0', '--no-password'] as const;
+const FORMAT = [
+  '--format=custom',
+  '--compress=0',
+  '--no-password',
+  // Behind a migration that holds a table for longer than this the next backup is the better one.
+  `--lock-wait-timeout=${LOCK_WAIT}`,
+] as const;
 
 /** A program that gives the dump, wherever it runs. */
 interface Source {

@@ -18,6 +18,8 @@ export interface Session {
 }
 
 const CONNECT_MS = 15_000;
+/** How long a table that somebody else has locked is waited for. */
+export const LOCK_WAIT = '300s';
 const Row = z.tuple([z.union([z.string(), z.null()])]);
 
 /** Errors: `backup_database_unavailable`, `backup_database_refused`. */
@@ -59,7 +61,7 @@ async function preparedSession(of: Connection, client: pg.Client): Promise<Sessi
 /** Settings under which every database answers alike. The role's own time limits are for its app, not for a dump. */
 export async function calm(texts: Session['texts']): Promise<void> {
   await texts(`select set_config(name, value, false) from (values
-    ('search_path', ''), ('statement_timeout', '0'), ('lock_timeout', '0'),
+    ('search_path', ''), ('statement_timeout', '0'), ('lock_timeout', '${LOCK_WAIT}'),
     ('idle_in_transaction_session_timeout', '0'), ('row_security', 'off'), ('standard_conforming_strings', 'on'),
     ('datestyle', 'ISO'), ('intervalstyle', 'postgres'), ('extra_float_digits', '1'), ('bytea_output', 'hex'),
     ('quote_all_identifiers', 'off'), ('max_parallel_workers_per_gather', '0'), ('synchronize_seqscans', 'on'),
@@ -128,7 +130,7 @@ export function databaseError(thrown: unknown, where: string): BerthError {
   if (thrown instanceof BerthError) return thrown;
   const code = Said.safeParse(thrown).data?.code ?? '';
   const words = cleanLine(messageOf(thrown), 300);
-  if (/^(28|3D|42|22|0A)/.test(code))
+  if (/^(28|3D|42|22|0A|55)/.test(code))
     return new BerthError(
       'backup_database_refused',
       `The server turned this down for ${where}: ${words}. Check the role, its password and its rights.`,
