@@ -36,7 +36,10 @@ function contentOf({ spec }: DesiredTenant): string {
   return canonicalJson({ ...content, bakeMs: 0 });
 }
 
-/** Each leaf that differs, by path: services by name, lists whole. */
+/**
+ * Each leaf that differs, by path: services by name, lists whole. The time to bake is none of them: it changes nothing that
+ * runs, and differs of each tenant whose rollout had its own.
+ */
 export function changesBetween(before: DesiredTenant, after: DesiredTenant): Change[] {
   const old = leavesOfDesired(before);
   const fresh = leavesOfDesired(after);
@@ -48,7 +51,7 @@ export function changesBetween(before: DesiredTenant, after: DesiredTenant): Cha
 }
 
 function leavesOfDesired(desired: DesiredTenant): Map<string, string> {
-  const { services, ...rest } = desired.spec;
+  const { services, bakeMs: _bake, ...rest } = desired.spec;
   const leaves = leavesOf({
     state: desired.state,
     domains: desired.domains,

@@ -62,6 +62,9 @@ describe('the difference between two desired states', () => {
     const after = desired('acme', { domains: ['other.example.com'] });
     expect(effectOf(before, desired('acme'))).toBe('none');
     expect(effectOf(before, after)).toBe('routes-only');
+    // Nobody has changed it: the rollout that brought the tenant here had a time of its own.
+    expect(changesBetween(before, desired('acme'))).toEqual([]);
+    expect(changesBetween(before, after).map(({ path }) => path)).toEqual(['domains']);
     expect(asPut('routes-only', before, after)).toEqual({ ...before, domains: after.domains });
     expect(asPut('new-generation', before, after)).toBe(after);
   });
