@@ -95,6 +95,19 @@ test('a number that nobody reaches is signed only by who says it himself', async
   expect(handedIn().signers.version).toBe(7);
 });
 
+test('clear signs nothing where no signature was ever asked for: there is nothing to clear', async () => {
+  for (const none of [null, { pool: 'prod', current: null, next: 1, hosts: [] }]) {
+    shown = none;
+    const { code, err } = await signers('clear', 'prod', ...by('ci-2026'));
+    expect(code).toBe(1);
+    expect(err).toContain('There is nothing to clear: pool prod has never had signers');
+  }
+  expect(fake.askedOf('setPoolSigners')).toEqual([]);
+  // Hosts of a coordinator that was restored from before may know of signers.
+  shown = { pool: 'prod', current: null, next: 4, hosts: [] };
+  expect(await signers('clear', 'prod', ...by('ci-2026'))).toMatchObject({ code: 0 });
+});
+
 test('clear names the key that signs it, and never one that the coordinator tells', async () => {
   const thief = generateKeyPairSync('ed25519').publicKey.export({ format: 'der', type: 'spki' });
   const keys = [{ name: 'ci-2026', fingerprint: keyFingerprint(thief.toString('base64')) }];

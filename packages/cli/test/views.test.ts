@@ -170,6 +170,11 @@ test('a plan without effect and one of an offline host say so', () => {
   expect(planView({ ...plan, effect: 'none', changes: [], steps: [] }, output)).toBe('Nothing would change.');
   expect(planView({ ...plan, effect: 'none', steps: [] }, output)).not.toContain('Nothing would change.');
   expect(planView({ ...plan, steps: [], stepsFrom: 'unavailable' }, output)).toContain('the host is offline');
+  const without = (why: 'offline' | 'refused', message: string): string =>
+    planView({ ...plan, steps: [], stepsFrom: 'unavailable', stepsMissing: { why, message } }, output);
+  expect(without('offline', 'The host is offline.')).toContain('not known: The host is offline.');
+  expect(without('refused', 'It is not signed.')).toContain('It would be refused: It is not signed.');
+  expect(without('refused', 'It is not signed.')).not.toContain('offline');
   expect(planView({ ...plan, effect: 'routes-only' }, output)).toContain('no container is touched');
 });
 

@@ -41,15 +41,19 @@ export function planView(
     default:
       unreachable(plan.effect);
   }
-  if (plan.stepsFrom === 'unavailable') {
-    lines.push(
-      style.yellow(
-        'Its steps are not known: the host is offline and acts once it is back, or it would refuse this.',
-      ),
-    );
-  }
+  if (plan.stepsFrom === 'unavailable') lines.push(style.yellow(withoutSteps(plan)));
   plan.steps.forEach((step, index) =>
     lines.push(`  ${style.dim(`${index + 1}.`)} ${shortDigests(clean(step.title))}`),
   );
   return lines.join('\n');
+}
+
+function withoutSteps({ stepsMissing }: TenantPlan): string {
+  // A coordinator from before there was more does not say why.
+  if (stepsMissing === undefined)
+    return 'Its steps are not known: the host is offline and acts once it is back, or it would refuse this.';
+  const message = clean(stepsMissing.message);
+  return stepsMissing.why === 'refused'
+    ? `It would be refused: ${message}`
+    : `Its steps are not known: ${message}`;
 }

@@ -103,7 +103,8 @@ async function handIn(
   const given = key.map((file) => readPublicKeyFile(file, cwd));
   // Of what the coordinator says only the number is used: keys that it names might be a thief's.
   const keys = given.length > 0 ? given : signing.map(({ name, publicKey }) => ({ name, publicKey }));
-  const next = number === undefined ? await nextVersion(context, pool) : parseCount(number, '--number');
+  const next =
+    number === undefined ? await nextVersion(context, pool, required) : parseCount(number, '--number');
   const parsed = PoolSigners.safeParse({ pool, version: next, required: required === 'required', keys });
   if (!parsed.success)
     throw new UsageError(`This cannot be signed: ${parsed.error.issues[0]?.message ?? 'it has no form'}.`);
@@ -117,20 +118,34 @@ async function handIn(
 
 /**
  * Also of a pool that is not there yet: its first hosts then begin with it. Errors: UsageError for a number that nobody
- * reaches: after the highest that there is, no statement could follow.
+ * reaches: after the highest that there is, no statement could follow. `conflict` where nothing was said that could be
+ * cleared: a key that signs that all the same would be pinned on hosts that know of none.
  */
-async function nextVersion(context: Context, pool: string): Promise<number> {
+async function nextVersion(
+  context: Context,
+  pool: string,
+  required: 'required' | 'not-required',
+): Promise<number> {
   try {
     const { next } = await context.api().showPoolSigners({ params: { pool } }, context.signal);
+    if (required === 'not-required' && next === 1) throw nothingToClear(pool);
     if (next <= MOST_NEXT) return next;
     throw new UsageError(
       `The coordinator says that the next statement of pool ${pool} is number ${next}, which is not signed unasked.`,
       'If that is right, say --number N yourself; if not, somebody may want your key to sign the last one that there can be.',
     );
   } catch (thrown) {
-    if (thrown instanceof BerthError && thrown.code === 'not_found') return 1;
-    throw thrown;
+    if (!(thrown instanceof BerthError) || thrown.code !== 'not_found') throw thrown;
+    if (required === 'not-required') throw nothingToClear(pool);
+    return 1;
   }
+}
+
+function nothingToClear(pool: string): BerthError {
+  return new BerthError(
+    'conflict',
+    `There is nothing to clear: pool ${pool} has never had signers, and asks for no signature. Nothing was signed.`,
+  );
 }
 
 function say(

@@ -40,8 +40,9 @@ export function registerTenantSet(tenant: Command, contextOf: ContextOf): void {
     const plan = await api.planTenant(input, context.signal);
     // Who else may be on its host is no part of the plan: nothing of the tenant itself changes with it.
     const tenancyAlone = body.tenancy !== undefined && plan.effect === 'none' && plan.changes.length === 0;
-    if (!tenancyAlone) context.output.show(planView(plan, context.output, state));
+    // What is refused has an error that says why, and no plan.
     const changed = await api.changeTenant(input, context.signal);
+    if (!tenancyAlone) context.output.show(planView(plan, context.output, state));
     const { warnings } = plan;
     if (body.tenancy !== undefined) context.output.print(tenancyLine(name, body.tenancy));
     if (tenancyAlone && changed.result === 'unchanged') {

@@ -15,7 +15,7 @@ export interface PoolSignersService {
   show(pool: string): Promise<PoolSignersShown>;
   /**
    * Hands a statement on. Hosts decide whether it holds; what they would refuse is refused here already, unless it is to
-   * replace what was there. Errors: `conflict`, `invalid_request`.
+   * replace what was there; and so is one that asks for no signature where none was ever asked for. Errors: `conflict`, `invalid_request`.
    */
   set(by: Actor, pool: string, given: z.output<typeof SetPoolSigners>): Promise<PoolSignersSet>;
 }
@@ -67,6 +67,7 @@ export function createPoolSigners({
         const before = (await tx.poolSigners(pool)).at(-1) ?? null;
         if (before !== null && digestOf(before.signers) === digestOf(signers))
           return { result: 'unchanged', audit: null };
+        if (!signers.required) await requireSaid(tx, pool, before);
         if (replace) requireLater(signers.version, before);
         else requireTaken(before, statement);
         await requireAboveHosts(tx, pool, signers.version);
@@ -120,6 +121,19 @@ function requireTaken(before: KeptSigners | null, statement: Omit<KeptSigners, '
     refusal.why === 'foreign' || refusal.why === 'unsigned'
       ? `Version ${version} of pool ${pool}'s signers is not signed by a key of the one before (${now}), so its hosts would refuse it. Sign it with one of those; --replace hands it on all the same.`
       : `Version ${version} of pool ${pool}'s signers is not above what there is (${now}), so its hosts would refuse it. Sign version ${before.signers.version + 1}.`,
+  );
+}
+
+/** Errors: `conflict` where nothing was ever asked for: a statement would only pin keys on hosts that know of none. */
+async function requireSaid(
+  reads: Pick<StoreReads, 'signersHosts'>,
+  pool: string,
+  before: KeptSigners | null,
+): Promise<void> {
+  if (before !== null || highest(pool, await reads.signersHosts(pool)) !== null) return;
+  throw new BerthError(
+    'conflict',
+    `There is nothing to clear: pool ${pool} has never had signers, and asks for no signature.`,
   );
 }
 

@@ -1,7 +1,6 @@
 import type { ChangeTenant, ConfigValue, TenantExplain, TenantPlan } from '@berth/shared/api/schemas';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import { BerthError } from '@berth/shared/domain/errors';
-import type { StepView } from '@berth/shared/protocol/report';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import { databaseOf } from './database-shown.ts';
@@ -9,6 +8,7 @@ import { lookForDatabase } from './database-look.ts';
 import { asPut, changesBetween, effectOf, type Effect } from './diff.ts';
 import { attemptOf } from './explain-attempt.ts';
 import { explain } from './explain.ts';
+import { requireSigned } from './release-sign.ts';
 import { foundTenant, nextGeneration, renderRecord } from './tenant-state.ts';
 import type { TemplateCache } from './templates.ts';
 import { unusedWarnings } from './unused.ts';
@@ -17,6 +17,14 @@ import { checkNames, configOf, withRelease } from './variables.ts';
 /** How long an agent may think about a plan, and how long it may look for log lines. */
 const PLAN_TIMEOUT_MS = 5_000;
 const LOGS_TIMEOUT_MS = 10_000;
+
+const OFFLINE = 'The host is offline and acts once it is back.';
+
+type Steps = Pick<TenantPlan, 'steps' | 'stepsFrom' | 'stepsMissing'>;
+
+function unknownSteps(why: NonNullable<TenantPlan['stepsMissing']>['why'], message: string): Steps {
+  return { steps: [], stepsFrom: 'unavailable', stepsMissing: { why, message } };
+}
 
 export interface LogLine {
   service: string;
@@ -44,27 +52,43 @@ export function createTenantQuestions(
     effect: Effect,
     before: DesiredTenant,
     after: DesiredTenant,
-  ): Promise<{ steps: StepView[]; stepsFrom: 'agent' | 'unavailable' }> {
-    if (effect === 'none') return { steps: [], stepsFrom: fleet.online(host) ? 'agent' : 'unavailable' };
-    if (effect === 'new-generation') return stepsFor(host, after);
+  ): Promise<Steps> {
+    if (effect === 'none')
+      return fleet.online(host) ? { steps: [], stepsFrom: 'agent' } : unknownSteps('offline', OFFLINE);
+    if (effect === 'new-generation') {
+      const refusal = await refusalOf(host, after);
+      return refusal === null ? await stepsFor(host, after) : unknownSteps('refused', refusal);
+    }
     const [wanted, anyway] = await Promise.all([stepsFor(host, after), stepsFor(host, before)]);
     const leftOver = new Set(anyway.steps.map(({ kind, title }) => `${kind} ${title}`));
     return { ...wanted, steps: wanted.steps.filter(({ kind, title }) => !leftOver.has(`${kind} ${title}`)) };
   }
 
-  async function stepsFor(
-    host: string,
-    desired: DesiredTenant,
-  ): Promise<{ steps: StepView[]; stepsFrom: 'agent' | 'unavailable' }> {
-    if (!fleet.online(host)) return { steps: [], stepsFrom: 'unavailable' };
+  /** What whoever makes this change is told; the host is not asked for steps that nobody takes. */
+  async function refusalOf(host: string, desired: DesiredTenant): Promise<string | null> {
+    try {
+      await requireSigned(store, host, desired);
+      return null;
+    } catch (thrown) {
+      if (thrown instanceof BerthError && thrown.code === 'release_not_signed') return thrown.message;
+      throw thrown;
+    }
+  }
+
+  async function stepsFor(host: string, desired: DesiredTenant): Promise<Steps> {
+    if (!fleet.online(host)) return unknownSteps('offline', OFFLINE);
     try {
       const answer = await fleet.ask(host, { kind: 'plan', tenant: desired }, PLAN_TIMEOUT_MS);
       if (answer.kind === 'plan') return { steps: answer.steps, stepsFrom: 'agent' };
+      if (answer.kind !== 'error') return unknownSteps('no-answer', 'The host answered something else.');
+      const why = answer.code === 'release_not_signed' ? 'refused' : 'no-answer';
+      return unknownSteps(why, answer.message);
     } catch (thrown) {
       // A preview without the agent's steps is still worth showing; anything but its absence is a fault of ours.
       if (!(thrown instanceof BerthError)) throw thrown;
+      if (thrown.code === 'host_offline') return unknownSteps('offline', OFFLINE);
+      return unknownSteps('no-answer', thrown.message);
     }
-    return { steps: [], stepsFrom: 'unavailable' };
   }
 
   return {

@@ -142,6 +142,19 @@ export function poolSignersCases(where: () => Promise<StoreOptions | undefined>)
       ).rejects.toMatchObject({ code: 'invalid_request' });
     });
 
+    test('that asks for no signature is refused where none was ever asked for', async () => {
+      for (const replace of [false, true])
+        await expect(set(1, [ci], [ci], { required: false, replace })).rejects.toMatchObject({
+          code: 'conflict',
+          message: expect.stringContaining('nothing to clear: pool prod has never had signers'),
+        });
+      expect(await t.store.poolSigners('prod')).toEqual([]);
+      expect(t.fleet.signed).toEqual([]);
+      // A coordinator that has forgotten what its hosts go by can still clear it.
+      await says(pinned(statement(7, [ci], [ci])));
+      expect(await set(8, [ci], [ci], { required: false })).toMatchObject({ result: 'changed' });
+    });
+
     test('that hosts would refuse is refused already, unless it is to replace what was there', async () => {
       await expect(set(1, [ci], [thief])).rejects.toThrow(
         'has to be signed by one of the keys that it names',
@@ -212,6 +225,24 @@ export function poolSignersCases(where: () => Promise<StoreOptions | undefined>)
       await expect(t.services.tenants.change(BY, 'acme', { release: 1 })).rejects.toThrow(why);
       const other = await t.host('other', 'test');
       await create('globex', { pool: undefined, host: other, release: 1 });
+    });
+
+    test('says in a plan what a change would be refused for, and asks its host for no steps', async () => {
+      await release(ci);
+      await create('acme', { release: 2 });
+      await release(null);
+      t.fleet.answer = { kind: 'plan', steps: [] };
+      t.fleet.questions.length = 0;
+      expect(await t.services.questions.plan('acme', { release: 3 })).toMatchObject({
+        stepsFrom: 'unavailable',
+        stepsMissing: {
+          why: 'refused',
+          message: expect.stringContaining('release 3 of shop is not. Sign it with'),
+        },
+      });
+      expect(t.fleet.questions).toEqual([]);
+      const own = await t.services.questions.plan('acme', { variables: { GREETING: 'hi' } });
+      expect(own).toMatchObject({ effect: 'new-generation', stepsFrom: 'agent' });
     });
 
     test('gets no rollout of such a release, and the plan says why', async () => {

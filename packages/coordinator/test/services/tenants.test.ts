@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DesiredTenant, stateDigest, type DesiredState } from '@berth/shared/domain/desired';
 import { CreateTenant } from '@berth/shared/api/schemas';
+import { BerthError } from '@berth/shared/domain/errors';
 import { COMPOSE, testServices, type TestServices } from '../support/coordinator.ts';
 import { BY, GIB, hello, report } from '../support/samples.ts';
 
@@ -294,7 +295,19 @@ describe('questions about a tenant', () => {
     expect(await t.services.questions.plan('acme', {})).toMatchObject({
       steps: [],
       stepsFrom: 'unavailable',
+      stepsMissing: { why: 'offline' },
     });
+  });
+
+  test('a plan whose steps the host does not tell says why', async () => {
+    const missing = async () =>
+      (await t.services.questions.plan('acme', { variables: { GREETING: 'hi' } })).stepsMissing;
+    t.fleet.answer = { kind: 'error', code: 'docker_unavailable', message: 'Docker does not answer.' };
+    expect(await missing()).toEqual({ why: 'no-answer', message: 'Docker does not answer.' });
+    t.fleet.answer = { kind: 'error', code: 'release_not_signed', message: 'It is not signed.' };
+    expect(await missing()).toEqual({ why: 'refused', message: 'It is not signed.' });
+    t.fleet.answer = new BerthError('timeout', 'It did not answer within 5 s.');
+    expect(await missing()).toEqual({ why: 'no-answer', message: 'It did not answer within 5 s.' });
   });
 
   test('a plan lists only the steps that the change causes', async () => {

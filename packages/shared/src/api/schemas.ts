@@ -203,6 +203,10 @@ export const TenantPlan = z.object({
   /** What the host's agent would do; empty with `unavailable` when the host is offline. */
   steps: z.array(StepView),
   stepsFrom: z.enum(['agent', 'unavailable']),
+  /** With `unavailable`: why, in a sentence. `refused`: whoever made the change would be told that. */
+  stepsMissing: z
+    .object({ why: z.enum(['offline', 'refused', 'no-answer']), message: z.string() })
+    .optional(),
 });
 export type TenantPlan = z.infer<typeof TenantPlan>;
 
