@@ -254,6 +254,25 @@ describe('audit verify', () => {
       });
   });
 
+  test('an export without a record is not intact; an audit without one is', async () => {
+    const offline = (...argv: string[]) => run('http://127.0.0.1:9', ['audit', 'verify', ...argv]);
+    for (const content of ['', '\n\n']) {
+      const empty = file('empty.jsonl', content);
+      const { code, out } = await offline('--file', empty);
+      expect(code).toBe(1);
+      expect(out).toContain(`There is no record in ${empty}.`);
+      expect(out).not.toContain('intact');
+    }
+    const json = await offline('--file', file('empty.jsonl', ''), '--json');
+    expect(json.code).toBe(1);
+    expect(JSON.parse(json.out)).toMatchObject({ result: 'empty', checked: 0, fault: null });
+    records = [];
+    head = CHAIN_START;
+    const asked = await berth('verify');
+    expect(asked).toMatchObject({ code: 0 });
+    expect(asked.out).toContain('intact: no records.');
+  });
+
   test('refuses what is no head', async () => {
     const wrong: [string[], RegExp][] = [
       [['--head', '5:abc'], /a head is a number/],

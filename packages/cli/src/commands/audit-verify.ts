@@ -51,6 +51,14 @@ export function registerAuditVerify(audit: Command, contextOf: ContextOf): void 
         : await ofCoordinator(check, from.number, context);
     const head = check.at();
     const checked = head.number - from.number;
+    if (fault === null && checked === 0 && given.file.length > 0) {
+      output.json({ result: 'empty', checked, from, head, fault });
+      const files = given.file.map((file) => (file === '-' ? 'stdin' : file)).join(', ');
+      output.print(
+        `${output.style.red(`There is no record in ${files}.`)} Nothing was checked: an export that holds none may have failed.`,
+      );
+      throw new Ended(EXIT.failed);
+    }
     output.json({ result: fault === null ? 'intact' : 'broken', checked, from, head, fault });
     if (fault !== null) {
       const upTo = checked === 0 ? '' : ` Up to record ${head.number} nothing is wrong.`;
