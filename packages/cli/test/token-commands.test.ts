@@ -28,6 +28,10 @@ let github: {
 };
 beforeEach(async () => {
   fake = await fakeApi({
+    showApp: ({ params: { app = '' } }) => {
+      if (app !== 'shop') throw new BerthError('not_found', `There is no app ${app}.`);
+      return { app, release: 1, tenants: 0, frozen: null, current: 1, createdAt: 0, updatedAt: 0 };
+    },
     createToken: () => ({ ...info, expiresAt: 86_400_000, token: 'berth_api_secret' }),
     listTokens: () => ({
       items: [
@@ -96,6 +100,16 @@ test('token create takes a name, a role, a scope and a time, and prints the toke
   expect(fake.askedOf('createToken')).toMatchObject([
     { body: { name: 'ci', role: 'deployer', scope, ttlMs: 30 * 86_400_000 } },
   ]);
+});
+
+test('token create warns of what its scope names and is not there, and makes the token all the same', async () => {
+  const all = '--app shop --app nope --pool eu-9 --tenant nobody';
+  const { code, out, err } = await berth(`token create --role viewer ${all} --name ci`);
+  expect({ code, out }).toEqual({ code: 0, out: 'berth_api_secret\n' });
+  for (const name of ['app nope', 'pool eu-9', 'tenant nobody'])
+    expect(err).toContain(`warning: There is no ${name} yet`);
+  expect(err).not.toContain('There is no app shop');
+  expect((await berth('token create --role viewer --name ci')).err).not.toContain('warning');
 });
 
 test('token create refuses a deployer without apps, a bad scope, and two names or none, before it asks', async () => {

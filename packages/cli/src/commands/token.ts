@@ -11,6 +11,7 @@ import { AccessScope, Role, scopeFault, scopeText } from '@berth/shared/domain/a
 import { UsageError } from '../exit-codes.ts';
 import { argument, collect, does, examples, NoOptions, type Register } from './define.ts';
 import { parseTime } from './parse.ts';
+import { unknownIn } from './token-scope.ts';
 
 export const registerToken: Register = (program, contextOf) => {
   const token = program.command('token').description('API tokens of people and machines');
@@ -49,6 +50,12 @@ export const registerToken: Register = (program, contextOf) => {
     const made = await context.api().createToken({ body }, context.signal);
     context.output.json(made);
     context.output.print(made.token);
+    for (const missing of await unknownIn(context, scope))
+      context.output.note(
+        context.output.errorStyle.yellow(
+          `warning: There is no ${missing} yet; until there is one, the token reaches nothing by that name.`,
+        ),
+      );
     if (context.output.format === 'human') {
       const until =
         made.expiresAt === null ? 'until it is revoked' : `until ${timestamp(made.expiresAt)} UTC`;
