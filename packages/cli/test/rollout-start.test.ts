@@ -192,13 +192,19 @@ describe('rollout start', () => {
       ['--error-budget 101%', '--error-budget must be a share such as 2% or 0.5%, not "101%".'],
       ['--latency-factor 0.5', '--latency-factor must be a number of at least 1, not "0.5".'],
       ['--max-failures x', '--max-failures must be a whole number of at least 0, not "x".'],
-      ['--on-failure explode', '--on-failure: Invalid option: expected one of "pause"|"rollback".'],
+      ['--on-failure explode', '--on-failure must be pause or rollback, not "explode".'],
+      [
+        '--waves=-3',
+        '"-3" is neither a share (25%), a number (10), a tag (tier=free) nor names (@acme+globex).',
+      ],
+      ['--waves 5%:aprove', '--waves 5%:aprove: "5%:aprove" ends in ":aprove"; only ":approve" is known.'],
       ['--order Tier', '--order "Tier": a tag is a word'],
       ['--per-host 101', '--per-host: Too big: expected number to be <=100.'],
     ];
     for (const [option, sentence] of refused) {
       const { code, err } = await berth(`rollout start shop --to 13 -y ${option}`);
       expect(err).toContain(sentence);
+      if (!sentence.includes('rise')) expect(err).not.toContain('counts those before it');
       expect(code).toBe(2);
     }
     expect((await berth('rollout start shop -y')).code).toBe(2);

@@ -65,7 +65,9 @@ export function policyOf(given: PolicyFlags): { to: number; policy: RolloutPolic
   if (!waves.ok)
     throw new UsageError(
       `--waves ${given.waves}: ${waves.error}`,
-      'Each share counts those before it, as in --waves 5%,25%,100%; see: berth rollout start --help',
+      waves.error.includes('must rise')
+        ? 'Each share counts those before it, as in --waves 5%,25%,100%; see: berth rollout start --help'
+        : 'As in --waves canary,5%,25%:approve,100%; see: berth rollout start --help',
     );
   const read = <T>(text: string | undefined, how: (text: string) => T): T | undefined =>
     text === undefined ? undefined : how(text);
@@ -74,7 +76,7 @@ export function policyOf(given: PolicyFlags): { to: number; policy: RolloutPolic
       waves: waves.waves,
       bakeMs: read(given.bake, (text) => parseTime(text, '--bake', 0)),
       maxFailures: read(given.maxFailures, (text) => parseCount(text, '--max-failures', 0)),
-      onFailure: given.onFailure,
+      onFailure: read(given.onFailure, onFailureOf),
       perHost: read(given.perHost, (text) => parseCount(text, '--per-host')),
       atOnce: read(given.atOnce, (text) => parseCount(text, '--at-once')),
       order: read(given.order, (text) => parseTags(text, '--order')),
@@ -95,6 +97,15 @@ export function policyOf(given: PolicyFlags): { to: number; policy: RolloutPolic
         return `${OPTIONS[field] ?? field}: ${issue.message}.`;
       })
       .join(' '),
+  );
+}
+
+function onFailureOf(text: string): RolloutPolicy['onFailure'] {
+  const read = RolloutPolicy.shape.onFailure.safeParse(text);
+  if (read.success) return read.data;
+  throw new UsageError(
+    `--on-failure must be pause or rollback, not ${JSON.stringify(text)}.`,
+    'pause holds what is not begun; rollback also takes the wave under way back.',
   );
 }
 
