@@ -36,8 +36,12 @@ export interface BulkWrites extends BulkReads {
   keepDesired(rollout: number, tenants: readonly string[]): Promise<void>;
   /** All tenants of the rollout, instead of those it had. */
   replaceRolloutTenants(rollout: number, tenants: readonly RolloutTenant[]): Promise<void>;
+  /** Adds one entry to each tenant's history; earlier ones stay as they are. No tenant twice, and each is held already. */
   putHistories(entries: readonly { tenant: string; entry: TenantHistoryEntry }[]): Promise<void>;
-  /** As `endHistory`, for many: how long it took, or that it failed. */
+  /**
+   * Fills in how long it took, or that it failed, in the newest entry of that generation; one that has its time keeps it.
+   * No error when there is no such entry.
+   */
   endHistories(
     ends: readonly { tenant: string; generation: number; ms: number | null; failed: string | null }[],
   ): Promise<void>;

@@ -111,7 +111,6 @@ function changedNames(decisions: readonly Decision[]): string[] {
 /** How long it took, and what failed, where it ended now. */
 async function endHistories(given: CarryGiven, changed: readonly RolloutTenant[]): Promise<void> {
   const ends: { tenant: string; generation: number; ms: number | null; failed: string | null }[] = [];
-  const back: { tenant: string; ms: number }[] = [];
   for (const { tenant, progress } of changed) {
     const before: TenantProgress | undefined = given.rowIn(given.rollout, tenant)?.progress;
     if (progress.kind === 'live' && before?.kind === 'moving')
@@ -124,13 +123,12 @@ async function endHistories(given: CarryGiven, changed: readonly RolloutTenant[]
     if (progress.kind === 'failed' && progress.generation !== null)
       ends.push({ tenant, generation: progress.generation, ms: null, failed: progress.problem.message });
     if (progress.kind === 'returned' && before?.kind === 'returning')
-      back.push({ tenant, ms: progress.at - before.since });
-  }
-  if (back.length > 0) {
-    // Where the earlier generation itself came back, the return is told at the one that it went back from.
-    const last = await given.tx.lastGenerations(back.map((each) => each.tenant));
-    for (const { tenant, ms } of back)
-      ends.push({ tenant, generation: last.get(tenant) ?? 0, ms, failed: null });
+      ends.push({
+        tenant,
+        generation: progress.generation,
+        ms: progress.at - before.since,
+        failed: null,
+      });
   }
   await given.tx.endHistories(ends);
 }

@@ -131,8 +131,7 @@ export async function returnTenants(given: MoveGiven, returns: readonly Return[]
       histories.push(
         historyOf(given, draft, {
           what: 'returned',
-          // An earlier entry keeps its own place in the history; this is how the later one ended.
-          generation: wordForWord ? mine : generation,
+          generation,
           message:
             `Rollout ${rollout.rollout} takes it back from release ${before.release} to ${earlier.release}` +
             (because === null ? '.' : `: ${because.why}`),

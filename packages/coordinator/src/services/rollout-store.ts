@@ -83,14 +83,6 @@ export interface RolloutWrites {
     tenant: string,
     settings: { tags: readonly Tag[]; pinned: string | null; window: string | null },
   ): Promise<void>;
-  /** Once per generation of a tenant; a repeated generation replaces the entry. */
-  putHistory(tenant: string, entry: TenantHistoryEntry): Promise<void>;
-  /** Fills in how long it took and, where it failed, that it did. No error when there is no such entry. */
-  endHistory(
-    tenant: string,
-    generation: number,
-    end: { ms: number } | { what: 'failed'; message: string },
-  ): Promise<void>;
   /** Drops samples of slots that began before. */
   pruneTraffic(before: number): Promise<void>;
 }

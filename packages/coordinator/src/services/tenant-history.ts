@@ -26,13 +26,16 @@ export function historyShown(
   return entries.map((entry, index): TenantHistoryShown => {
     if (entry.ms !== null) return { ...entry, hold: null };
     const until = entries[index - 1]?.at ?? Number.POSITIVE_INFINITY;
-    const of = told.filter(
-      ({ generation, at }) => generation === entry.generation && at >= entry.at && at <= until,
-    );
+    const meanwhile = told.filter(({ at }) => at >= entry.at && at <= until);
+    const of = meanwhile.filter(({ generation }) => generation === entry.generation);
     const back = entry.what === 'returned' || entry.what === 'rolled-back';
-    const kinds = back ? ['tenant.live', 'tenant.returned'] : ['tenant.live'];
+    const lives = of.filter(({ kind }) => kind === 'tenant.live');
+    // An agent that goes back to an earlier generation names the later one, which it left.
+    const left = meanwhile.filter(
+      ({ kind, generation }) => kind === 'tenant.returned' && (generation ?? 0) >= entry.generation,
+    );
     // Of what a rollout saw fail, it is the rollout's word that counts.
-    const seen = entry.what === 'failed' ? [] : of.filter(({ kind }) => kinds.includes(kind));
+    const seen = entry.what === 'failed' ? [] : back ? [...lives, ...left] : lives;
     const served = firstOf(seen);
     const failed =
       entry.what === 'moved' ? firstOf(of.filter(({ kind }) => kind === 'tenant.failed')) : undefined;

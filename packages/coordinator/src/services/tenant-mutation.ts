@@ -98,16 +98,8 @@ export async function remember(
   message: string,
 ): Promise<void> {
   const { tenant, release, generation } = record;
-  await tx.putHistory(tenant, {
-    at,
-    by: by.actor,
-    what,
-    release,
-    generation,
-    rollout: null,
-    ms: null,
-    message,
-  });
+  const entry = { at, by: by.actor, what, release, generation, rollout: null, ms: null, message };
+  await tx.putHistories([{ tenant, entry }]);
 }
 
 export function audited(record: TenantRecord): Record<string, unknown> {

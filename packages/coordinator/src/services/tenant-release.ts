@@ -104,9 +104,7 @@ export function createTenantReleases(context: ServiceContext, cache: TemplateCac
           (await renderAnew(tx, look, { ...before, release, updatedAt: at }));
         const record = withNeed({ ...before, release, generation: entry.generation, updatedAt: at }, entry);
         const words = `Back from release ${before.release} to ${release}${reason === undefined ? '.' : `: ${reason}`}`;
-        // Where the earlier generation comes back, this is told at the one that it goes back from.
-        const told = { ...record, generation: Math.max(record.generation, before.generation) };
-        await remember(tx, by, told, at, 'rolled-back', words);
+        await remember(tx, by, record, at, 'rolled-back', words);
         return await put(
           tx,
           before,
@@ -134,15 +132,22 @@ export function createTenantReleases(context: ServiceContext, cache: TemplateCac
         const words = choice === 'succeeded' ? 'has succeeded' : 'is to run again';
         // It has not failed any more: what comes of it is told where the history is read.
         const failed = (await tx.tenantHistory(tenant, HISTORY)).find(
-          (each) => each.generation === record.generation && each.what === 'failed',
+          (each) => each.generation === record.generation,
         );
-        if (failed !== undefined)
-          await tx.putHistory(tenant, {
-            ...failed,
-            what: 'moved',
-            ms: null,
-            message: `${failed.message} ${whoText(by.actor)} said of its release command that it ${words}.`,
-          });
+        if (failed?.what === 'failed')
+          await tx.putHistories([
+            {
+              tenant,
+              entry: {
+                ...failed,
+                at,
+                by: by.actor,
+                what: 'moved',
+                ms: null,
+                message: `${whoText(by.actor)} said of its release command that it ${words}.`,
+              },
+            },
+          ]);
         await tx.addEvents([
           tenantEvent(
             'tenant.changed',
@@ -193,7 +198,11 @@ async function keptEntry(
   release: number,
   history: readonly TenantHistoryEntry[],
 ): Promise<DesiredTenant | null> {
-  const rollout = history.find((entry) => entry.generation === record.generation)?.rollout ?? null;
+  const made = history.find(
+    ({ generation, what }) =>
+      generation === record.generation && what !== 'returned' && what !== 'rolled-back',
+  );
+  const rollout = made?.rollout ?? null;
   if (rollout === null) return null;
   const earlier = await tx.desiredBefore(rollout, record.tenant);
   if (earlier?.release !== release || earlier.generation >= record.generation) return null;

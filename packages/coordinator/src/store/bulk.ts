@@ -203,11 +203,11 @@ function createWrites(dialect: Dialect): (db: Db) => Omit<BulkWrites, keyof Bulk
   const histories = batchStatement(
     dialect,
     ['text', 'bigint', 'bigint', 'text', 'text', 'bigint', 'bigint', 'bigint', 'text'],
-    `insert into tenant_history (tenant, generation, at, actor, what, release, rollout, ms, message)
-     select v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, v.column9 from`,
-    `where true on conflict (tenant, generation) do update set at = excluded.at, actor = excluded.actor,
-       what = excluded.what, release = excluded.release, rollout = excluded.rollout, ms = excluded.ms,
-       message = excluded.message`,
+    `insert into tenant_history (tenant, entry, generation, at, actor, what, release, rollout, ms, message)
+     select v.column1,
+       coalesce((select max(h.entry) from tenant_history h where h.tenant = v.column1), 0) + 1,
+       v.column2, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, v.column9 from`,
+    '',
   );
   const ends = batchStatement(
     dialect,
@@ -215,7 +215,10 @@ function createWrites(dialect: Dialect): (db: Db) => Omit<BulkWrites, keyof Bulk
     `update tenant_history set ms = coalesce(v.column3, tenant_history.ms),
        what = case when v.column4 is null then tenant_history.what else 'failed' end,
        message = coalesce(v.column4, tenant_history.message) from`,
-    'where tenant_history.tenant = v.column1 and tenant_history.generation = v.column2',
+    // A way back that was told before has its time; one that came to fail since has failed all the same.
+    `where tenant_history.tenant = v.column1 and tenant_history.entry =
+         (select max(h.entry) from tenant_history h where h.tenant = v.column1 and h.generation = v.column2)
+       and (tenant_history.ms is null or v.column4 is not null)`,
   );
 
   return (db) => ({

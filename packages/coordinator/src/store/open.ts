@@ -9,7 +9,7 @@ import { databaseReads, databaseWrites } from './databases.ts';
 import { putDesired } from './desired.ts';
 import { createDialect, type Dialect, type StoreOptions } from './dialect.ts';
 import { createFleetStore, readEpoch } from './fleet.ts';
-import { historyReads, historyWrites, settingWrites } from './rollout-settings.ts';
+import { historyReads, settingWrites } from './rollout-settings.ts';
 import { createRolloutRecords, type RolloutRecords } from './rollouts.ts';
 import { createTenantFacts, type TenantFacts } from './tenant-facts.ts';
 import { createTrafficRecords, type TrafficRecords } from './traffic.ts';
@@ -160,7 +160,6 @@ function writes(tx: Kysely<Tables>, dialect: Dialect, kept: Kept): Omit<StoreWri
     ...kept.rollouts.writes(tx),
     ...kept.traffic.writes(tx),
     ...settingWrites(tx),
-    ...historyWrites(tx),
     ...kept.bulk.writes(tx),
     ...secretWrites(tx),
     ...databaseWrites(tx),

@@ -26,7 +26,7 @@ export function settingWrites(
   };
 }
 
-const entryOf = (row: Omit<HistoryTable, 'tenant'>): TenantHistoryEntry => ({
+const entryOf = (row: Omit<HistoryTable, 'tenant' | 'entry'>): TenantHistoryEntry => ({
   at: row.at,
   by: row.actor,
   what: row.what,
@@ -44,32 +44,10 @@ export function historyReads(db: Db): Pick<RolloutReads, 'tenantHistory'> {
         .selectFrom('tenant_history')
         .select(['at', 'actor', 'what', 'release', 'generation', 'rollout', 'ms', 'message'])
         .where('tenant', '=', tenant)
-        .orderBy('at', 'desc')
-        .orderBy('generation', 'desc')
+        .orderBy('entry', 'desc')
         .limit(limit)
         .execute();
       return rows.map(entryOf);
-    },
-  };
-}
-
-export function historyWrites(db: Db): Pick<RolloutWrites, 'putHistory' | 'endHistory'> {
-  return {
-    async putHistory(tenant, { by, ...entry }) {
-      const content = { ...entry, actor: by };
-      await db
-        .insertInto('tenant_history')
-        .values({ tenant, ...content })
-        .onConflict((oc) => oc.columns(['tenant', 'generation']).doUpdateSet(content))
-        .execute();
-    },
-    async endHistory(tenant, generation, end) {
-      await db
-        .updateTable('tenant_history')
-        .set('ms' in end ? { ms: Math.round(end.ms) } : end)
-        .where('tenant', '=', tenant)
-        .where('generation', '=', generation)
-        .execute();
     },
   };
 }

@@ -218,6 +218,8 @@ export interface TrafficTable {
 
 export interface HistoryTable {
   tenant: string;
+  /** Counted from 1 for each tenant. */
+  entry: number;
   generation: number;
   at: number;
   actor: string;

@@ -219,14 +219,15 @@ describe('one tenant alone', () => {
     expect(await rollback({ reason: 'too slow' })).toMatchObject({ generation: 1, result: 'changed' });
     expect(await w.desired('a')).toEqual(before);
     expect(await w.t.services.tenantReleases.history('a', 5)).toMatchObject([
-      { what: 'returning', release: 1, generation: 2, message: 'Back from release 2 to 1: too slow' },
+      { what: 'returning', release: 1, generation: 1, message: 'Back from release 2 to 1: too slow' },
+      { what: 'moved', release: 2, generation: 2, rollout: 1, by: 'test' },
       { what: 'created', release: 1, generation: 1 },
     ]);
     await w.rounds(1);
     await says('tenant.returned', 2, 400);
-    // What the agent tells at such a return is told at the generation that it goes back from.
+    // The agent names the generation that it left.
     expect(await w.t.services.tenantReleases.history('a', 1)).toMatchObject([
-      { what: 'rolled-back', generation: 2, ms: 1_400 },
+      { what: 'rolled-back', generation: 1, ms: 1_400 },
     ]);
     await expect(rollback()).rejects.toThrow(/has no release before 1/);
   });
@@ -261,8 +262,9 @@ describe('one tenant alone', () => {
     await w.start(2, '@a');
     await w.rounds(2);
     expect(await w.progress(1)).toEqual({ a: 'failed' });
-    const history = () => w.t.services.tenantReleases.history('a', 1);
-    expect(await history()).toMatchObject([{ what: 'failed', ms: null }]);
+    const history = () => w.t.services.tenantReleases.history('a', 2);
+    const failed = { what: 'failed', ms: null, message: 'It went wrong.' };
+    expect(await history()).toMatchObject([failed, { what: 'created' }]);
     expect((await w.t.services.questions.explain('a')).attempt).toMatchObject({
       rollout: 1,
       release: 2,
@@ -270,10 +272,10 @@ describe('one tenant alone', () => {
       reason: 'It went wrong.',
     });
     expect(await decide()).toMatchObject({ generation: 2, result: 'changed' });
-    const message = 'It went wrong. test said of its release command that it has succeeded.';
-    expect(await history()).toMatchObject([{ what: 'moved', ms: null, message }]);
+    const message = 'test said of its release command that it has succeeded.';
+    expect(await history()).toMatchObject([{ what: 'moved', ms: null, rollout: 1, message }, failed]);
     await says('tenant.live', 2, 3_000);
-    expect(await history()).toMatchObject([{ what: 'moved', generation: 2, message }]);
+    expect(await history()).toMatchObject([{ what: 'moved', generation: 2, message }, failed]);
     expect((await history())[0]?.ms).toBeGreaterThanOrEqual(3_000);
     expect(await w.desired('a')).toMatchObject({
       release: 2,

@@ -261,8 +261,9 @@ describe('an operator', () => {
     expect(await w.desired(gone)).toMatchObject({ release: 1, generation: 3 });
     const kept = moved.find((name) => name !== gone) ?? '';
     expect(await w.desired(kept)).toMatchObject({ release: 1, generation: 1 });
-    const [wordForWord] = await w.t.services.tenantReleases.history(kept, 1);
-    expect(wordForWord).toMatchObject({ what: 'returned', release: 1, generation: 2, rollout: 1 });
+    const [wordForWord, before] = await w.t.services.tenantReleases.history(kept, 2);
+    expect(wordForWord).toMatchObject({ what: 'returned', release: 1, generation: 1, rollout: 1 });
+    expect(before).toMatchObject({ what: 'moved', release: 2, generation: 2, rollout: 1 });
     expect(wordForWord?.ms).toBeGreaterThan(0);
     const [newest] = await w.t.services.tenantReleases.history(gone, 1);
     expect(newest).toMatchObject({ what: 'returned', release: 1, generation: 3, rollout: 1 });

@@ -34,6 +34,9 @@ describe('a tenant’s history', () => {
     expect(first(view({ reported: behind }))).toMatchObject({ what: 'returning', hold: null });
     expect(first(view())).toMatchObject({ what: 'returned', hold: null, ms: null });
     expect(first(view(), [told('tenant.returned', 1_400)])).toMatchObject({ what: 'returned', ms: 400 });
+    // The generation that it left is a later one than the one that it goes back to.
+    expect(first(view(), [told('tenant.returned', 1_500, 3)])).toMatchObject({ what: 'returned', ms: 500 });
+    expect(first(view(), [told('tenant.returned', 1_500, 1)])).toMatchObject({ ms: null });
     expect(first(null)).toMatchObject({ what: 'returned' });
     // What came after it says that it is over.
     const later = [entry({ what: 'changed', ms: 1, at: 2_000, generation: 3 }), ...ways];

@@ -163,7 +163,7 @@ export function rolloutsContract(open: OpenEmpty): void {
     expect((await store.apps({ limit: 5 }))[0]).toMatchObject({ frozen: null, current: 5 });
   });
 
-  on("a generation of a tenant has one entry in the tenant's history, newest first", async (store) => {
+  on("a tenant's history is added to, newest first, and each end is told in its own entry", async (store) => {
     const entry = (given: Partial<TenantHistoryEntry>): TenantHistoryEntry => ({
       at: 1,
       by: 'ann',
@@ -178,20 +178,31 @@ export function rolloutsContract(open: OpenEmpty): void {
     const first = entry({});
     const moved = entry({ at: 2, what: 'moved', release: 2, generation: 2, rollout: 1 });
     await write(store, async (tx) => {
-      await tx.putHistory('acme', first);
-      await tx.putHistory('acme', moved);
-      await tx.putHistory('globex', first);
-      await tx.endHistory('acme', 1, { ms: 700 });
-      await tx.endHistory('acme', 2, { what: 'failed', message: 'It did not answer.' });
-      await tx.endHistory('acme', 9, { ms: 1 });
+      await tx.putHistories([
+        { tenant: 'acme', entry: first },
+        { tenant: 'globex', entry: first },
+      ]);
+      await tx.putHistories([{ tenant: 'acme', entry: moved }]);
+      await tx.endHistories([
+        { tenant: 'acme', generation: 1, ms: 700, failed: null },
+        { tenant: 'acme', generation: 2, ms: null, failed: 'It did not answer.' },
+        { tenant: 'acme', generation: 9, ms: 1, failed: null },
+      ]);
     });
     const failed = { ...moved, what: 'failed' as const, message: 'It did not answer.' };
     expect(await store.tenantHistory('acme', 10)).toEqual([failed, { ...first, ms: 700 }]);
     expect(await store.tenantHistory('acme', 1)).toEqual([failed]);
-    // Back to the first generation, word for word: that entry now speaks of the return.
-    const back = entry({ at: 3, what: 'returned', rollout: 1 });
-    await write(store, (tx) => tx.putHistory('acme', back));
-    expect(await store.tenantHistory('acme', 10)).toEqual([back, failed]);
+    // Back to the first generation, word for word, within the same millisecond: what came before stays as it was.
+    const back = entry({ at: 2, what: 'returned', rollout: 1 });
+    await write(store, (tx) => tx.putHistories([{ tenant: 'acme', entry: back }]));
+    const before = [failed, { ...first, ms: 700 }];
+    expect(await store.tenantHistory('acme', 10)).toEqual([back, ...before]);
+    const end = (ms: number) =>
+      write(store, (tx) => tx.endHistories([{ tenant: 'acme', generation: 1, ms, failed: null }]));
+    await end(40);
+    expect(await store.tenantHistory('acme', 10)).toEqual([{ ...back, ms: 40 }, ...before]);
+    await end(50);
+    expect(await store.tenantHistory('acme', 10)).toEqual([{ ...back, ms: 40 }, ...before]);
     expect(await store.tenantHistory('globex', 10)).toEqual([first]);
   });
 

@@ -7,6 +7,8 @@ import { EVERYTHING } from '@berth/shared/domain/access';
 import { createDialect } from '../../src/store/dialect.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { foundation } from '../../src/store/migrations/0001-foundation.ts';
+import { releases } from '../../src/store/migrations/0002-releases.ts';
+import { rollouts } from '../../src/store/migrations/0003-rollouts.ts';
 import { openStore } from '../../src/store/open.ts';
 import { faultOf } from '../support/audit.ts';
 import { BY } from '../support/samples.ts';
@@ -137,6 +139,48 @@ test('events from before there was an index of them by tenant are in it', async 
         return { result: null, audit: 'bookkeeping' };
       });
       expect((await store.events({ tenant: 'acme' }, undefined, 2)).map(({ id }) => id)).toEqual([28, 31]);
+    } finally {
+      await store.close();
+    }
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test('histories from before each thing had an entry of its own are kept, in their order', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'berth-upgrade-'));
+  const path = join(dir, 'berth.db');
+  try {
+    const first = await createDialect({ kind: 'sqlite', path });
+    await migrate(first, [foundation, releases, rollouts]);
+    await first.db.destroy();
+    const file = new Database(path);
+    file.exec(
+      `insert into tenant_history (tenant, generation, at, actor, what, release, rollout, ms, message) values
+         ('acme', 2, 30, 'ann', 'returned', 1, 7, null, 'back'), ('acme', 1, 10, 'ann', 'created', 1, null, 5, 'made'),
+         ('acme', 3, 20, 'ann', 'failed', 2, 7, null, 'broke'), ('globex', 1, 40, 'bob', 'created', 1, null, 6, 'made')`,
+    );
+    file.close();
+    const store = await openStore({ kind: 'sqlite', path });
+    try {
+      const acme = await store.tenantHistory('acme', 10);
+      expect(acme.map(({ at, what, generation }) => [at, what, generation])).toEqual([
+        [30, 'returned', 2],
+        [20, 'failed', 3],
+        [10, 'created', 1],
+      ]);
+      expect(await store.tenantHistory('globex', 10)).toEqual([
+        {
+          at: 40,
+          by: 'bob',
+          what: 'created',
+          release: 1,
+          generation: 1,
+          rollout: null,
+          ms: 6,
+          message: 'made',
+        },
+      ]);
     } finally {
       await store.close();
     }

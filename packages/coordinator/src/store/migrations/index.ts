@@ -13,6 +13,7 @@ import { signatures } from './0011-signatures.ts';
 import { poolSigners } from './0012-pool-signers.ts';
 import { eventIndex } from './0013-event-index.ts';
 import { databases } from './0014-databases.ts';
+import { historyEntries } from './0015-history-entries.ts';
 
 /** In order. A migration that was released is never edited; a new one is added. */
 export const migrations: readonly Migration[] = [
@@ -30,4 +31,5 @@ export const migrations: readonly Migration[] = [
   poolSigners,
   eventIndex,
   databases,
+  historyEntries,
 ];
