@@ -138,7 +138,40 @@ describe('ingress.apply', () => {
     expect((await get('acme.example.com', '/api/x?y=1')).body).toBe('v2');
     expect((await get('acme.example.com', '/apix')).body).toBe('v1');
     expect((await get('b.example.com', '/only/x')).body).toBe('v2');
-    expect((await get('b.example.com', '/')).status).toBe(421);
+    // Nobody has that path, and no map of Nginx's knows it.
+    expect(await get('b.example.com', '/')).toMatchObject({ status: 404, body: 'Nothing is routed here.\n' });
+    expect((await get('b.example.com', '/onlyx')).status).toBe(404);
+    expect((await get('c.example.com', '/only')).status).toBe(421);
+    const checks = [{ host: 'b.example.com', path: '/', virtual: virtual(3), service: 'web' }];
+    const unverified = await host.run({ kind: 'route.verify', tenant: 'acme', generation: 1, checks });
+    expect(problemOf(unverified).message).toContain('nothing is routed there');
+  });
+
+  test('a path that is routed no more says so from the switch on, without a reload, until it is routed again', async () => {
+    const sites = [
+      site('acme', 1, '/', 'acme.example.com'),
+      site('acme', 2, '/old', 'd.example.com'),
+      site('acme', 3, '/new', 'd.example.com'),
+    ];
+    await ok({ kind: 'ingress.apply', sites });
+    await point(2, to(1));
+    expect((await get('d.example.com', '/old')).body).toBe('v1');
+    const reloads = host.system.nginx.reloads();
+    const entries = [
+      { virtual: virtual(2), target: { kind: 'unrouted' } as const },
+      { virtual: virtual(3), target: to(2) },
+    ];
+    await ok({ kind: 'route.switch', tenant: 'acme', generation: 2, entries });
+    expect((await get('d.example.com', '/new')).body).toBe('v2');
+    // A connection that Nginx kept may lead to the old containers for a moment, as after any switch.
+    await expect
+      .poll(() => get('d.example.com', '/old'), { timeout: 5_000 })
+      .toMatchObject({ status: 404, body: 'Nothing is routed here.\n' });
+    const seen = await host.observer.observe(AbortSignal.timeout(5_000));
+    expect(seen.routes.get(virtual(2))).toEqual({ kind: 'unrouted' });
+    await point(2, to(1));
+    expect((await get('d.example.com', '/old')).body).toBe('v1');
+    expect(host.system.nginx.reloads()).toBe(reloads);
   });
 
   test('a site without containers gets a short page, a paused one maintenance', async () => {

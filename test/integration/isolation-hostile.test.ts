@@ -136,7 +136,10 @@ describe('nft', () => {
                     ],
             },
           })),
-          { address: '127.0.0.1', port: 1 },
+          {
+            maintenance: { address: '127.0.0.1', port: 1 },
+            unrouted: { address: '127.0.0.4', port: 1 },
+          },
         );
         await nftAccepts(routesFile('berth_xth', made));
       }),

@@ -6,7 +6,7 @@ import type { ServiceSpec } from '@berth/shared/domain/spec';
 import type { ContainerPlan } from '@berth/shared/domain/step';
 import { freeAddresses } from './addresses.ts';
 import type { PlanSettings } from './input.ts';
-import { routeKey } from './routes.ts';
+import { routeKey, unservedEntries } from './routes.ts';
 import { servicesOf, type PlannedService, type Treatment } from './services.ts';
 import type { TenantView } from './view.ts';
 
@@ -221,9 +221,13 @@ export function entriesOf(generation: Generation, virtuals: ReadonlyMap<string, 
         target: { kind: 'containers', endpoints: [endpoint] },
       });
   }
-  for (const virtual of virtuals.values()) {
+  const routes = generation.desired.spec.services.flatMap(({ route }) =>
+    route === undefined ? [] : [route],
+  );
+  for (const entry of unservedEntries(virtuals, routes))
+    if (!entries.has(entry.virtual)) entries.set(entry.virtual, entry);
+  for (const virtual of virtuals.values())
     if (!entries.has(virtual)) entries.set(virtual, { virtual, target: { kind: 'none' } });
-  }
   return [...entries.values()];
 }
 

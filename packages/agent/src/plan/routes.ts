@@ -84,6 +84,26 @@ export function sitesOf(
   return [...sites.values()];
 }
 
+/**
+ * Where these routes of a tenant lead by themselves: to the page that says that nothing is routed there. A path below one
+ * that `serving` routes will be that one's as soon as Nginx has forgotten its own; until then it leads to nobody.
+ */
+export function unservedEntries(
+  virtuals: ReadonlyMap<string, string>,
+  serving: readonly Route[],
+): RouteEntry[] {
+  const kept = new Set(serving.map(routeKey));
+  return [...virtuals].flatMap(([key, virtual]): RouteEntry[] => {
+    if (kept.has(key)) return [];
+    const covered = serving.some((route) => isBelow(key, routeKey(route)));
+    return [{ virtual, target: covered ? { kind: 'none' } : { kind: 'unrouted' } }];
+  });
+}
+
+function isBelow(key: string, above: string): boolean {
+  return key.startsWith(above.endsWith('/') ? above : `${above}/`);
+}
+
 /** Where routes lead once these are switched. */
 export function after(
   routes: ObservedHost['routes'],

@@ -3,6 +3,7 @@ import type { RouteEntry, RouteTarget } from '@berth/shared/domain/network';
 import type { ObservedContainer, ObservedHost } from '@berth/shared/domain/observed';
 import type { TenantStatus } from '@berth/shared/domain/status';
 import type { Step } from '@berth/shared/domain/step';
+import { virtualAddresses } from './addresses.ts';
 import { certainMembers, isUp, membersOf, refsOf, sharesVolume } from './containers.ts';
 import { makeGeneration, type Generation } from './generation.ts';
 import type { PlanSettings, TenantPlan } from './input.ts';
@@ -11,7 +12,7 @@ import { abandoned, checksOf, finishSteps, moveSteps, stopSteps } from './move.t
 import type { TenantView } from './view.ts';
 import { awaitSteps } from './release.ts';
 import { mendedEntries } from './nobody.ts';
-import { after, changedEntries } from './routes.ts';
+import { after, changedEntries, unservedEntries } from './routes.ts';
 import { servicesOf } from './services.ts';
 import { isWhole } from './whole.ts';
 
@@ -234,6 +235,11 @@ function returnSteps(
     steps.push({ kind: 'containers.settle', tenant, containers: refsOf(settling), timeoutMs: SETTLE_MS });
   }
   const entries = new Map(allTo(view, { kind: 'none' }).map((entry) => [entry.virtual, entry]));
+  const routes = (remembered?.spec.services ?? []).flatMap(({ route }) =>
+    route === undefined ? [] : [route],
+  );
+  if (remembered !== null)
+    for (const entry of unservedEntries(view.virtuals, routes)) entries.set(entry.virtual, entry);
   for (const entry of entriesOfExisting({ ...view, containers: existing }, to))
     entries.set(entry.virtual, entry);
   steps.push({ kind: 'route.switch', tenant, generation: to, entries: [...entries.values()] });
@@ -291,6 +297,9 @@ export function removeSteps(
   if (awaited.length > 0) return awaited;
   const steps: Step[] = [];
   const virtuals = new Set(view.containers.flatMap((each) => (each.virtual === null ? [] : [each.virtual])));
+  // Of a route that it once had, the kernel may still know that nothing is routed there.
+  for (const virtual of virtualAddresses(settings, view.network))
+    if (routes.has(virtual)) virtuals.add(virtual);
   const entries = [...virtuals].map((virtual): RouteEntry => ({ virtual, target: { kind: 'none' } }));
   const changed = changedEntries(entries, routes);
   if (changed.length > 0) steps.push({ kind: 'route.switch', tenant, generation: null, entries: changed });

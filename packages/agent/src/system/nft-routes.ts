@@ -55,8 +55,14 @@ function endpointOf(value: z.infer<typeof Value>): Endpoint {
   return { address, port };
 }
 
+/** Where Nginx itself answers for what is paused, and for what nothing routes. */
+export interface Pages {
+  maintenance: Endpoint;
+  unrouted: Endpoint;
+}
+
 /** The kernel's maps in the planner's words. What leads nowhere is absent. */
-export function targetsOf(kernel: KernelRoutes, maintenance: Endpoint): Map<string, RouteTarget> {
+export function targetsOf(kernel: KernelRoutes, pages: Pages): Map<string, RouteTarget> {
   const targets = new Map<string, RouteTarget>();
   for (const [virtual, slots] of kernel.spread) {
     const endpoints = new Map<string, Endpoint>();
@@ -68,24 +74,29 @@ export function targetsOf(kernel: KernelRoutes, maintenance: Endpoint): Map<stri
   }
   // The rule for single endpoints comes first in the chain, so it wins here too.
   for (const [virtual, endpoint] of kernel.single) {
-    const paused = endpoint.address === maintenance.address && endpoint.port === maintenance.port;
-    targets.set(virtual, paused ? { kind: 'maintenance' } : { kind: 'containers', endpoints: [endpoint] });
+    if (isSame(endpoint, pages.maintenance)) targets.set(virtual, { kind: 'maintenance' });
+    else if (isSame(endpoint, pages.unrouted)) targets.set(virtual, { kind: 'unrouted' });
+    else targets.set(virtual, { kind: 'containers', endpoints: [endpoint] });
   }
   return targets;
+}
+
+function isSame(a: Endpoint, b: Endpoint): boolean {
+  return a.address === b.address && a.port === b.port;
 }
 
 /** What the maps hold once these targets are in place. */
 export function withTarget(
   kernel: KernelRoutes,
   entries: readonly { virtual: string; target: RouteTarget }[],
-  maintenance: Endpoint,
+  pages: Pages,
 ): KernelRoutes {
   const single = new Map(kernel.single);
   const spread = new Map(kernel.spread);
   for (const { virtual, target } of entries) {
     single.delete(virtual);
     spread.delete(virtual);
-    if (target.kind === 'maintenance') single.set(virtual, maintenance);
+    if (target.kind === 'maintenance' || target.kind === 'unrouted') single.set(virtual, pages[target.kind]);
     if (target.kind !== 'containers') continue;
     const [first, ...rest] = target.endpoints;
     if (first === undefined) continue;

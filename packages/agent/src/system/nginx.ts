@@ -18,6 +18,10 @@ export const MAINTENANCE_ADDRESS = '127.0.0.1';
 export const VERIFY_ADDRESS = '127.0.0.2';
 /** Host names that nobody has are answered here. An `if` in the public server instead would cost every request. */
 export const NOWHERE_ADDRESS = '127.0.0.3';
+/** Paths of a known host that nothing routes are answered here, be it by a map of Nginx's or by the kernel's. */
+export const UNROUTED_ADDRESS = '127.0.0.4';
+/** What it says there; how one tells it from a 404 of a container's own. */
+export const NOTHING_ROUTED = 'Nothing is routed here.';
 /** Asked on the verify listener, Nginx tells which configuration it runs with. */
 export const CONFIG_HOST = 'config.berth.internal';
 /** How one request is written down: where it led, what was answered, seconds until the first byte. */
@@ -122,9 +126,9 @@ export class NginxControl {
       const checked = Live.safeParse(parsed);
       // It counts only while the configuration on disk is the one it was written for.
       const conf = (await readIfThere(this.#paths.nginxConf)) ?? '';
-      // One that an older agent wrote, before requests were counted, is written anew.
-      const counts = conf.includes(REQUESTS_INCLUDE);
-      if (checked.success && counts && conf.includes(`"${checked.data.digest}"`)) this.#live = checked.data;
+      // One that an older agent wrote, which counts no requests or has no page for what nothing routes, is written anew.
+      const whole = conf.includes(REQUESTS_INCLUDE) && conf.includes(`listen ${UNROUTED_ADDRESS}:`);
+      if (checked.success && whole && conf.includes(`"${checked.data.digest}"`)) this.#live = checked.data;
     } catch {
       // A torn file is the same as none: the configuration is written and loaded once more.
     }

@@ -1,23 +1,23 @@
-import type { Endpoint, RouteTarget } from '@berth/shared/domain/network';
+import type { RouteTarget } from '@berth/shared/domain/network';
 import type { Nft } from './nft.ts';
 import type { NftChange } from './nft-changes.ts';
-import { elementOf, targetsOf, type KernelRoutes } from './nft-routes.ts';
+import { elementOf, targetsOf, type KernelRoutes, type Pages } from './nft-routes.ts';
 
 /**
  * What the kernel's route maps hold, read once and remembered until something says that they changed. Observer and
  * executor share it: a switch is seen by the very next observation.
  */
 export class RouteTable {
-  readonly maintenance: Endpoint;
+  readonly pages: Pages;
   readonly #nft: Nft;
   #known: KernelRoutes | null = null;
   #targets: ReadonlyMap<string, RouteTarget> | null = null;
   #pending: KernelRoutes | null = null;
   #version = 0;
 
-  constructor(nft: Nft, maintenance: Endpoint) {
+  constructor(nft: Nft, pages: Pages) {
     this.#nft = nft;
-    this.maintenance = maintenance;
+    this.pages = pages;
   }
 
   /** The raw maps. */
@@ -34,7 +34,7 @@ export class RouteTable {
   async targets(signal?: AbortSignal): Promise<ReadonlyMap<string, RouteTarget>> {
     if (this.#targets !== null && this.#known !== null) return this.#targets;
     const kernel = await this.kernel(signal);
-    const targets = targetsOf(kernel, this.maintenance);
+    const targets = targetsOf(kernel, this.pages);
     if (this.#known === kernel) this.#targets = targets;
     return targets;
   }

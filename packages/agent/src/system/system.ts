@@ -5,7 +5,7 @@ import { EgressBook } from './egress-book.ts';
 import { NetworkCache } from './network-cache.ts';
 import { Nft } from './nft.ts';
 import { KnownSecrets } from './known-secrets.ts';
-import { MAINTENANCE_ADDRESS, NginxControl } from './nginx.ts';
+import { MAINTENANCE_ADDRESS, NginxControl, UNROUTED_ADDRESS } from './nginx.ts';
 import { pathsOf, type SystemPaths } from './paths.ts';
 import { RouteTable } from './route-table.ts';
 
@@ -32,13 +32,17 @@ export function createSystem(input: HostConfig): System {
   const paths = pathsOf(config.stateDir);
   const docker = new DockerClient(config.dockerSocket);
   const nft = new Nft(config.agent);
+  const port = config.nginx.internalPort;
   return {
     config,
     paths,
     docker,
     nft,
     nginx: new NginxControl(config.nginx, paths),
-    routes: new RouteTable(nft, { address: MAINTENANCE_ADDRESS, port: config.nginx.internalPort }),
+    routes: new RouteTable(nft, {
+      maintenance: { address: MAINTENANCE_ADDRESS, port },
+      unrouted: { address: UNROUTED_ADDRESS, port },
+    }),
     networks: new NetworkCache(docker, config.agent),
     egress: new EgressBook(),
     connections: new Connections(),

@@ -149,7 +149,8 @@ export function createTrafficCounter(deps: CounterDeps): TrafficCounter {
     const counted = (site: Site): boolean => {
       const kind = targets.get(site.virtual)?.kind;
       if (kind === 'maintenance') owners.blur(site.tenant, now);
-      return kind === 'containers';
+      // Who asks for what the one that serves does not route asks that one: its 404 is among what visitors saw of it.
+      return kind === 'containers' || kind === 'unrouted';
     };
     for (const [address, traffic] of tally.byAddress) {
       const site = known.get(address);

@@ -43,7 +43,7 @@ const DASH = 45;
 const DOT = 46;
 const ZERO = 48;
 const COLON = 58;
-/** Hosts that nobody has are logged as `nowhere`: leaving them out would cost every request a look. */
+/** Hosts that nobody has are logged as `nowhere`, paths as `noroute`: leaving them out would cost every request a look. */
 const LETTER_N = 110;
 /** So many digits before the point are a moment: no request takes thirty years. */
 const MOMENT_DIGITS = 10;

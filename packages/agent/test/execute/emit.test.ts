@@ -109,7 +109,7 @@ describe('the configuration', () => {
         const config = parse(text);
         expect(config.map((each) => each.words[0])).toEqual(shape);
         const http = config.find((each) => each.words[0] === 'http')?.block ?? [];
-        expect(http.filter((each) => each.words[0] === 'server')).toHaveLength(5);
+        expect(http.filter((each) => each.words[0] === 'server')).toHaveLength(6);
         for (const each of sites)
           for (const name of each.hosts) {
             const bare = each.path === '/' ? '/' : each.path.replace(/\/+$/, '');
@@ -194,6 +194,15 @@ describe('the configuration', () => {
     expect(route(config, 'a.example', '/api/v2/x')).toBe('198.18.0.3');
     expect(route(config, 'a.example', '/api/v20')).toBe('198.18.0.2');
     expect(route(config, 'a.example', '/apix')).toBe('198.18.0.1');
+  });
+
+  test('leads a path that nothing routes to its own page, and an unknown host to another', () => {
+    const one = { tenant: 't', service: 'web', hosts: ['a.example'], path: '/api', virtual: '198.18.0.1' };
+    const text = emitNginx([one], settings);
+    expect(text).toMatch(/map \$uri \$berth_path_1 \{\ndefault noroute;/);
+    expect(text).toMatch(/map \$host \$berth_site \{\ndefault nowhere;/);
+    expect(text).toContain('upstream noroute { server 127.0.0.4:8079 max_fails=0; }');
+    expect(text).toContain('return 404 "Nothing is routed here.\\n";');
   });
 
   test.each([

@@ -12,7 +12,10 @@ import {
   type KernelRoutes,
 } from '../../src/system/nft-routes.ts';
 
-const maintenance = { address: '127.0.0.1', port: 8081 };
+const pages = {
+  maintenance: { address: '127.0.0.1', port: 8081 },
+  unrouted: { address: '127.0.0.4', port: 8081 },
+};
 const empty: KernelRoutes = { present: true, single: new Map(), spread: new Map() };
 
 const endpoint = fc.record({
@@ -29,6 +32,7 @@ const target: fc.Arbitrary<RouteTarget> = fc.oneof(
     }),
   }),
   fc.constant({ kind: 'maintenance' as const }),
+  fc.constant({ kind: 'unrouted' as const }),
   fc.constant({ kind: 'none' as const }),
 );
 const entries = fc.array(
@@ -77,15 +81,15 @@ describe('a switch', () => {
   test('takes any state to the one that was asked for, and is accepted by nft', () => {
     fc.assert(
       fc.property(entries, entries, (before, change) => {
-        const from = withTarget(empty, before, maintenance);
-        const to = withTarget(from, change, maintenance);
+        const from = withTarget(empty, before, pages);
+        const to = withTarget(from, change, pages);
         const virtuals = change.map((each) => each.virtual);
         const after = applyScript(from, switchScript('t', from, to, virtuals));
-        expect(targetsOf(after, maintenance)).toEqual(targetsOf(to, maintenance));
+        expect(targetsOf(after, pages)).toEqual(targetsOf(to, pages));
         expect(switchScript('t', after, to, virtuals)).toBe('');
         for (const [at, { virtual, target: wanted }] of change.entries()) {
           if (change.findLastIndex((each) => each.virtual === virtual) !== at) continue;
-          const seen = targetsOf(after, maintenance).get(virtual) ?? { kind: 'none' };
+          const seen = targetsOf(after, pages).get(virtual) ?? { kind: 'none' };
           expect(seen).toEqual(wanted);
         }
       }),
@@ -95,8 +99,8 @@ describe('a switch', () => {
   test('touches no other address', () => {
     fc.assert(
       fc.property(entries, entries, (before, change) => {
-        const from = withTarget(empty, before, maintenance);
-        const to = withTarget(from, change, maintenance);
+        const from = withTarget(empty, before, pages);
+        const to = withTarget(from, change, pages);
         const script = switchScript(
           't',
           from,
@@ -120,7 +124,7 @@ describe('a switch', () => {
       const state = withTarget(
         empty,
         [{ virtual: '198.18.0.1', target: { kind: 'containers', endpoints } }],
-        maintenance,
+        pages,
       );
       const shares = new Map<string, number>();
       for (const { address } of state.spread.get('198.18.0.1')?.values() ?? [])
@@ -138,7 +142,7 @@ test('an answer of another shape is an error, not an empty map', () => {
 });
 
 test('the routes file declares what it fills, so that it loads without the static part', () => {
-  const state = withTarget(empty, [{ virtual: '198.18.0.1', target: { kind: 'maintenance' } }], maintenance);
+  const state = withTarget(empty, [{ virtual: '198.18.0.1', target: { kind: 'maintenance' } }], pages);
   expect(routesFile('t', state).split('\n')).toEqual([
     'add table inet t',
     'add map inet t routes { type ipv4_addr : ipv4_addr . inet_service; }',

@@ -58,8 +58,8 @@ describe('one line', () => {
     expect(read(`198.18.96.1 ${status} 0.001\n`).of('198.18.96.1').errors).toBe(errors);
   });
 
-  test('of a host that nobody has is nobody’s', () => {
-    const { tally, counted } = read('nowhere 421 0.000\n');
+  test.each(['nowhere 421 0.000\n', 'noroute 404 0.000\n'])('of what nobody has is nobody’s: %j', (line) => {
+    const { tally, counted } = read(line);
     expect(tally).toMatchObject({ byAddress: new Map(), torn: 0, lines: 0 });
     expect(counted).toBe(18);
   });

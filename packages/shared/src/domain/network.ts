@@ -7,10 +7,14 @@ export type Ipv4 = z.infer<typeof Ipv4>;
 export const Endpoint = z.strictObject({ address: Ipv4, port: z.int().min(1).max(65535) });
 export type Endpoint = z.infer<typeof Endpoint>;
 
-/** Where a virtual address leads. `maintenance` is Nginx's own 503 page; `none` refuses at once. */
+/**
+ * Where a virtual address leads. `maintenance` is Nginx's own 503 page, `unrouted` its 404 of a path that what serves does not
+ * route; `none` refuses at once.
+ */
 export const RouteTarget = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('containers'), endpoints: z.array(Endpoint).min(1).max(16) }),
   z.strictObject({ kind: z.literal('maintenance') }),
+  z.strictObject({ kind: z.literal('unrouted') }),
   z.strictObject({ kind: z.literal('none') }),
 ]);
 export type RouteTarget = z.infer<typeof RouteTarget>;

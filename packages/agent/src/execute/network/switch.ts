@@ -23,7 +23,7 @@ export function createSwitch(deps: ExecuteDeps, base: NetworkBase) {
   const apply = async (entries: readonly RouteEntry[]): Promise<void> => {
     const kernel = await routes.kernel();
     if (!kernel.present) throw new BerthError('route_failed', `The nft table ${nft.table} is not there.`);
-    const next = withTarget(kernel, entries, routes.maintenance);
+    const next = withTarget(kernel, entries, routes.pages);
     const script = switchScript(
       nft.table,
       kernel,

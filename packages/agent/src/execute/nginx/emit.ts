@@ -6,9 +6,11 @@ import { atLeast, type NginxVersion } from '../../system/nginx-version.ts';
 import {
   CONFIG_HOST,
   MAINTENANCE_ADDRESS,
+  NOTHING_ROUTED,
   NOWHERE_ADDRESS,
   REQUESTS_FORMAT,
   REQUESTS_INCLUDE,
+  UNROUTED_ADDRESS,
   VERIFY_ADDRESS,
 } from '../../system/nginx.ts';
 
@@ -25,9 +27,11 @@ export interface EmitSettings {
   digest: string;
 }
 
-/** Where unknown hosts and paths lead; no virtual address is a word. */
+/** Where unknown hosts lead, and unknown paths of known ones; no virtual address is a word. */
 const NOWHERE = 'nowhere';
+const NO_ROUTE = 'noroute';
 const UNKNOWN = 'return 421 "This host name is not served here.\\n";';
+const UNROUTED = `return 404 "${NOTHING_ROUTED}\\n";`;
 
 /** One line of a map: exactly this host (and path) leads to this virtual address. */
 interface Way {
@@ -46,6 +50,7 @@ export function emitNginx(sites: readonly Site[], settings: EmitSettings): strin
     ...head(settings),
     ...hostMap(hosts),
     `upstream ${NOWHERE} { server ${NOWHERE_ADDRESS}:${settings.internalPort} max_fails=0; }`,
+    `upstream ${NO_ROUTE} { server ${UNROUTED_ADDRESS}:${settings.internalPort} max_fails=0; }`,
     ...virtuals.map((virtual) => upstream(virtual, poolSize(virtuals.length), settings.version)),
     ...servers(settings),
     '}',
@@ -147,7 +152,7 @@ function hostMap(hosts: ReadonlyMap<string, readonly Way[]>): string[] {
     }
     count += 1;
     lines.push(`${host} $berth_path_${count};`);
-    pathMaps.push(`map $uri $berth_path_${count} {`, `default ${NOWHERE};`, ...ways.map(pathLine), '}');
+    pathMaps.push(`map $uri $berth_path_${count} {`, `default ${NO_ROUTE};`, ...ways.map(pathLine), '}');
   }
   return [...lines, '}', ...pathMaps];
 }
@@ -188,6 +193,7 @@ function servers(settings: EmitSettings): string[] {
     '}',
     `server { listen ${VERIFY_ADDRESS}:${settings.internalPort} default_server; server_name _;`,
     `if ($berth_site = ${NOWHERE}) { ${UNKNOWN} }`,
+    `if ($berth_site = ${NO_ROUTE}) { ${UNROUTED} }`,
     ...site('$berth_site:80'),
     '}',
     `server { listen ${VERIFY_ADDRESS}:${settings.internalPort}; server_name ${CONFIG_HOST};`,
@@ -196,7 +202,10 @@ function servers(settings: EmitSettings): string[] {
     `server { listen ${NOWHERE_ADDRESS}:${settings.internalPort} default_server; server_name _;`,
     `location / { ${UNKNOWN} }`,
     '}',
-    // A pooled connection to this page would go on showing it after the tenant has come back.
+    // A pooled connection to these pages would go on showing them after the tenant, or its route, has come back.
+    `server { listen ${UNROUTED_ADDRESS}:${settings.internalPort} default_server; server_name _; keepalive_timeout 0;`,
+    `location / { add_header Cache-Control no-store always; ${UNROUTED} }`,
+    '}',
     `server { listen ${MAINTENANCE_ADDRESS}:${settings.internalPort} default_server; server_name _; keepalive_timeout 0;`,
     'location / { add_header Retry-After 60 always; add_header Cache-Control no-store always; return 503 "This service is paused for maintenance. Please come back soon.\\n"; }',
     '}',

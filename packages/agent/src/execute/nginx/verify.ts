@@ -2,6 +2,7 @@ import type { RouteTarget } from '@berth/shared/domain/network';
 import type { StepOf } from '@berth/shared/domain/step';
 import { messageOf } from '@berth/shared/domain/errors';
 import { cleanLine } from '../../system/text.ts';
+import { NOTHING_ROUTED } from '../../system/nginx.ts';
 import type { ExecuteDeps, Note } from '../context.ts';
 import { forAll, StepFailure } from '../failure.ts';
 
@@ -40,9 +41,10 @@ async function verifyOne(
   for (;;) {
     try {
       const answer = await system.nginx.ask(check.host, check.path, { timeoutMs: DEADLINE_MS, signal });
-      // 421 is Nginx's own: it does not know the host (yet).
-      if (answer.status < 500 && answer.status !== 421) return;
-      words = `it answers ${answer.status}`;
+      // 421 is Nginx's own: it does not know the host (yet); and so is this 404 of a path that leads to nobody.
+      const unrouted = answer.status === 404 && answer.body.trim() === NOTHING_ROUTED;
+      if (answer.status < 500 && answer.status !== 421 && !unrouted) return;
+      words = unrouted ? 'nothing is routed there' : `it answers ${answer.status}`;
     } catch (error) {
       if (signal.aborted) throw error;
       words = cleanLine(messageOf(error), 200);
