@@ -2,7 +2,7 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:cryp
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { PoolSignersShown } from '@berth/shared/api/signers';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
@@ -62,6 +62,8 @@ const sign = (name: string, release: number, version: string): Promise<void> =>
   app.sign(fleet.api(), { name, key: keyOf(name) }, { app: 'shop', release, version });
 
 /** Resolves with the host's word on the statement that it was given last. */
+const WRITTEN = { timeout: 5_000, interval: 100 };
+
 async function says(
   kind: 'host.signers_pinned' | 'host.signers_refused',
   after: number,
@@ -290,8 +292,11 @@ describe('a stolen coordinator', () => {
     expect((await ask(fleet.place('acme'))).body).toBe('1');
     expect((await fleet.containers('acme')).map((each) => each.id).sort()).toEqual(containers);
     expect(await app.pulled(app.evil)).toEqual([]);
-    const { advice } = await fleet.api().explainTenant({ params: { tenant: 'acme' } });
-    expect(advice.join('\n')).toContain('refuses what it was sent of its pool');
+    // What a host says of itself is written a moment after its events.
+    await vi.waitFor(async () => {
+      const { advice } = await fleet.api().explainTenant({ params: { tenant: 'acme' } });
+      expect(advice.join('\n')).toContain('refuses what it was sent of its pool');
+    }, WRITTEN);
     const shown = await fleet.api().showHost({ params: { host: agent.host() } });
     expect(shown.facts['signersRefused']).toBe(told.message.slice(0, 200));
   });
