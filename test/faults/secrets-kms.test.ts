@@ -66,7 +66,7 @@ describe('a tenant whose secrets are under KMS', () => {
     expect(kms.contexts).toContainEqual(
       expect.objectContaining({ tenant: 'acme', name: 'GREETING', version: '1' }),
     );
-    expect(await fleet.api().secretKeys({})).toMatchObject({
+    expect(await fleet.api().secretKeys({ query: {} })).toMatchObject({
       current: 'kms:coordinators',
       keys: [{ versions: 1 }],
     });

@@ -30,7 +30,13 @@ beforeEach(async () => {
     secretKeys: () => ({
       current: 'local:b',
       keys: [{ key: 'local:a', versions: 3, problem: 'the key file x does not hold it' }],
-      problem: null,
+      problem: 'The key local:a is missing.',
+      closed: Array.from({ length: 23 }, (_, n) => ({
+        tenant: `acme-${n}`,
+        name: 'KEY',
+        key: 'local:a',
+        versions: 2,
+      })),
     }),
     rotateSecretKey: () => ({ before: 'local:a', current: 'local:b', rewrapped: 3, failed: [] }),
     createTenant: () => {
@@ -159,10 +165,44 @@ test('remove asks first, and says how much went', async () => {
   );
 });
 
-test('keys are shown with what they cannot open, and changed with -y', async () => {
-  expect((await berth('secret', 'keys')).out).toMatch(
-    /local:a +3 +cannot be opened\nlocal:a: the key file x does not hold it\n/,
-  );
+test('keys are shown with what they cannot open, which ends with 1', async () => {
+  const { code, out } = await berth('secret', 'keys');
+  expect(code).toBe(1);
+  expect(out).toMatch(/^Nothing new is kept: the key local:a is missing\./);
+  expect(out).not.toContain('New secrets are wrapped');
+  expect(out).toMatch(/local:a +3 +cannot be opened\nlocal:a: the key file x does not hold it\n/);
+  expect(out).toMatch(/acme-0 +KEY +2\n/);
+  expect(out).toMatch(/acme-19 +KEY +2\nand 3 more; --json has all\.\n$/);
+  expect(out).not.toContain('acme-20');
+  expect(fake.askedOf('secretKeys')[0]?.query).toEqual({ closed: 'list' });
+  const json = await berth('secret', 'keys', '--json');
+  expect(json.code).toBe(1);
+  const { closed } = JSON.parse(json.out) as { closed: unknown[] };
+  expect(closed).toHaveLength(23);
+});
+
+test('keys that are all there end with 0, also where there is none yet', async () => {
+  await fake.close();
+  let current: string | null = 'local:b';
+  fake = await fakeApi({
+    secretKeys: () => ({
+      current,
+      keys: current === null ? [] : [{ key: current, versions: 3, problem: null }],
+      problem: current === null ? 'This coordinator has no key for secrets.' : null,
+      closed: [],
+    }),
+  });
+  const good = await berth('secret', 'keys');
+  expect(good.code).toBe(0);
+  expect(good.out).toMatch(/^New secrets are wrapped with local:b\.\nKEY/);
+  current = null;
+  expect(await berth('secret', 'keys')).toMatchObject({
+    code: 0,
+    out: 'There is no key.\nThis coordinator has no key for secrets.\n',
+  });
+});
+
+test('the key is changed with -y', async () => {
   expect((await berth('secret', 'rotate-key', '-y')).out).toBe(
     'The key is local:b now; 3 versions are wrapped with it.\nCopy the key file again, and keep the copy apart from those of the database.\n',
   );

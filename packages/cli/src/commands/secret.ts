@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { Ended, EXIT } from '../exit-codes.ts';
 import { confirm } from '../output/ask.ts';
-import { table } from '../output/table.ts';
 import { does, examples, NoOptions, type Register } from './define.ts';
+import { showSecretKeys } from './secret-keys.ts';
 
 /** The keys of secrets. A tenant's own are under `berth tenant secret`. */
 export const registerSecret: Register = (program, contextOf) => {
@@ -36,24 +36,6 @@ export const registerSecret: Register = (program, contextOf) => {
     secret.command('keys').description('the keys, what they wrap, and what cannot be opened'),
     contextOf,
     NoOptions,
-    async (context) => {
-      const { output } = context;
-      const answer = await context.api().secretKeys({}, context.signal);
-      output.json(answer);
-      output.print(
-        answer.current === null ? 'There is no key.' : `New secrets are wrapped with ${answer.current}.`,
-      );
-      if (answer.keys.length > 0) {
-        const rows = answer.keys.map(({ key, versions, problem }) => [
-          key,
-          String(versions),
-          problem === null ? 'ok' : output.style.red('cannot be opened'),
-        ]);
-        output.print(table(['KEY', 'VERSIONS', 'STATE'], rows, output.style));
-        for (const { key, problem } of answer.keys)
-          if (problem !== null) output.print(output.style.red(`${key}: ${problem}`));
-      }
-      if (answer.problem !== null) output.print(output.style.red(answer.problem));
-    },
+    showSecretKeys,
   );
 };

@@ -52,7 +52,7 @@ export const registerStatus: Register = (program, contextOf) => {
 /** How many versions of secrets cannot be opened, in words; null when all can, or who asks may not know. */
 async function lostSecrets(context: Context): Promise<string | null> {
   try {
-    const { keys } = await context.api().secretKeys({}, context.signal);
+    const { keys } = await context.api().secretKeys({ query: {} }, context.signal);
     const lost = keys.filter((each) => each.problem !== null).reduce((sum, each) => sum + each.versions, 0);
     return lost === 0
       ? null

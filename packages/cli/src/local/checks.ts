@@ -177,7 +177,7 @@ async function rangesCheck(
 async function secretsCheck(client: ApiClient, signal: AbortSignal): Promise<Check[]> {
   let answer: SecretKeys;
   try {
-    answer = await client.secretKeys({}, signal);
+    answer = await client.secretKeys({ query: {} }, signal);
   } catch (thrown) {
     if (thrown instanceof BerthError && ['forbidden', 'not_found'].includes(thrown.code)) return [];
     throw thrown;

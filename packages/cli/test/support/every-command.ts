@@ -81,6 +81,12 @@ const keys = {
     },
   ],
   problem: REASON,
+  closed: Array.from({ length: 23 }, (_, n) => ({
+    tenant: n === 0 ? null : TENANT,
+    name: 'STRIPE_WEBHOOK_SIGNING_KEY',
+    key: 'local:41f6a1d2c0b1c9aa',
+    versions: 12,
+  })),
 };
 const facts: AuditFacts = {
   id: 1,

@@ -5,12 +5,7 @@ import type { WantedDatabase } from './database-look.ts';
 import type { DatabaseReads, DatabaseServerRecord, TenantDatabaseRecord } from './database-store.ts';
 import type { Postgres, PostgresSession } from './postgres.ts';
 import { vaultOf } from './secret-keys.ts';
-
-/**
- * The addresses of servers are kept among the tenants' secrets, as those of an owner that no tenant can be called like: so a
- * new key wraps them as well, and a lost one is told with them.
- */
-export const SERVERS_OWNER = '@database-servers';
+import { SERVERS_OWNER } from './secret-store.ts';
 
 const NO_POSTGRES: Postgres = {
   connect: () =>

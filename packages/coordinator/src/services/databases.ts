@@ -12,9 +12,10 @@ import type { ServiceContext } from './context.ts';
 import { parseServerAddress } from './database-address.ts';
 import { audited } from './database-provision.ts';
 import { databaseShown } from './database-shown.ts';
-import { openServer, postgresOf, SERVERS_OWNER } from './database-servers.ts';
+import { openServer, postgresOf } from './database-servers.ts';
 import type { DatabaseServerRecord, TenantDatabaseRecord } from './database-store.ts';
 import type { Actor } from './records.ts';
+import { SERVERS_OWNER } from './secret-store.ts';
 import { insertAll, sealAll } from './secrets.ts';
 import { requireApply } from './tenant-state.ts';
 

@@ -1,16 +1,17 @@
-import type { KeyRotated, SecretKeys } from '@berth/shared/api/secrets';
+import type { ClosedSecret, KeyRotated, SecretKeys } from '@berth/shared/api/secrets';
 import { BerthError, messageOf } from '@berth/shared/domain/errors';
 import type { SecretPlace } from '@berth/shared/domain/secret';
 import type { z } from 'zod';
 import type { ServiceContext } from './context.ts';
 import type { Actor } from './records.ts';
-import type { KeyUse, SecretRecord } from './secret-store.ts';
+import { SERVERS_OWNER, type KeyUse, type SecretReads, type SecretRecord } from './secret-store.ts';
 import { requireApply } from './tenant-state.ts';
 import { NO_VAULT, type SealedValue, type Vault } from './vault.ts';
 
 /** The keys that wrap all secrets. */
 export interface SecretKeyring {
-  keys(): Promise<SecretKeys>;
+  /** With `list`, also each secret that a missing key closes, of all tenants. */
+  keys(closed?: 'count' | 'list'): Promise<SecretKeys>;
   /**
    * A new key, and all versions wrapped with it. Errors: `secret_unavailable` while a key is missing that versions are
    * wrapped with, unless it is lost for good; nothing is changed then, also in the key file.
@@ -24,6 +25,7 @@ export type LostKeys = 'refuse' | 'despite';
 const CHUNK = 100;
 /** More are counted, and not told one by one. */
 const KEYS_TOLD = 3;
+const SECRETS_TOLD = 3;
 
 export const vaultOf = ({ vault }: Pick<ServiceContext, 'vault'>): Vault => vault ?? NO_VAULT;
 
@@ -32,7 +34,7 @@ export function createSecretKeys(context: ServiceContext): SecretKeyring {
   const vault = vaultOf(context);
 
   return {
-    async keys() {
+    async keys(closed = 'count') {
       const counts = await store.secretKeys();
       const used = counts.map(({ key }) => key);
       const missing = await vault.missing(used);
@@ -40,6 +42,11 @@ export function createSecretKeys(context: ServiceContext): SecretKeyring {
       let problem: string | null = null;
       try {
         current = await vault.current(used);
+        if (missing.size > 0) {
+          // The key of a file that is another coordinator's is there, and nothing is kept with it.
+          current = null;
+          problem = missingText([...missing.keys()]);
+        }
       } catch (thrown) {
         problem = messageOf(thrown);
       }
@@ -47,6 +54,7 @@ export function createSecretKeys(context: ServiceContext): SecretKeyring {
         current,
         problem,
         keys: counts.map(({ key, versions }) => ({ key, versions, problem: missing.get(key) ?? null })),
+        ...(closed === 'list' ? { closed: await closedOf(store, [...missing.keys()], {}) } : {}),
       };
     },
 
@@ -107,6 +115,8 @@ export async function currentKey(
   deps: Pick<ServiceContext, 'store' | 'vault'>,
   what: 'set' | 'rotate',
   lostKeys: LostKeys,
+  /** Whose secrets may be named to whoever asks; of all tenants unless it is said. */
+  tenant?: string,
 ): Promise<string> {
   const vault = vaultOf(deps);
   if (lostKeys === 'despite') return await vault.current([]);
@@ -117,6 +127,9 @@ export async function currentKey(
   const lost = await deps.store.secretKeyUses([...missing.keys()]);
   const told = lost.slice(0, KEYS_TOLD).map(useText);
   if (lost.length > KEYS_TOLD) told.push(`more with ${lost.length - KEYS_TOLD} other keys`);
+  const named = await closedOf(deps.store, [...missing.keys()], { tenant, limit: SECRETS_TOLD + 1 });
+  const names = named.slice(0, SECRETS_TOLD).map(closedText).join(', ');
+  const which = named.length === 0 ? '' : ` (${names}${named.length > SECRETS_TOLD ? ' and more' : ''})`;
   const ways = {
     set: 'Nothing new is kept until it is back. If it is lost for good, set each secret anew: "berth tenant secret set TENANT NAME --despite-lost-keys".',
     rotate:
@@ -124,7 +137,7 @@ export async function currentKey(
   };
   throw new BerthError(
     'secret_unavailable',
-    `Secrets cannot be opened: ${told.join('; ')}. The reason: ${first[1].replace(/\.$/, '')}. ${ways[what]}`,
+    `Secrets cannot be opened: ${told.join('; ')}${which}. The reason: ${first[1].replace(/\.$/, '')}. ${ways[what]} "berth secret keys" names all that are closed.`,
     { details: { keys: [...missing.keys()] } },
   );
 }
@@ -132,4 +145,24 @@ export async function currentKey(
 function useText({ key, versions, secrets, tenants }: KeyUse): string {
   const count = (many: number, one: string): string => `${many} ${one}${many === 1 ? '' : 's'}`;
   return `${count(versions, 'version')} of ${count(secrets, 'secret')} of ${count(tenants, 'tenant')}, wrapped with the key ${key}`;
+}
+
+async function closedOf(
+  store: Pick<SecretReads, 'secretsUnder'>,
+  keys: readonly string[],
+  of: { tenant?: string | undefined; limit?: number | undefined },
+): Promise<ClosedSecret[]> {
+  const found = await store.secretsUnder(keys, of);
+  return found.map((each) => ({ ...each, tenant: each.tenant === SERVERS_OWNER ? null : each.tenant }));
+}
+
+function closedText({ tenant, name }: ClosedSecret): string {
+  return tenant === null ? `the address of database server ${name}` : `${name} of ${tenant}`;
+}
+
+function missingText(keys: readonly string[]): string {
+  const [first = ''] = keys;
+  return keys.length === 1
+    ? `The key ${first} is missing: nothing new is kept until it is back.`
+    : `${keys.length} keys are missing: nothing new is kept until they are back.`;
 }

@@ -13,10 +13,18 @@ import { foundTenant, lockChangeable, requireApply } from './tenant-state.ts';
 export interface Secrets extends SecretKeyring {
   list(tenant: string): Promise<SecretShown[]>;
   /** New versions; nothing is deployed by it. */
-  set(by: Actor, tenant: string, given: Given, lostKeys?: LostKeys): Promise<z.infer<typeof SecretsSet>>;
+  set(
+    by: Actor,
+    tenant: string,
+    given: Given,
+    lostKeys?: LostKeys,
+    sees?: Sees,
+  ): Promise<z.infer<typeof SecretsSet>>;
   remove(by: Actor, tenant: string, name: string): Promise<{ versions: number }>;
 }
 
+/** Whose secrets a refusal may name: a token of one tenant hears nothing of others. */
+export type Sees = 'own' | 'all';
 export type Given = Readonly<Record<string, NewSecret>>;
 
 /** Beside those that something desired refers to. */
@@ -34,13 +42,13 @@ export function createSecrets(context: ServiceContext): Secrets {
       return infos.length === 0 ? [] : await shown(store, view, infos);
     },
 
-    async set(by, tenant, given, lostKeys = 'refuse') {
+    async set(by, tenant, given, lostKeys = 'refuse', sees = 'own') {
       for (let left = TRIES; ; left -= 1) {
         foundTenant(await store.tenant(tenant), tenant);
         const before = newest(await store.secretsOf(tenant));
         // KMS may take its time, so nobody is kept waiting in a transaction meanwhile.
         const versionOf = (name: string): number => (before.get(name) ?? 0) + 1;
-        const records = await sealAll(context, by, tenant, given, versionOf, lostKeys);
+        const records = await sealAll(context, by, tenant, given, versionOf, lostKeys, sees);
         const set = await store.mutate(by, clock.now(), async (tx) => {
           await requireApply(tx);
           await lockChangeable(tx, tenant);
@@ -101,12 +109,14 @@ export async function sealAll(
   given: Given,
   versionOf: (name: string) => number,
   lostKeys: LostKeys = 'refuse',
+  sees: Sees = 'own',
 ): Promise<SecretRecord[]> {
   const { clock, random } = deps;
   const vault = vaultOf(deps);
   const entries = Object.entries(given);
   if (entries.length === 0) return [];
-  if (entries.some(([, { kind }]) => kind === 'value')) await currentKey(deps, 'set', lostKeys);
+  if (entries.some(([, { kind }]) => kind === 'value'))
+    await currentKey(deps, 'set', lostKeys, sees === 'all' ? undefined : tenant);
   const records: SecretRecord[] = [];
   for (const [name, secret] of entries) {
     const place = { tenant, name, version: versionOf(name), id: Buffer.from(random(8)).toString('hex') };

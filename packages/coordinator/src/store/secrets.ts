@@ -92,6 +92,21 @@ export function secretReads(db: Db): SecretReads {
         .execute();
       return rows.flatMap(({ key_name: key, ...counts }) => (key === null ? [] : [{ key, ...counts }]));
     },
+    async secretsUnder(keys, { tenant, limit }) {
+      if (keys.length === 0) return [];
+      let query = db
+        .selectFrom('tenant_secrets')
+        .select(['tenant', 'name', 'key_name', (eb) => eb.fn.countAll<number>().as('versions')])
+        .where('key_name', 'in', keys)
+        .groupBy(['tenant', 'name', 'key_name'])
+        .orderBy('tenant')
+        .orderBy('name')
+        .orderBy('key_name');
+      if (tenant !== undefined) query = query.where('tenant', '=', tenant);
+      if (limit !== undefined) query = query.limit(limit);
+      const rows = await query.execute();
+      return rows.flatMap(({ key_name: key, ...row }) => (key === null ? [] : [{ key, ...row }]));
+    },
     async secretsNotUnder(key, after, limit) {
       let query = db
         .selectFrom('tenant_secrets')

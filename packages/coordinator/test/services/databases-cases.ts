@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { StartRollout } from '@berth/shared/api/rollouts';
 import { FakePostgres } from '../../../../test/fakes/postgres.ts';
 import { openVault } from '../../src/secrets/vault.ts';
-import { SERVERS_OWNER } from '../../src/services/database-servers.ts';
+import { SERVERS_OWNER } from '../../src/services/secret-store.ts';
 import type { Vault } from '../../src/services/vault.ts';
 import type { StoreOptions } from '../../src/store/open.ts';
 import { testServices, type TestServices } from '../support/coordinator.ts';

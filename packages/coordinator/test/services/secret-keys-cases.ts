@@ -61,11 +61,47 @@ export function secretKeyCases(where: () => Promise<StoreOptions | undefined>): 
       expect(said).toContain(`4 versions of 3 secrets of 2 tenants, wrapped with the key ${key}`);
       expect(said).toContain(`the key file ${path} does not hold the key ${key}; put back the file that did`);
       expect(said).toContain('"berth secret rotate-key --despite-lost-keys"');
+      expect(said).toContain('(DSN of acme, KEY of acme, KEY of globex)');
+      expect(said).toContain('"berth secret keys" names all that are closed.');
       // Nothing was made: neither a key in the wrong file, nor a record of one.
       expect(readFileSync(path)).toEqual(wrong);
       expect((await t.store.audit(undefined, 1))[0]?.id).toBe(before);
       writeFileSync(path, right, { mode: 0o600 });
       expect(await t.services.secrets.rotateKey(BY)).toMatchObject({ before: key, rewrapped: 4, failed: [] });
+    });
+
+    test('is not said to be used while another is missing, and what is closed is listed', async () => {
+      const right = readFileSync(path);
+      const key = await keyOfAll();
+      await otherKeyFile();
+      const keys = await t.services.secrets.keys('list');
+      expect(keys).toMatchObject({
+        current: null,
+        problem: `The key ${key} is missing: nothing new is kept until it is back.`,
+        keys: [{ key, versions: 4 }],
+      });
+      expect(keys.closed).toEqual([
+        { tenant: 'acme', name: 'DSN', key, versions: 1 },
+        { tenant: 'acme', name: 'KEY', key, versions: 2 },
+        { tenant: 'globex', name: 'KEY', key, versions: 1 },
+      ]);
+      expect(await t.services.secrets.keys()).not.toHaveProperty('closed');
+      writeFileSync(path, right, { mode: 0o600 });
+      expect(await t.services.secrets.keys('list')).toMatchObject({
+        current: key,
+        problem: null,
+        closed: [],
+      });
+    });
+
+    test('is missing for whoever sets a secret: others’ secrets are named only to who may see them', async () => {
+      await otherKeyFile();
+      const set = (sees?: 'own' | 'all') =>
+        t.services.secrets.set(BY, 'globex', { NEW: value('x') }, 'refuse', sees);
+      await expect(set('all')).rejects.toThrow('(DSN of acme, KEY of acme, KEY of globex)');
+      const own: unknown = await set().catch((error: unknown) => error);
+      expect(own).toMatchObject({ message: expect.stringContaining('(KEY of globex)') });
+      expect(String(own)).not.toContain('acme');
     });
 
     test('is not made in place of a key file that is gone or damaged', async () => {

@@ -94,6 +94,17 @@ export function secretsContract(open: OpenEmpty): void {
       { key: 'local:b', versions: 1, secrets: 1, tenants: 1 },
     ]);
     expect(await store.secretKeyUses([])).toEqual([]);
+    const under = { key: 'local:a', versions: 2 };
+    expect(await store.secretsUnder(['local:a', 'local:b'], {})).toEqual([
+      { tenant: 'acme', name: 'KEY', ...under },
+      { tenant: 'acme', name: 'NEW', key: 'local:b', versions: 1 },
+      { tenant: 'globex', name: 'KEY', ...under },
+    ]);
+    expect(await store.secretsUnder(['local:a'], { tenant: 'globex' })).toEqual([
+      { tenant: 'globex', name: 'KEY', ...under },
+    ]);
+    expect(await store.secretsUnder(['local:a'], { limit: 1 })).toHaveLength(1);
+    expect(await store.secretsUnder([], {})).toEqual([]);
     const first = await store.secretsNotUnder('local:b', null, 3);
     expect(first.map(({ tenant, version }) => [tenant, version])).toEqual([
       ['acme', 1],

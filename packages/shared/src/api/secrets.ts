@@ -56,12 +56,24 @@ export const SecretsSet = z.object({
   secrets: z.array(z.object({ name: SecretName, version: z.number() })),
 });
 
+/** A secret that cannot be opened: so many of its versions are wrapped with a key that is missing. */
+export const ClosedSecret = z.object({
+  /** Null: the address of the database server that `name` is. */
+  tenant: z.string().nullable(),
+  name: z.string(),
+  key: z.string(),
+  versions: z.number(),
+});
+export type ClosedSecret = z.infer<typeof ClosedSecret>;
+
 /** The keys that wrap secrets. */
 export const SecretKeys = z.object({
-  /** Null when there is none, which `problem` explains. */
+  /** Null when nothing new is kept, which `problem` explains. */
   current: z.string().nullable(),
   keys: z.array(z.object({ key: z.string(), versions: z.number(), problem: z.string().nullable() })),
   problem: z.string().nullable(),
+  /** All that are closed, where they were asked for. */
+  closed: z.array(ClosedSecret).optional(),
 });
 export type SecretKeys = z.infer<typeof SecretKeys>;
 

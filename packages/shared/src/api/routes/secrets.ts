@@ -46,6 +46,7 @@ export const secretsRoutes = {
     access: 'operator',
     on: 'coordinator',
     status: 200,
+    query: z.object({ closed: z.enum(['count', 'list']).default('count') }),
     response: s.SecretKeys,
   }),
   rotateSecretKey: defineRoute({
