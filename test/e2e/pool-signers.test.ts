@@ -306,6 +306,7 @@ test('whoever has a key can have the pool run unsigned releases again', async ()
   const before = fleet.lastEvent();
   await signers(`clear ${POOL} --sign-with spare.key`);
   expect((await says('host.signers_pinned', before)).details).toMatchObject({ version: 4, required: false });
-  await fleet.untilLive(await fleet.release('acme', 2));
+  const generation = await vi.waitFor(() => fleet.release('acme', 2), WRITTEN);
+  await fleet.untilLive(generation);
   await fleet.untilAnswers('acme', '2');
 });
