@@ -18,6 +18,10 @@ export interface SigningKey {
 
 const VARIABLE = 'BERTH_SIGNING_KEY';
 
+export function hasKeyInEnvironment(env: Environment): boolean {
+  return (env[VARIABLE] ?? '') !== '';
+}
+
 /**
  * From a PKCS#8 PEM file that only its owner can read, or from BERTH_SIGNING_KEY, which holds the PEM itself; never from the command line. Its name is
  * the file's unless one is given. Errors: UsageError.

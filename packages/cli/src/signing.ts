@@ -5,6 +5,13 @@ import { parseTemplate, type Template } from '@berth/shared/compose/template';
 import { imagesOf } from '@berth/shared/compose/template-images';
 import { BerthError } from '@berth/shared/domain/errors';
 import { parseImage, pinnedReference } from '@berth/shared/domain/image';
+import {
+  digestOption,
+  servicesToSay,
+  setOption,
+  variablesToSay,
+  type ToSign,
+} from '@berth/shared/domain/sign-command';
 import type { Signable } from '@berth/shared/domain/signature';
 import { UsageError } from './exit-codes.ts';
 
@@ -25,11 +32,12 @@ export interface OwnRelease {
 export function checkSignable(own: OwnRelease): void {
   const template = templateOf(own);
   const images = namesOf(own, template);
-  for (const [service, image] of images) {
-    if (own.trust === 'coordinator' || digestOf(own, service, image) !== undefined) continue;
+  const open = own.trust === 'coordinator' ? [] : withoutDigest(own, images);
+  if (open.length > 0) {
+    const named = open.map(([service, image]) => `${image} (service ${service})`);
     throw new UsageError(
-      `What ${image} (service ${service}) is would be the coordinator's word alone.`,
-      `Say --image-digest ${service}=sha256:… as your build printed it, write the digest into the file, or say --trust-digests to sign what the coordinator found.`,
+      `What ${named.join(', ')} ${named.length === 1 ? 'is' : 'are'} would be the coordinator's word alone.`,
+      `Say ${open.map(([service]) => digestOption(service)).join(' ')} as your build printed it, write the digest into the file, or say --trust-digests to sign what the coordinator found.`,
     );
   }
   signable(own, template, 1, Object.fromEntries(images));
@@ -88,6 +96,39 @@ function namesOf(own: OwnRelease, template: Template): Map<string, string> {
   if (!found.ok) throw refused(own, 'The images of the release are not all known', found.errors);
   return new Map(found.images.map(({ service, image }) => [service, image]));
 }
+
+function withoutDigest(own: OwnRelease, images: ReadonlyMap<string, string>): [string, string][] {
+  return [...images].filter(([service, image]) => digestOf(own, service, image) === undefined);
+}
+
+/**
+ * Which options these files still need before they can be signed: variables and digests. What the coordinator says of the
+ * release only tells what to ask for; a signer without a file hears of all that it knows.
+ */
+export function openOptions(own: OwnRelease | null, given: OpenGiven, said: ToSign): string[] {
+  const parsed = own === null ? null : parseTemplate({ text: own.compose, envFiles: { ...own.envFiles } });
+  const used = parsed?.ok === true ? parsed.template.variables.map(({ name }) => name) : null;
+  const variables = variablesToSay(said).filter(
+    (name) => !Object.hasOwn(given.set, name) && (used === null || used.includes(name)),
+  );
+  const found =
+    own === null || parsed?.ok !== true
+      ? null
+      : imagesOf(parsed.template, { ...own.set, BERTH_APP: own.app });
+  const services =
+    own !== null && found?.ok === true
+      ? withoutDigest(own, new Map(found.images.map(({ service, image }) => [service, image]))).map(
+          ([service]) => service,
+        )
+      : servicesToSay(said).filter(
+          (service) =>
+            !given.digests.has(service) && !given.digests.has(said.pins[service]?.image ?? service),
+        );
+  return [...variables.map(setOption), ...(given.trust === 'coordinator' ? [] : services.map(digestOption))];
+}
+
+/** What was typed, of a file that may not have been. */
+export type OpenGiven = Pick<OwnRelease, 'set' | 'digests' | 'trust'>;
 
 function digestOf(own: OwnRelease, service: string, image: string): string | undefined {
   return own.digests.get(service) ?? own.digests.get(image) ?? parseImage(image).digest ?? undefined;

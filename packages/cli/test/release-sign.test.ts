@@ -165,6 +165,39 @@ describe('release sign', () => {
     expect(fake.askedOf('signRelease')).toEqual([]);
   });
 
+  test('names all that it needs at once, with the whole command, and signs nothing', async () => {
+    const bare = await run(fake.url, ['release', 'sign', 'shop', '13']);
+    expect(bare.code).toBe(2);
+    expect(bare.err).toContain(
+      'To sign release 13 of shop it also takes -f compose.yaml --set VERSION=… --image-digest web=sha256:… --key ci.key',
+    );
+    expect(bare.err).toContain(
+      'berth release sign shop 13 -f compose.yaml --set VERSION=… --image-digest web=sha256:… --key ci.key',
+    );
+    const some = await run(fake.url, ['release', 'sign', 'shop', '13', '-f', file('compose.yaml')]);
+    expect(some.err).toContain('it also takes --set VERSION=… --image-digest web=sha256:… --key ci.key');
+    const trusting = await run(fake.url, ['release', 'sign', 'shop', '13', '--trust-digests', '--show']);
+    expect(trusting.err).toContain('it also takes -f compose.yaml --set VERSION=…\n');
+    const noKey = await sign();
+    expect(noKey.err).toContain('it also takes --image-digest web=sha256:… --key ci.key');
+    const noDigest = await sign('--key', file('ci-2026.key'));
+    expect(noDigest.err).toContain("would be the coordinator's word alone");
+    for (const each of [bare, some, trusting, noKey, noDigest]) expect(each.code).toBe(2);
+    expect(fake.askedOf('signRelease')).toEqual([]);
+  });
+
+  test('offers no line to copy in which a coordinator has hidden a command', async () => {
+    await fake.close();
+    const shown = answers().showRelease?.({ params: {}, query: {}, body: undefined });
+    if (shown === undefined) throw new Error('no release');
+    const evil = { ...shown, variables: { '$(evil)': '1' }, pins: { 'web;evil': pin } };
+    fake = await fakeApi({ showRelease: () => evil });
+    const { code, err } = await run(fake.url, ['release', 'sign', 'shop', '13']);
+    expect(code).toBe(2);
+    expect(err).toContain('berth release sign shop 13 -f compose.yaml --key ci.key');
+    expect(err).not.toContain('evil');
+  });
+
   test('refuses a private key that others can read, and says what to do', async () => {
     const digest = ['--image-digest', `web=${D1}`];
     for (const mode of [0o640, 0o604, 0o644]) {

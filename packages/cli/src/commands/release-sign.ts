@@ -6,15 +6,23 @@ import {
   signRelease,
   type Signable,
 } from '@berth/shared/domain/signature';
+import { signCommand, type ToSign } from '@berth/shared/domain/sign-command';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { readRelease, type ReleaseFiles } from '../apply.ts';
 import type { Context } from '../context.ts';
-import { checkSignable, parseDigests, signableFrom, type OwnRelease } from '../signing.ts';
-import { makeSigningKey, publicFileOf, readSigningKey, type SigningKey } from '../signing-key.ts';
+import { UsageError } from '../exit-codes.ts';
+import { checkSignable, openOptions, parseDigests, signableFrom, type OwnRelease } from '../signing.ts';
+import {
+  hasKeyInEnvironment,
+  makeSigningKey,
+  publicFileOf,
+  readSigningKey,
+  type SigningKey,
+} from '../signing-key.ts';
 import { clean } from '../output/style.ts';
 import { argument, collect, does, examples, type ContextOf } from './define.ts';
-import { parseCount } from './parse.ts';
+import { parseCount, parseVariable } from './parse.ts';
 
 export const SignFlags = z.object({
   imageDigest: z.array(z.string()).default([]),
@@ -75,6 +83,36 @@ export function sayOpen(context: Context, key: SigningKey, { release, app, open 
   );
 }
 
+function ownOf(
+  context: Context,
+  app: string,
+  file: string,
+  flags: SignFlags & Pick<ReleaseFiles, 'set'>,
+): OwnRelease {
+  return ownRelease(app, readRelease(context.cwd, { file, set: flags.set, label: [] }), file, flags);
+}
+
+/** All that is missing at once; the whole command with it, for whoever has typed nothing but the release. */
+function allMissing(
+  shown: ToSign,
+  own: OwnRelease | null,
+  options: readonly string[],
+  key: 'there' | 'missing',
+): UsageError {
+  const missing = [
+    ...(own === null ? ['-f compose.yaml'] : []),
+    ...options,
+    ...(key === 'missing' ? ['--key ci.key'] : []),
+  ];
+  const digests = options.some((each) => each.startsWith('--image-digest'))
+    ? ' Digests are what your build printed; --trust-digests signs those that the coordinator found.'
+    : '';
+  return new UsageError(
+    `To sign release ${shown.release} of ${shown.app} it also takes ${missing.join(' ')}`,
+    `All of it: ${signCommand(shown)}.${digests}`,
+  );
+}
+
 export function registerSigning(release: Command, contextOf: ContextOf): void {
   const sign = addSignOptions(
     release
@@ -82,7 +120,7 @@ export function registerSigning(release: Command, contextOf: ContextOf): void {
       .description('sign a release, for hosts that run only what is signed')
       .argument('<app>')
       .argument('<release>')
-      .requiredOption('-f, --file <compose.yaml>', 'your own copy of the file that it was made from')
+      .option('-f, --file <compose.yaml>', 'your own copy of the file that it was made from')
       .option('--set <k=v>', 'a variable of the release, as when it was made; may be said again', collect)
       .option('--key <file>', 'the private key, PEM; without it BERTH_SIGNING_KEY holds the PEM itself')
       .option('--show', 'print what would be signed, and sign nothing'),
@@ -98,7 +136,7 @@ export function registerSigning(release: Command, contextOf: ContextOf): void {
     ],
   ]);
   const options = SignFlags.extend({
-    file: z.string(),
+    file: z.string().optional(),
     set: z.array(z.string()).default([]),
     key: z.string().optional(),
     show: z.boolean().default(false),
@@ -107,10 +145,19 @@ export function registerSigning(release: Command, contextOf: ContextOf): void {
     const { output } = context;
     const app = argument(args, 0);
     const number = parseCount(argument(args, 1), 'the release');
-    const files: ReleaseFiles = { file: flags.file, set: flags.set, label: [] };
-    const own = ownRelease(app, readRelease(context.cwd, files), flags.file, flags);
-    checkSignable(own);
+    const own = flags.file === undefined ? null : ownOf(context, app, flags.file, flags);
+    const given = {
+      set: Object.fromEntries(flags.set.map((text) => parseVariable(text, '--set'))),
+      digests: parseDigests(flags.imageDigest),
+      trust: flags.trustDigests ? ('coordinator' as const) : ('nobody' as const),
+    };
     const shown = await context.api().showRelease({ params: { app, release: number } }, context.signal);
+    const missing = openOptions(own, given, shown);
+    const key =
+      flags.show || flags.key !== undefined || hasKeyInEnvironment(context.env) ? 'there' : 'missing';
+    if (own === null || (missing.length > 0 && key === 'missing') || missing.length > 1)
+      throw allMissing({ ...shown, app, release: number }, own, missing, key);
+    checkSignable(own);
     if (flags.show) {
       const signable = signableFrom(own, number, shown.pins);
       const said = { text: signedText(signable), signed: boundPart(signable) };
@@ -118,10 +165,10 @@ export function registerSigning(release: Command, contextOf: ContextOf): void {
       output.quote(`${said.text}\n\n${clean(JSON.stringify(said.signed, null, 2))}`);
       return;
     }
-    const key = readSigningKey({ file: flags.key, name: flags.keyName }, context.env, context.cwd);
-    const { signable, ...signed } = await signAndTell(context, own, shown, key);
+    const signer = readSigningKey({ file: flags.key, name: flags.keyName }, context.env, context.cwd);
+    const { signable, ...signed } = await signAndTell(context, own, shown, signer);
     output.json({ ...signed, open: signable.open });
-    sayOpen(context, key, signable);
+    sayOpen(context, signer, signable);
   });
 
   const keygen = release

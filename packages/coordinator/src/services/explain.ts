@@ -129,7 +129,7 @@ function ofReport({ tenant, host, now }: ExplainInput, report: TenantReport): Wo
         verdict: report.containers.some((each) => each.generation !== tenant.generation)
           ? `${name} is going back to the generation before${because(report)}.`
           : `Generation ${tenant.generation} of ${name} is being taken away again${because(report)}. There is none before it to go back to.`,
-        advice: adviceOn(report, host),
+        advice: adviceOn(report, host, tenant),
       };
     case 'failed':
       return {
@@ -137,12 +137,12 @@ function ofReport({ tenant, host, now }: ExplainInput, report: TenantReport): Wo
           report.live === tenant.generation
             ? `Generation ${tenant.generation} of ${name} serves, but something is wrong${because(report)}.${again(report, now)}`
             : `Generation ${tenant.generation} of ${name} failed${because(report)}. ${stays}${again(report, now)}`,
-        advice: adviceOn(report, host),
+        advice: adviceOn(report, host, tenant),
       };
     case 'blocked':
       return {
         verdict: `${name} is blocked${because(report)}. ${stays}${again(report, now)}`,
-        advice: adviceOn(report, host),
+        advice: adviceOn(report, host, tenant),
       };
     case 'paused':
       return {
@@ -176,7 +176,11 @@ function because(report: TenantReport): string {
   return ` at step ${problem.step}${where}: ${problem.message.replace(/\.$/, '')}`;
 }
 
-function adviceOn(report: TenantReport, host: HostView): string[] {
+function adviceOn(
+  report: TenantReport,
+  host: HostView,
+  { app, release }: Pick<TenantView, 'app' | 'release'>,
+): string[] {
   const { problem, tenant } = report;
   if (problem === null) return [];
   const again = `"berth tenant restart ${tenant}" tries again.`;
@@ -210,7 +214,7 @@ function adviceOn(report: TenantReport, host: HostView): string[] {
       host.facts['releaseRule'] === 'pool'
         ? `${host.name} goes by what it has pinned of its pool's signers: "berth pool signers show ${host.pool}". See who signed this one: "berth release show".`
         : `${host.name} decides by its own configuration whose releases it runs. See who signed this one: "berth release show".`,
-      `Sign it with "berth release sign" where your keys are, then ${again}`,
+      `Sign it with "berth release sign ${app} ${release} -f compose.yaml --key ci.key" where your keys are; it says what else it needs. Then ${again}`,
     ],
     memory_short: [
       `Free memory on ${host.name}: pause or remove tenants, lower memory reservations, or add a host.`,

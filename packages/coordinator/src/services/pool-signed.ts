@@ -1,4 +1,5 @@
 import { BerthError } from '@berth/shared/domain/errors';
+import { signCommand, type ToSign } from '@berth/shared/domain/sign-command';
 import type { ReleaseSource } from './records.ts';
 import { namesOf } from './pool-signers.ts';
 import type { KeptSigners } from './signers-store.ts';
@@ -13,11 +14,10 @@ export function isSignedFor(statement: KeptSigners, signature: ReleaseSource['si
 }
 
 /** The refusal of a release that a pool's keys have not signed, as a sentence that ends with what to do. */
-export function notSignedFor(
-  statement: KeptSigners,
-  { app, release }: Pick<ReleaseSource, 'app' | 'release'>,
-): string {
-  return `Pool ${statement.signers.pool} runs only releases that are signed by ${namesOf(statement)}, and release ${release} of ${app} is not. Sign it with "berth release sign ${app} ${release}", or use one that is signed.`;
+export function notSignedFor(statement: KeptSigners, source: ToSign): string {
+  const { app, release } = source;
+  const sign = signCommand(source, statement.signers.keys[0]?.name);
+  return `Pool ${statement.signers.pool} runs only releases that are signed by ${namesOf(statement)}, and release ${release} of ${app} is not. Sign it where your keys are with "${sign}", or use one that is signed.`;
 }
 
 /** The first pool of these tenants that would refuse the release; null where none would. */

@@ -9,6 +9,7 @@ import {
   type AcceptedKey,
   type ReleaseSignature,
 } from '@berth/shared/domain/signature';
+import { signCommand, type ToSign } from '@berth/shared/domain/sign-command';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
 import type { AuditEntry, KeptSignature, ReleaseSource } from './records.ts';
 import { isSignedFor, notSignedFor } from './pool-signed.ts';
@@ -90,15 +91,16 @@ export function sentSignature(signature: KeptSignature | undefined): ReleaseSign
 /** A warning where hosts of these tenants would refuse the release; null where none would, as far as they have said. */
 export async function signatureWarning(
   reads: Pick<StoreReads, 'signingHosts'>,
-  { app, release, signature }: Pick<ReleaseSource, 'app' | 'release' | 'signature'>,
+  source: ToSign & Pick<ReleaseSource, 'signature'>,
   hosts: readonly string[],
 ): Promise<string | null> {
+  const { app, release, signature } = source;
   const demanding = await reads.signingHosts();
   const hints = (signature?.by ?? []).map(({ publicKey }) => keyHint(publicKey));
   const refused = hosts.filter((host) => demanding.get(host)?.some((hint) => hints.includes(hint)) === false);
   if (refused.length === 0) return null;
   const what = `has signed release ${release} of ${app}`;
-  const sign = `"berth release sign ${app} ${release}" signs it.`;
+  const sign = `"${signCommand(source)}" signs it.`;
   return refused.length === 1
     ? `1 tenant is on a host that runs only signed releases, and no key that it accepts ${what}: it would fail. ${sign}`
     : `${refused.length} tenants are on hosts that run only signed releases, and no key that those accept ${what}: they would fail. ${sign}`;
@@ -122,21 +124,24 @@ export async function requireSigned(
     ofPool?.signers.keys.map((each) => keyHint(each.publicKey)) ?? view.facts['releaseKeys']?.split(',');
   if (hints === undefined) return;
   const { app, release, tenant } = desired;
-  const kept = (await reads.release(app, release))?.signature;
+  const source = await reads.release(app, release);
+  const kept = source?.signature;
+  const toSign = source ?? { app, release, pins: {}, variables: {} };
   if (ofPool !== null && !isSignedFor(ofPool, kept))
-    throw new BerthError('release_not_signed', notSignedFor(ofPool, { app, release }));
+    throw new BerthError('release_not_signed', notSignedFor(ofPool, toSign));
   const keys = (kept?.by ?? []).flatMap(({ key, publicKey }): AcceptedKey[] => {
     const read = readPublicKey(publicKey);
     return read === null || !hints.includes(keyHint(publicKey)) ? [] : [{ name: key, key: read }];
   });
+  const accepted = view.facts['releaseSigners'];
   const what =
     ofPool === null
-      ? `Host ${view.name} runs only releases that are signed by ${view.facts['releaseSigners'] ?? 'keys of its own'}`
+      ? `Host ${view.name} runs only releases that are signed by ${accepted ?? 'keys of its own'}`
       : `Pool ${view.pool} runs only releases that are signed`;
   if (keys.length === 0)
     throw new BerthError(
       'release_not_signed',
-      `${what}, and release ${release} of ${app} is not. Sign it with "berth release sign ${app} ${release}", or use one that is signed.`,
+      `${what}, and release ${release} of ${app} is not. Sign it where your keys are with "${signCommand(toSign, accepted?.split(', ')[0])}", or use one that is signed.`,
     );
   const verdict = verifyRelease(desired, keys);
   if (verdict.kind === 'refused')

@@ -214,7 +214,7 @@ export function poolSignersCases(where: () => Promise<StoreOptions | undefined>)
 
     test('gets no tenant of a release that its keys have not signed', async () => {
       const why =
-        'Pool prod runs only releases that are signed by ci-2026, and release 1 of shop is not. Sign it with "berth release sign shop 1", or use one that is signed.';
+        'Pool prod runs only releases that are signed by ci-2026, and release 1 of shop is not. Sign it where your keys are with "berth release sign shop 1 -f compose.yaml --set VERSION=… --set N=… --image-digest web=sha256:… --key ci-2026.key", or use one that is signed.';
       await expect(create('acme')).rejects.toMatchObject({ code: 'release_not_signed', message: why });
       await expect(create('acme', { pool: undefined, host })).rejects.toThrow(why);
       await release(thief);
@@ -237,7 +237,7 @@ export function poolSignersCases(where: () => Promise<StoreOptions | undefined>)
         stepsFrom: 'unavailable',
         stepsMissing: {
           why: 'refused',
-          message: expect.stringContaining('release 3 of shop is not. Sign it with'),
+          message: expect.stringContaining('release 3 of shop is not. Sign it where your keys are with'),
         },
       });
       expect(t.fleet.questions).toEqual([]);

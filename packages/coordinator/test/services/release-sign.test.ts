@@ -175,7 +175,7 @@ describe('on a host that runs signed releases only', () => {
     await expect(tenant()).rejects.toMatchObject({
       code: 'release_not_signed',
       message:
-        'Host one runs only releases that are signed by ci-2026, ci-2027, and release 1 of shop is not. Sign it with "berth release sign shop 1", or use one that is signed.',
+        'Host one runs only releases that are signed by ci-2026, ci-2027, and release 1 of shop is not. Sign it where your keys are with "berth release sign shop 1 -f compose.yaml --set VERSION=… --image-digest web=sha256:… --key ci-2026.key", or use one that is signed.',
     });
     await t.services.releases.sign(BY, 'shop', 1, { ...signed({}, generateKey()), key: 'laptop' });
     await expect(tenant()).rejects.toMatchObject({ code: 'release_not_signed' });
@@ -196,7 +196,7 @@ describe('on a host that runs signed releases only', () => {
     expect(await plan()).toEqual([]);
     await asksFor('ci-2026');
     expect(await plan()).toEqual([
-      '1 tenant is on a host that runs only signed releases, and no key that it accepts has signed release 2 of shop: it would fail. "berth release sign shop 2" signs it.',
+      '1 tenant is on a host that runs only signed releases, and no key that it accepts has signed release 2 of shop: it would fail. "berth release sign shop 2 -f compose.yaml --set VERSION=… --image-digest web=sha256:… --key ci.key" signs it.',
     ]);
     await t.services.releases.sign(BY, 'shop', 2, signed({ release: 2, compose }));
     expect(await plan()).toEqual([]);
