@@ -30,13 +30,13 @@ afterAll(() => fleet?.close());
 const appOf = (version: string): string => webApp({ image, bake: '60s', version });
 
 /** So many requests, evenly over the time, to one tenant after another; answers how often each body came. */
-async function send(count: number, overMs: number): Promise<Map<string, number>> {
+async function send(count: number, overMs: number, tenants = TENANTS): Promise<Map<string, number>> {
   const bodies = new Map<string, number>();
   const began = Date.now();
   const asked: Promise<void>[] = [];
   for (let index = 0; index < count; index += 1) {
     await sleep(Math.max(0, began + (index * overMs) / count - Date.now()));
-    const tenant = TENANTS[index % TENANTS.length] ?? '';
+    const tenant = tenants[index % tenants.length] ?? '';
     asked.push(
       ask(fleet.place(tenant)).then(({ status, body }) => {
         const said = status === 200 ? body : `status ${status}`;
@@ -77,8 +77,49 @@ describe('a wave that bakes for five seconds', () => {
     });
   });
 
-  test('is not judged when its host is gone before it could tell the last of them', async () => {
+  test('shows every request of a tenant that had none before, and does not judge it', async () => {
+    await fleet.create('dee', 'shop');
     const to = await fleet.apply('shop', appOf('3'));
+    const { rollout } = await startRollout(fleet, {
+      app: 'shop',
+      to,
+      waves: '@dee',
+      policy: { bakeMs: 5_000, traffic: { minRequests: 20 } },
+    });
+    await untilRollout(fleet, 'bakes', rollout, isBaking);
+    await sleep(600);
+    expect(Object.fromEntries(await send(45, 3_600, ['dee']))).toEqual({ 3: 45 });
+    const over = await untilRollout(fleet, 'is completed', rollout, isOver);
+    const why = 'there are no requests in the day before to compare with; 45 requests since the move';
+    expect(over.waves[0]?.state).toMatchObject({ kind: 'passed', judged: `not judged: ${why}` });
+    expect(over.waves[0]?.traffic).toMatchObject({
+      before: { requests: 0 },
+      after: { requests: 45, errors: 0 },
+      verdict: { kind: 'not-judged', why },
+    });
+  });
+
+  test('counts who asks for a path that the release routes no more, and answers them 404', async () => {
+    const compose = appOf('4').replace('health: "${HEALTH:-/}"', 'path: /api, health: /api');
+    const to = await fleet.apply('shop', compose);
+    const { rollout } = await startRollout(fleet, {
+      app: 'shop',
+      to,
+      waves: '@ada+bob+cyd',
+      policy: { bakeMs: 5_000, traffic: { minRequests: 45 } },
+    });
+    await untilRollout(fleet, 'bakes', rollout, isBaking);
+    await sleep(600);
+    expect(Object.fromEntries(await send(45, 3_600))).toEqual({ 'status 404': 45 });
+    const over = await untilRollout(fleet, 'is completed', rollout, isOver);
+    expect(over.waves[0]?.traffic?.after).toMatchObject({ requests: 45, errors: 0 });
+    const plain = await fleet.apply('shop', appOf('5'));
+    const back = await startRollout(fleet, { app: 'shop', to: plain, waves: '100%', policy: { bakeMs: 0 } });
+    await untilRollout(fleet, 'is completed', back.rollout, isOver);
+  });
+
+  test('is not judged when its host is gone before it could tell the last of them', async () => {
+    const to = await fleet.apply('shop', appOf('6'));
     const { rollout } = await startRollout(fleet, {
       app: 'shop',
       to,

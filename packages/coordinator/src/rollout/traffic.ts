@@ -1,5 +1,11 @@
 import type { Judged, TrafficBudget, Verdict } from '@berth/shared/domain/rollout';
-import { addTraffic, LATENCY_BOUNDS_MS, quantileMs, type Traffic } from '@berth/shared/domain/traffic';
+import {
+  addTraffic,
+  LATENCY_BOUNDS_MS,
+  noTraffic,
+  quantileMs,
+  type Traffic,
+} from '@berth/shared/domain/traffic';
 import type { Facts, RolloutTenant } from './types.ts';
 
 /** Null when there is none at all. */
@@ -10,15 +16,19 @@ export function sumTraffic(all: readonly (Traffic | null)[]): Traffic | null {
   );
 }
 
-/** Tenants that serve the new release together, against their own past; null where either is not known. */
+/**
+ * Tenants that serve the new release together, against their own past; null where nothing was counted since. Without a past
+ * `before` is nothing at all, and they are not judged.
+ */
 export function lookAt(
   rows: readonly RolloutTenant[],
   facts: Pick<Facts, 'tenant'>,
   budget: TrafficBudget,
 ): Judged | null {
   const { before, after } = sumsOf(rows, facts);
-  if (before === null || after === null) return null;
-  return { before, after, verdict: judgeTraffic(before, after, budget) };
+  return after === null
+    ? null
+    : { before: before ?? noTraffic(), after, verdict: judgeTraffic(before, after, budget) };
 }
 
 /** What these say; also where nothing is known of them. */
@@ -35,7 +45,10 @@ function sumsOf(
   rows: readonly RolloutTenant[],
   facts: Pick<Facts, 'tenant'>,
 ): { before: Traffic | null; after: Traffic | null } {
-  const live = rows.filter((row) => row.progress.kind === 'live' && row.before !== null);
+  const serving = rows.filter((row) => row.progress.kind === 'live');
+  const compared = serving.filter((row) => row.before !== null);
+  // Who has no past says nothing beside those who have one.
+  const live = compared.length > 0 ? compared : serving;
   return {
     before: sumTraffic(live.map((row) => row.before)),
     after: sumTraffic(live.map((row) => facts.tenant(row.tenant)?.after ?? null)),
@@ -50,9 +63,13 @@ const SLOW_SHARE = 0.05;
 export function judgeTraffic(before: Traffic | null, after: Traffic | null, budget: TrafficBudget): Verdict {
   const few = (traffic: Traffic | null): traffic is null =>
     traffic === null || traffic.requests < budget.minRequests;
+  if (before === null || before.requests === 0)
+    return notJudged(
+      `there are no requests in the day before to compare with; ${numberOf(after)} since the move`,
+    );
   if (few(after) || after === null)
     return notJudged(`${numberOf(after)} since the move; ${budget.minRequests} are needed`);
-  if (few(before) || before === null)
+  if (few(before))
     return notJudged(`${numberOf(before)} in the day before; ${budget.minRequests} are needed`);
 
   const lost = after.lost ?? 0;

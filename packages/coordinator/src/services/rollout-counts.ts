@@ -25,7 +25,8 @@ export interface GatherGiven {
  * When the time to bake of the wave that is on has passed: asks its hosts once to tell what they served until now, and
  * reads that as soon as it is on record. Until then `book.counted` says that it is awaited; it never waits for long. An
  * agent tells of requests every other second, and less often of tenants at rest: without this a wave would be judged on
- * what it had served some seconds ago. Tenants without a past are compared with nothing, and nobody is asked for them.
+ * what it had served some seconds ago. So are hosts of tenants without a past: there is nothing to compare with, and the
+ * number is told.
  */
 export async function gatherCounts(
   { store, fleet, wake }: GatherGiven,
@@ -52,9 +53,9 @@ export async function gatherCounts(
 
 function askHosts(open: Baking, gathering: Gathering, { fleet, wake }: Omit<GatherGiven, 'store'>): void {
   const hosts = new Map<string, { name: string; connection: 'online' | 'offline' }>();
-  for (const { tenant, wave, before, progress } of open.rollout.tenants) {
+  for (const { tenant, wave, progress } of open.rollout.tenants) {
     const fact = open.book.tenant(tenant);
-    if (wave !== gathering.wave || progress.kind !== 'live' || before === null || fact === null) continue;
+    if (wave !== gathering.wave || progress.kind !== 'live' || fact === null) continue;
     hosts.set(fact.host, { name: open.book.hostName(tenant), connection: fact.connection });
   }
   for (const [host, { name, connection }] of hosts) {

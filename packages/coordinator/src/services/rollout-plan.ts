@@ -13,10 +13,11 @@ import { withAddressStandIn } from './database-look.ts';
 import { factOf } from './rollout-facts.ts';
 import type { TenantFactRecord } from './rollout-store.ts';
 import { refusingPool } from './pool-signed.ts';
+import { lostRoutes } from './rollout-routes.ts';
 import { signatureWarning } from './release-sign.ts';
 import { waveMembers } from './rollout-waves.ts';
 import type { StoreReads } from './store.ts';
-import { renderRows } from './tenant-state.ts';
+import { renderRows, routesOf } from './tenant-state.ts';
 import type { TemplateCache } from './templates.ts';
 
 type Planned = z.infer<typeof PlannedTenant>;
@@ -54,7 +55,7 @@ export async function draftOf(
   const { rows, untouched, warnings, errors } = waveMembers(given, given.policy, facts);
   if (errors.length > 0)
     throw new BerthError('invalid_request', errors.join(' '), { details: { field: 'policy.waves' } });
-  const reversal = await reversalOf(reads, cache, release, rows);
+  const { reversal, lost } = await foreseen(reads, cache, release, rows);
   const hosts = new Map(facts.map((each) => [each.tenant, each.host]));
   const unsigned = await refusingPool(
     reads,
@@ -82,6 +83,7 @@ export async function draftOf(
         ? warnings
         : [
             ...warnings,
+            ...lost,
             ...(reversal === 'irreversible'
               ? [
                   `The release command of release ${given.to} is marked irreversible: nobody goes back past it by himself.`,
@@ -98,14 +100,20 @@ export async function draftOf(
   };
 }
 
-/** Whether the release has a release command that is marked irreversible, as the first tenant that it fits has it. */
-async function reversalOf(
+/**
+ * What a release is like once it is worked out: whether its release command is marked irreversible, as the first tenant that
+ * it fits has it, and what the first one of each release before loses of its routes.
+ */
+async function foreseen(
   reads: StoreReads,
   cache: TemplateCache,
   release: ReleaseSource,
   rows: readonly RolloutTenant[],
-): Promise<Rollout['reversal']> {
-  for (const { tenant } of rows.slice(0, TRIES)) {
+): Promise<{ reversal: Rollout['reversal']; lost: string[] }> {
+  let reversal: Rollout['reversal'] | null = null;
+  const lost = new Map<number, string | null>();
+  for (const { tenant, fromRelease } of rows.slice(0, TRIES)) {
+    if (lost.has(fromRelease)) continue;
     const [record] = await reads.tenantsNamed([tenant]);
     if (record === undefined) continue;
     try {
@@ -113,12 +121,14 @@ async function reversalOf(
       const rows = await reads.variables(record);
       const standing = cache.of(release).database === 'managed' ? withAddressStandIn(rows) : rows;
       const { desired } = renderRows(moved, release, cache.of(release), standing);
-      return desired.spec.release?.irreversible === true ? 'irreversible' : 'free';
+      reversal ??= desired.spec.release?.irreversible === true ? 'irreversible' : 'free';
+      lost.set(fromRelease, lostRoutes(release.release, record.routes, routesOf(desired)));
     } catch (thrown) {
       if (!(thrown instanceof BerthError)) throw thrown;
     }
   }
-  return 'free';
+  const sentences = new Set([...lost.values()].flatMap((each) => (each === null ? [] : [each])));
+  return { reversal: reversal ?? 'free', lost: [...sentences] };
 }
 
 const same = <T>(rows: T): T => rows;

@@ -41,11 +41,8 @@ export async function readAfter(
   now: number,
 ): Promise<void> {
   if (now >= open.trafficAt && now - open.trafficAt < EVERY_MS) return;
-  const live = open.rollout.tenants.flatMap(({ tenant, before, progress }) =>
-    // Without a past there is nothing to compare with, and nothing is read.
-    progress.kind === 'live' && before !== null
-      ? [{ tenant, generation: progress.generation, since: progress.since }]
-      : [],
+  const live = open.rollout.tenants.flatMap(({ tenant, progress }) =>
+    progress.kind === 'live' ? [{ tenant, generation: progress.generation, since: progress.since }] : [],
   );
   const every = Math.max(EVERY_MS, live.length * EVERY_MS_PER_TENANT);
   if (now >= open.trafficAt && now - open.trafficAt < every) return;

@@ -5,6 +5,7 @@ import type {
   RolloutWave,
 } from '@berth/shared/api/rollouts';
 import { isOver, type Judged, type RolloutPolicy, type WaveState } from '@berth/shared/domain/rollout';
+import { noTraffic } from '@berth/shared/domain/traffic';
 import type { z } from 'zod';
 import { awaitedBy, countsOf, failuresOf, heldBy } from '../rollout/counts.ts';
 import { observe } from '../rollout/observe.ts';
@@ -118,8 +119,12 @@ export function rolloutTenantShown(open: Open, row: RolloutTenant, step: string 
     progress,
     step,
     traffic:
-      before === null || after === null
+      after === null
         ? null
-        : { before, after, verdict: judgeTraffic(before, after, open.record.policy.traffic) },
+        : {
+            before: before ?? noTraffic(),
+            after,
+            verdict: judgeTraffic(before, after, open.record.policy.traffic),
+          },
   };
 }

@@ -110,10 +110,15 @@ export function withNeed(record: TenantRecord, desired: DesiredTenant): TenantRe
     reservedMemory: need.memoryBytes,
     reservedCpus: need.cpus,
     surgeMemory: need.surgeBytes,
-    routes: desired.spec.services.flatMap(({ route }) =>
-      route === undefined ? [] : [{ subdomain: route.subdomain ?? '', path: route.path }],
-    ),
+    routes: routesOf(desired),
   };
+}
+
+/** Where a tenant's services are found below its domains. */
+export function routesOf({ spec }: Pick<DesiredTenant, 'spec'>): TenantRecord['routes'] {
+  return spec.services.flatMap(({ route }) =>
+    route === undefined ? [] : [{ subdomain: route.subdomain ?? '', path: route.path }],
+  );
 }
 
 /** Errors: `not_found`. */

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { TrafficBudget } from '@berth/shared/domain/rollout';
 import { LATENCY_BOUNDS_MS, noTraffic, type Traffic } from '@berth/shared/domain/traffic';
-import { judgeTraffic, sumTraffic } from '../../src/rollout/traffic.ts';
+import { judgeTraffic, lookAt, sumTraffic } from '../../src/rollout/traffic.ts';
+import type { RolloutTenant, TenantFact } from '../../src/rollout/types.ts';
 
 const budget = TrafficBudget.parse({});
 
@@ -19,7 +20,11 @@ test('too few requests, now or before, are not judged and never good', () => {
     kind: 'not-judged',
     why: '10 requests since the move; 50 are needed',
   });
-  expect(judgeTraffic(null, traffic(1000), budget)).toMatchObject({ kind: 'not-judged' });
+  for (const none of [null, traffic(0)])
+    expect(judgeTraffic(none, traffic(1000, 900), budget)).toEqual({
+      kind: 'not-judged',
+      why: 'there are no requests in the day before to compare with; 1000 requests since the move',
+    });
   expect(judgeTraffic(traffic(1000), null, budget)).toMatchObject({ kind: 'not-judged' });
 });
 
@@ -59,6 +64,44 @@ test('the same requests as before are never bad', () => {
       expect(judgeTraffic(same, same, budget).kind).not.toBe('bad');
     }),
   );
+});
+
+test('tenants without a past show their figures, and say nothing beside those who have one', () => {
+  const row = (tenant: string, before: Traffic | null): RolloutTenant => ({
+    tenant,
+    wave: 0,
+    position: 0,
+    fromRelease: 1,
+    fromGeneration: 1,
+    progress: { kind: 'live', generation: 2, since: 1 },
+    before,
+  });
+  const facts = {
+    tenant: (name: string): TenantFact => ({
+      host: 'h1',
+      connection: 'online',
+      release: 2,
+      generation: 2,
+      state: 'running',
+      pinned: null,
+      window: null,
+      reported: null,
+      after: traffic(name === 'new' ? 45 : 200),
+    }),
+  };
+  expect(lookAt([row('new', null)], facts, budget)).toEqual({
+    before: noTraffic(),
+    after: traffic(45),
+    verdict: {
+      kind: 'not-judged',
+      why: 'there are no requests in the day before to compare with; 45 requests since the move',
+    },
+  });
+  expect(lookAt([row('new', null), row('old', traffic(1000))], facts, budget)).toEqual({
+    before: traffic(1000),
+    after: traffic(200),
+    verdict: { kind: 'good' },
+  });
 });
 
 test('sums add up, and nothing at all is nothing', () => {

@@ -165,9 +165,13 @@ describe('the last counts of a wave', () => {
     expect(counted()).toEqual({ kind: 'complete' });
   });
 
-  test('are not asked for where there is no past to compare them with', async () => {
-    const { look, asked, counted } = world({ hosts: ['h1'], past: 'none' });
+  test('are asked for also where there is no past to compare them with, so that their number is true', async () => {
+    const { look, asked, counted, after, arrive } = world({ hosts: ['h1'], past: 'none' });
     await look(UNTIL);
-    expect([asked, counted()]).toEqual([[], { kind: 'complete' }]);
+    expect([asked.map((each) => each.host), counted()]).toEqual([['h1'], { kind: 'awaited' }]);
+    arrive(45);
+    await asked[0]?.answer({ kind: 'traffic' });
+    await look(UNTIL + 100);
+    expect([counted(), after()]).toEqual([{ kind: 'complete' }, [45]]);
   });
 });

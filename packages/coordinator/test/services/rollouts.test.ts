@@ -118,6 +118,20 @@ describe('a rollout', () => {
     expect(await w.desired('a')).toMatchObject({ release: 1, generation: 1 });
   });
 
+  test('is planned with a warning when the release routes a path no more', async () => {
+    const planned = async (to: number): Promise<string[]> => {
+      const policy = RolloutPolicy.parse({ waves: [{ target: { kind: 'share', percent: 100 } }] });
+      return (await w.t.services.rollouts.plan({ app: 'shop', to, policy, changesOf: 0 })).warnings;
+    };
+    const to = await w.release((text) =>
+      text.replace('route: { port: 8080 }', 'route: { port: 8080, path: /api }'),
+    );
+    expect(await planned(to)).toContain(
+      `Release ${to} routes /api and no longer /: who asks for what nothing routes gets 404.`,
+    );
+    expect((await planned(2)).join(' ')).not.toContain('no longer');
+  });
+
   test('is refused for an app that is frozen, has one already, knows no such release or has nothing to move', async () => {
     await expect(w.start(9, '100%')).rejects.toMatchObject({ code: 'not_found' });
     await expect(w.start(1, '100%')).rejects.toThrow(/Nothing is to be moved/);
