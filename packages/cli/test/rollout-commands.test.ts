@@ -2,7 +2,9 @@ import type { Event } from '@berth/shared/api/schemas';
 import { BerthError } from '@berth/shared/domain/errors';
 import { stripVTControlCharacters } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { RolloutAct } from '@berth/shared/domain/rollout';
 import { fakeApi, type Answers } from './support/fake-api.ts';
+import * as long from './support/long.ts';
 import { tenantEvent } from './support/fake-coordinator.ts';
 import {
   completed,
@@ -220,6 +222,51 @@ describe('rollout list, status, history', () => {
     );
   });
 
+  test('what stopped a rollout and what people did to it is told also when it is over', async () => {
+    const acts: RolloutAct[] = [
+      { at: 2000, by: null, what: 'halted', wave: 1, why: 'acme failed' },
+      { at: 3000, by: null, what: 'wave-rolled-back', wave: 1, why: null },
+      { at: 4000, by: 'token:t_1 ada', what: 'retried', wave: 1, why: 'fixed' },
+    ];
+    const one = completed({ acts });
+    await serve({
+      showRollout: () => one,
+      listRollouts: () => ({ items: [one, completed({ rollout: 6 })], next: null }),
+      rolloutTenants: () => ({ items: [], next: null }),
+    });
+    const told =
+      'WHEN                 WHO     DID                 WAVE  WHY\n' +
+      '1970-01-01 00:00:02  itself  halted              1     acme failed\n' +
+      '1970-01-01 00:00:03  itself  took its wave back  1\n' +
+      '1970-01-01 00:00:04  ada     retried             1     fixed\n';
+    expect((await berth('rollout status 7')).out).toContain(told);
+    const alone = await berth('rollout history 7');
+    expect(alone.out).toContain('7: release 13 by 50%,100%  60 s  completed\n');
+    expect(alone.out).toContain(told);
+    expect((await berth('rollout history shop')).out).toContain(
+      '7   1970-01-01 00:00:04  ada     retried             1     fixed\n',
+    );
+    expect(JSON.parse((await berth('rollout history 7 --json')).out)).toEqual({ items: [one] });
+  });
+
+  test('who went back is not counted among the failed, and no wave of what is over is still to come', async () => {
+    const waves = [
+      waveView(1, 50, { state: { kind: 'rolled-back', at: 1 }, counts: counts({ failed: 1, returned: 2 }) }),
+      waveView(2, 75, { state: { kind: 'aborted', at: 1 }, counts: counts({ pending: 1 }) }),
+      waveView(3, 100, { counts: counts({ pending: 1 }) }),
+    ];
+    const state = { kind: 'aborted' as const, reason: 'by ada' };
+    await serve({
+      showRollout: () => rolloutShown({ waves, state, endedAt: 9000 }),
+      rolloutTenants: () => ({ items: [], next: null }),
+    });
+    const { out } = await berth('rollout status 7');
+    expect(out).toMatch(/^WAVE +WHO +STATE +SERVE IT +FAILED +RETURNED$/m);
+    expect(out).toMatch(/^1 +50% +rolled back +0 of 3 +1 +2$/m);
+    expect(out).toMatch(/^2 +75% +aborted +0 of 1 +0 +0$/m);
+    expect(out).toMatch(/^3 +100% +not begun +0 of 1 +0 +0$/m);
+  });
+
   test('status shows the waves with their rates, and each tenant somebody has to know of', async () => {
     const problem = { code: 'traffic_worse' as const, message: 'errors rose' };
     await serve({
@@ -352,7 +399,17 @@ describe('rollout list, status, history', () => {
   });
 
   test('an app without a rollout is told so', async () => {
-    await serve({ listRollouts: () => ({ items: [], next: null }) });
+    const known = ({ params: { app = '' } }: { params: { app?: string } }) => {
+      if (app !== 'shop') throw new BerthError('not_found', `There is no app ${app}.`);
+      return long.app;
+    };
+    await serve({ listRollouts: () => ({ items: [], next: null }), showApp: known });
+    for (const command of ['status', 'pause', 'history'])
+      expect(await berth(`rollout ${command} nope`)).toMatchObject({
+        code: 1,
+        err: 'error: There is no app nope.\n',
+      });
+    expect((await berth('rollout history shop')).out).toContain('No rollouts yet.');
     const { code, err } = await berth('rollout status shop');
     expect(code).toBe(1);
     expect(err).toBe(

@@ -10,6 +10,7 @@ import { clean, type Style } from '../output/style.ts';
 import { watchRollout } from '../rollout-watch.ts';
 import { lastLinesOf } from './last-lines.ts';
 import { allPages } from './pages.ts';
+import { actsTable } from './rollout-acts.ts';
 import { rolloutEventLine, TenantDetails } from './rollout-event-line.ts';
 import { countsText, names, rolloutView, stateLine, tenantsTable, wavesTable } from './rollout-view.ts';
 import {
@@ -292,7 +293,6 @@ export function statusView(
   now: number,
 ): string {
   const table = tenantsTable(tenants, style, now, 50, { goes: isOver(rollout.state) ? 'over' : 'on' });
-  return table === null
-    ? rolloutView(rollout, style, now)
-    : `${rolloutView(rollout, style, now)}\n\n${table}`;
+  const parts = [rolloutView(rollout, style, now), actsTable([rollout], style), table];
+  return parts.filter((part) => part !== null).join('\n\n');
 }

@@ -12,7 +12,8 @@ import { lastLines } from './last-lines.ts';
 import { allPages } from './pages.ts';
 import { parseCount } from './parse.ts';
 import { followRollout, statusView } from './rollout-follow.ts';
-import { rolloutOf } from './rollout-of.ts';
+import { actsTable } from './rollout-acts.ts';
+import { requireApp, rolloutOf } from './rollout-of.ts';
 import { errorsText, judgedOf, p95Text, stateText, totalOf, whyOf } from './rollout-words.ts';
 
 const WHICH = 'its number, or an app for the one under way, else its newest';
@@ -78,11 +79,20 @@ export function registerRolloutLook(rollout: Command, contextOf: ContextOf): voi
   const history = rollout
     .command('history')
     .description('who moved an app where, when, for how long, and why it stopped')
-    .argument('<app>')
+    .argument('<app>', 'an app, or the number of one rollout')
     .option('--limit <n>', 'how many', '50');
+  examples(history, [
+    ['berth rollout history shop', ''],
+    ['berth rollout history 7', 'this one alone'],
+  ]);
   does(history, contextOf, z.object({ limit: z.string() }), async (context, args, given) => {
     const { output, clock } = context;
-    const items = await newest(context, argument(args, 0), parseCount(given.limit, '--limit'));
+    const named = argument(args, 0);
+    const most = parseCount(given.limit, '--limit');
+    const items = /^\d+$/.test(named)
+      ? [await rolloutOf(context.api(), named, context.signal)]
+      : await newest(context, named, most);
+    if (items.length === 0) await requireApp(context.api(), named, context.signal);
     output.json({ items });
     const rows = items.map((one) => {
       const why = whyOf(one.state);
@@ -100,7 +110,9 @@ export function registerRolloutLook(rollout: Command, contextOf: ContextOf): voi
       return judged === null ? [] : [`${one.rollout}: 5xx ${errorsText(judged)}, p95 ${p95Text(judged)}`];
     });
     const head = ['WHEN', 'WHO', 'WHAT', 'TOOK', 'HOW IT ENDED'];
-    output.print(rows.length === 0 ? NONE : [table(head, rows, output.style), ...figures].join('\n'));
+    const acts = actsTable(items, output.style);
+    const parts = [table(head, rows, output.style), ...figures, ...(acts === null ? [] : ['', acts])];
+    output.print(rows.length === 0 ? NONE : parts.join('\n'));
   });
 }
 

@@ -18,6 +18,7 @@ export async function rolloutOf(api: ApiClient, named: string, signal: AbortSign
   // One that is queued behind it is newer, and not what is meant.
   const goesOn = items.findLast((one) => !isOver(one.state));
   const meant = goesOn ?? items[0];
+  if (meant === undefined) await requireApp(api, named, signal);
   if (meant === undefined)
     throw new BerthError(
       'not_found',
@@ -25,4 +26,9 @@ export async function rolloutOf(api: ApiClient, named: string, signal: AbortSign
     );
   // A list leaves out what holds it and how its requests fare.
   return show(meant.rollout);
+}
+
+/** Errors: BerthError `not_found`, which says that there is no such app. */
+export async function requireApp(api: ApiClient, app: string, signal: AbortSignal): Promise<void> {
+  await api.showApp({ params: { app } }, signal);
 }

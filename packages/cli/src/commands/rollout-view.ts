@@ -101,9 +101,13 @@ export function stateLine(rollout: Rollout, style: Style): string {
 export function wavesTable(rollout: Rollout, style: Style): string {
   const told = whyOf(rollout.state) ?? '';
   const over = isOver(rollout.state);
+  // Whoever went back has not failed: that is a column of its own, where there is somebody to tell of.
+  const gone = (['returned', 'stuck'] as const).filter((kind) =>
+    rollout.waves.some(({ counts }) => counts[kind] > 0),
+  );
+  const bad = (tenants: number): string => (tenants === 0 ? '0' : style.red(String(tenants)));
   const notes: string[] = [];
   const rows = rollout.waves.map(({ wave, spec, state, counts, traffic }) => {
-    const bad = counts.failed + counts.returned + counts.stuck;
     const why = whyOfWave(state);
     // What halted the rollout is said above already.
     const verdict = traffic?.verdict;
@@ -123,16 +127,20 @@ export function wavesTable(rollout: Rollout, style: Style): string {
       waveText({ ...spec, approval: 'none' }),
       over && (state.kind === 'moving' || state.kind === 'baking')
         ? style.dim('ended')
-        : waveStateText(state, style),
+        : over && state.kind === 'pending'
+          ? style.dim('not begun')
+          : waveStateText(state, style),
       `${counts.live + counts.moved} of ${totalOf(counts)}`,
       String(counts.moving + counts.returning),
-      bad === 0 ? '0' : style.red(String(bad)),
+      bad(counts.failed),
+      ...gone.map((kind) => bad(counts[kind])),
       counts.skipped === 0 ? '0' : style.yellow(String(counts.skipped)),
       errorsText(traffic),
       p95Text(traffic),
     ];
   });
-  const head = ['WAVE', 'WHO', 'STATE', 'SERVE IT', 'UNDER WAY', 'FAILED', 'SKIPPED', '5XX', 'P95'];
+  const left = gone.map((kind) => kind.toUpperCase());
+  const head = ['WAVE', 'WHO', 'STATE', 'SERVE IT', 'UNDER WAY', 'FAILED', ...left, 'SKIPPED', '5XX', 'P95'];
   return [leanTable(head, rows, style), ...notes].join('\n');
 }
 

@@ -76,6 +76,8 @@ export function waveStateText(state: WaveState, style: Style): string {
       return style.red('failed');
     case 'rolled-back':
       return style.red('rolled back');
+    case 'aborted':
+      return style.red('aborted');
     default:
       return unreachable(state);
   }
@@ -93,6 +95,7 @@ export function whyOfWave(state: WaveState): string | null {
     case 'moving':
     case 'baking':
     case 'rolled-back':
+    case 'aborted':
       return null;
     default:
       return unreachable(state);

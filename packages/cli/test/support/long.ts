@@ -259,7 +259,15 @@ export const rollout = (change: Partial<Rollout> = {}): Rollout => ({
         : index === 1
           ? { kind: 'failed', at: NOW, why: REASON }
           : { kind: 'awaiting-approval', why: REASON },
-    counts: counts({ pending: 100, moving: 20, failed: 12, skipped: 1234, live: 2345 }),
+    counts: counts({
+      pending: 100,
+      moving: 20,
+      failed: 12,
+      skipped: 1234,
+      live: 2345,
+      returned: 1200,
+      stuck: 3,
+    }),
     traffic: looked,
   })),
   counts: counts({ pending: 100, moving: 20, failed: 12, skipped: 1234, live: 2345, returning: 3, stuck: 1 }),
@@ -268,6 +276,13 @@ export const rollout = (change: Partial<Rollout> = {}): Rollout => ({
   createdAt: NOW - 5_400_000,
   updatedAt: NOW,
   endedAt: null,
+  acts: [
+    { at: NOW - 60_000, by: null, what: 'asked', wave: 1, why: REASON },
+    { at: NOW - 50_000, by: WHO, what: 'approved', wave: 1, why: null },
+    { at: NOW - 40_000, by: null, what: 'halted', wave: 2, why: `Wave 2: 12 tenants failed. ${REASON}` },
+    { at: NOW - 30_000, by: null, what: 'wave-rolled-back', wave: 2, why: null },
+    { at: NOW - 20_000, by: WHO, what: 'retried', wave: 2, why: REASON },
+  ],
   afterEvent: 0,
   ...change,
 });

@@ -50,14 +50,14 @@ export function act(rollout: Rollout, action: Action, tenant: Facts['tenant'], n
       // It has moved nobody, and those it names may be on their way in the rollout before it.
       if (isQueued(state))
         return decided(rollout, [
-          { kind: 'state', state: { kind: 'rolled-back', reason: `Rolled back by ${why}`.slice(0, 1800) } },
+          { kind: 'state', state: { kind: 'rolled-back', reason: `by ${why}`.slice(0, 1800) } },
         ]);
       if (rollout.reversal === 'irreversible' && action.past !== 'irreversible')
         return refused(`${irreversible(rollout)} Add --past-irreversible if you are sure.`);
       return decided(rollout, [
         {
           kind: 'state',
-          state: { kind: 'rolling-back', scope: 'all', reason: `Rolled back by ${why}`.slice(0, 1800) },
+          state: { kind: 'rolling-back', scope: 'all', reason: `by ${why}`.slice(0, 1800) },
         },
       ]);
   }
@@ -102,7 +102,7 @@ function abort(
   const on = rollout.waves[wave]?.kind;
   const ends: Decision[] =
     on === 'moving' || on === 'baking' || on === 'awaiting-approval'
-      ? [{ kind: 'wave', wave, state: { kind: 'failed', at: now, why: `aborted ${by}`.slice(0, 1800) } }]
+      ? [{ kind: 'wave', wave, state: { kind: 'aborted', at: now } }]
       : [];
   const reason = by.slice(0, 1800);
   return decided(rollout, [

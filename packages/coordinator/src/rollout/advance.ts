@@ -173,6 +173,7 @@ function moveWave(rollout: Rollout, facts: Facts, now: number): Decision[] {
     case 'awaiting-approval':
     case 'failed':
     case 'rolled-back':
+    case 'aborted':
       return [];
     case 'passed':
       return [{ kind: 'advance', wave: wave + 1 }];

@@ -67,6 +67,11 @@ export function wayBack(row: RolloutTenant, fact: TenantFact | null, why: string
   return [{ kind: 'progress', tenant: row.tenant, progress }, back];
 }
 
+/** Of a whole rollout the reason begins with who took it back, unless an older coordinator wrote a sentence. */
+function whyBack({ scope, reason }: RollingBack): string {
+  return scope === 'all' && reason.startsWith('by ') ? `The rollout was rolled back ${reason}` : reason;
+}
+
 function returnsOf(
   rollout: Rollout,
   rows: readonly RolloutTenant[],
@@ -101,7 +106,7 @@ function returnsOf(
       returning += 1;
       underWay.set(host, here + 1);
     }
-    decisions.push(...wayBack(row, fact, state.reason, now));
+    decisions.push(...wayBack(row, fact, whyBack(state), now));
   }
   return decisions;
 }

@@ -3,6 +3,7 @@ import { isOver, type TenantProgress } from '@berth/shared/domain/rollout';
 import type { Traffic } from '@berth/shared/domain/traffic';
 import { fold } from '../rollout/fold.ts';
 import type { Decision, Rollout, RolloutTenant, TenantFact } from '../rollout/types.ts';
+import { actsAfter, type Done } from './rollout-acts.ts';
 import { rolloutEvents } from './rollout-events.ts';
 import { beginTenants, returnTenants, type Moves, type Return, type Told } from './rollout-moves.ts';
 import type { RolloutRecord } from './rollout-store.ts';
@@ -26,6 +27,8 @@ export interface CarryGiven extends Kept {
   /** A tenant's requests in the day before now. */
   before(tenant: string): Traffic | null;
   cpuOvercommit?: number | undefined;
+  /** Who made these decisions, where somebody did. */
+  done?: Done | undefined;
   withoutDatabase?: ReadonlyMap<string, BerthError> | undefined;
 }
 
@@ -59,7 +62,8 @@ export async function carryOut(given: CarryGiven): Promise<Carried> {
   });
   const changed = changedNames(decisions).flatMap((tenant) => given.rowIn(after, tenant) ?? []);
   await tx.updateRolloutTenants(rollout.rollout, changed);
-  const kept = recordOf(record, after, now);
+  const acts = actsAfter(record.acts, rollout, decisions, given.done ?? null, now);
+  const kept = { ...recordOf(record, after, now), acts };
   await tx.updateRollout(kept);
   await endHistories(given, changed);
   // All waves have passed: what is still waited for hinders nobody from beginning with the new release.

@@ -107,6 +107,8 @@ function waveWords(state: WaveState): string {
       return `failed: ${state.why}`;
     case 'rolled-back':
       return 'was rolled back';
+    case 'aborted':
+      return 'was aborted';
     default:
       return unreachable(state);
   }

@@ -1,6 +1,6 @@
 import type { AccessScope } from '@berth/shared/domain/access';
 import type { DesiredTenant } from '@berth/shared/domain/desired';
-import type { Tag } from '@berth/shared/domain/rollout';
+import type { RolloutAct, Tag } from '@berth/shared/domain/rollout';
 import type { Traffic } from '@berth/shared/domain/traffic';
 import type { TenantHistoryEntry } from '@berth/shared/api/rollouts';
 import type { ReportedFact, Rollout, RolloutTenant } from '../rollout/types.ts';
@@ -13,6 +13,8 @@ export interface RolloutRecord extends Omit<Rollout, 'tenants'> {
   createdAt: number;
   updatedAt: number;
   endedAt: number | null;
+  /** What stopped it and what people did to it, oldest first. */
+  acts: readonly RolloutAct[];
   /** The last event before it. */
   afterEvent: number;
 }
@@ -71,7 +73,7 @@ export interface RolloutReads {
 export interface RolloutWrites {
   /** Answers the new rollout's number. */
   insertRollout(record: Omit<RolloutRecord, 'rollout'>, tenants: readonly RolloutTenant[]): Promise<number>;
-  /** State, wave, waves, forgiven, times; the rest never changes. */
+  /** State, wave, waves, forgiven, acts, times; the rest never changes. */
   updateRollout(record: RolloutRecord): Promise<void>;
   /** Progress and traffic before. */
   updateRolloutTenants(rollout: number, tenants: readonly RolloutTenant[]): Promise<void>;

@@ -77,9 +77,23 @@ function isCount(key: string, counts: Counts): key is keyof Counts {
 function headOf(
   record: RolloutRecord,
 ): Omit<RolloutShown, 'held' | 'awaits' | 'waves' | 'counts' | 'unheard' | 'failures'> {
-  const { rollout, app, to, policy, state, startedBy, createdAt, updatedAt, endedAt, afterEvent } = record;
+  const { rollout, app, to, policy, state, startedBy, createdAt, updatedAt, endedAt, acts, afterEvent } =
+    record;
   const wave = Math.min(record.wave + 1, record.waves.length);
-  return { rollout, app, to, policy, state, wave, startedBy, createdAt, updatedAt, endedAt, afterEvent };
+  return {
+    rollout,
+    app,
+    to,
+    policy,
+    state,
+    wave,
+    startedBy,
+    createdAt,
+    updatedAt,
+    endedAt,
+    acts: [...acts],
+    afterEvent,
+  };
 }
 
 function specOf(record: RolloutRecord, wave: number): RolloutPolicy['waves'][number] {

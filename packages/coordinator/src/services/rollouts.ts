@@ -9,6 +9,7 @@ import type {
 import type { AccessScope } from '@berth/shared/domain/access';
 import { whoText } from '@berth/shared/domain/actor';
 import { BerthError } from '@berth/shared/domain/errors';
+import type { RolloutAct } from '@berth/shared/domain/rollout';
 import type { z } from 'zod';
 import { act as decide, actsOn, type Action } from '../rollout/act.ts';
 import type { ServiceContext } from './context.ts';
@@ -56,6 +57,15 @@ const ACTED: Record<Action['kind'], string> = {
   rollback: 'rollout.rolled-back',
 };
 
+const DONE: Record<Action['kind'], RolloutAct['what']> = {
+  pause: 'paused',
+  resume: 'resumed',
+  approve: 'approved',
+  retry: 'retried',
+  abort: 'aborted',
+  rollback: 'rolled-back',
+};
+
 export function createRollouts(context: ServiceContext, cache: TemplateCache, driver: RolloutPort): Rollouts {
   const { store, fleet, clock } = context;
 
@@ -84,7 +94,7 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
         if (draft.app.frozen !== null)
           throw new BerthError(
             'conflict',
-            `App ${app} is frozen: ${draft.app.frozen} Unfreeze it first: "berth app unfreeze ${app}".`,
+            `App ${app} is frozen: ${sentence(draft.app.frozen)} Unfreeze it first: "berth app unfreeze ${app}".`,
           );
         if (draft.rows.length === 0) throw nothingToMove(app, to, draft.untouched.length);
         if (draft.unsigned !== null) throw draft.unsigned;
@@ -110,6 +120,7 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
           createdAt: at,
           updatedAt: at,
           endedAt: null,
+          acts: [],
           afterEvent: await tx.lastEvent(),
         };
         const number = await tx.insertRollout(record, draft.rows);
@@ -186,7 +197,7 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
       const at = clock.now();
       const carried = await store.mutate<Carried>(by, at, async (tx) => {
         await requireApply(tx);
-        return await carryAction(tx, rollout, action, at);
+        return await carryAction(tx, rollout, action, by.actor, at);
       });
       for (const host of new Set([...carried.told.values()].map((each) => each.host))) fleet.changed(host);
       // One that is resumed before its turn goes on at once when its turn has come meanwhile.
@@ -202,7 +213,7 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
     return open.some((other) => other.app === app && other.rollout < rollout && isBusy(other));
   }
 
-  async function carryAction(tx: StoreWrites, rollout: number, action: Action, at: number) {
+  async function carryAction(tx: StoreWrites, rollout: number, action: Action, by: string, at: number) {
     const record = await tx.rollout(rollout);
     if (record === null)
       throw new BerthError('not_found', `There is no rollout ${rollout}; see "berth rollout list".`);
@@ -228,6 +239,7 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
       rowIn: (version, tenant) => rowOf(open, version, tenant),
       before: () => null,
       cpuOvercommit: context.cpuOvercommit,
+      done: { what: DONE[action.kind], by, reason: action.reason },
     });
     return {
       result,
@@ -252,6 +264,12 @@ export function createRollouts(context: ServiceContext, cache: TemplateCache, dr
     if (report?.generation !== row.progress.generation) return null;
     return report.steps.find((step) => step.state === 'running')?.title ?? null;
   }
+}
+
+/** With the full stop that a reason may lack. */
+function sentence(reason: string): string {
+  const text = reason.trim();
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
 }
 
 function nothingToMove(app: string, to: number, there: number): BerthError {

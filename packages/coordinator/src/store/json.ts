@@ -3,7 +3,7 @@ import { egressFrom, type Egress } from '@berth/shared/domain/egress';
 import { BerthError } from '@berth/shared/domain/errors';
 import { HostReport, TenantPhase } from '@berth/shared/protocol/report';
 import { Pin } from '@berth/shared/api/schemas';
-import { WaveState, type RolloutProblem } from '@berth/shared/domain/rollout';
+import { RolloutAct, WaveState, type RolloutProblem } from '@berth/shared/domain/rollout';
 import { Problem } from '@berth/shared/domain/step';
 
 /** JSON columns are read through a schema like everything else that comes from outside the program. */
@@ -13,6 +13,7 @@ const Routes = z.array(z.object({ subdomain: z.string(), path: z.string() }));
 const TextMap = z.record(z.string(), z.string());
 const Pins = z.record(z.string(), Pin);
 const WaveStates = z.array(WaveState);
+const RolloutActs = z.array(RolloutAct);
 
 export const texts = (json: string): string[] => Texts.parse(JSON.parse(json));
 export const routes = (json: string): z.infer<typeof Routes> => Routes.parse(JSON.parse(json));
@@ -39,6 +40,7 @@ export const rolloutProblem = (json: string | null): RolloutProblem | null => {
   const found = problem(json);
   return found === null ? null : { code: found.code, message: found.message };
 };
+export const rolloutActs = (json: string): RolloutAct[] => RolloutActs.parse(JSON.parse(json));
 export const waveStates = (json: string): WaveState[] => WaveStates.parse(JSON.parse(json));
 /** Kept by an older version and no longer understood: the next report replaces it. */
 export const hostReport = (json: string | null): HostReport | null => {

@@ -5,7 +5,7 @@ import { Traffic } from '@berth/shared/domain/traffic';
 import type { RolloutReads, RolloutRecord, RolloutTenant, RolloutWrites } from '../services/rollout-store.ts';
 import { batchStatement } from './batch.ts';
 import type { Dialect } from './dialect.ts';
-import { waveStates } from './json.ts';
+import { rolloutActs, waveStates } from './json.ts';
 import { inScope } from './scope.ts';
 import type { RolloutTable, RolloutTenantTable, Tables } from './tables.ts';
 
@@ -25,6 +25,7 @@ const rolloutOf = (row: RolloutTable): RolloutRecord => ({
   createdAt: row.created_at,
   updatedAt: row.updated_at,
   endedAt: row.ended_at,
+  acts: rolloutActs(row.acts),
   afterEvent: row.after_event,
 });
 
@@ -37,6 +38,7 @@ const changingOf = (record: Omit<RolloutRecord, 'rollout'>) => ({
   forgiven: record.forgiven,
   updated_at: record.updatedAt,
   ended_at: record.endedAt,
+  acts: JSON.stringify(record.acts),
 });
 
 type TenantRow = Omit<RolloutTenantTable, 'rollout'>;

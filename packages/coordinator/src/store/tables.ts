@@ -186,6 +186,7 @@ export interface RolloutTable {
   created_at: number;
   updated_at: number;
   ended_at: number | null;
+  acts: string;
   after_event: number;
 }
 

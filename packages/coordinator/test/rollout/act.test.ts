@@ -188,7 +188,7 @@ describe('an operator', () => {
     const { decisions } = decisionsOf(before, order('abort'));
     expect(decisions).toMatchObject([
       { kind: 'return', tenant: 't1' },
-      { kind: 'wave', state: { kind: 'failed' } },
+      { kind: 'wave', state: { kind: 'aborted' } },
       { kind: 'state', state: { kind: 'rolling-back', scope: 'under-way' } },
     ]);
     const back = { kind: 'returning', generation: 1, since: NOW, why: 'x', cause: 'rollback' } as const;

@@ -28,6 +28,7 @@ async function fleet(store: Store): Promise<number> {
         createdAt: 1,
         updatedAt: 1,
         endedAt: null,
+        acts: [],
         afterEvent: 0,
       },
       NAMES.map((name, position) => member(name, position)),

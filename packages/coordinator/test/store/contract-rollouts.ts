@@ -24,6 +24,7 @@ function rollout(given: Partial<NewRollout> = {}): NewRollout {
     createdAt: 10,
     updatedAt: 10,
     endedAt: null,
+    acts: [],
     afterEvent: 7,
     ...given,
   };
@@ -110,6 +111,7 @@ export function rolloutsContract(open: OpenEmpty): void {
       forgiven: 2,
       updatedAt: 20,
       endedAt: 20,
+      acts: [{ at: 20, by: 'bob', what: 'retried', wave: 1, why: 'fixed' }],
     };
     await write(store, (tx) =>
       tx.updateRollout({ ...first, ...changed, rollout: number, to: 99, startedBy: 'bob' }),

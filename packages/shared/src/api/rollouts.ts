@@ -3,6 +3,7 @@ import { plainText } from '../domain/access.ts';
 import { AppName, HostId, TenantName } from '../domain/ids.ts';
 import {
   Judged,
+  RolloutAct,
   RolloutPolicy,
   RolloutState,
   SkipReason,
@@ -113,6 +114,8 @@ export const Rollout = z.object({
   createdAt: z.number(),
   updatedAt: z.number(),
   endedAt: z.number().nullable(),
+  /** What stopped it and what people did to it, oldest first; the newest 200. */
+  acts: z.array(RolloutAct).optional(),
   /** Follow /events/stream after this. */
   afterEvent: z.number(),
 });

@@ -138,8 +138,34 @@ export const WaveState = z.discriminatedUnion('kind', [
     traffic: Judged.optional(),
   }),
   z.strictObject({ kind: z.literal('rolled-back'), at: z.number(), traffic: Judged.optional() }),
+  /** The rollout was aborted before the wave had passed. */
+  z.strictObject({ kind: z.literal('aborted'), at: z.number(), traffic: Judged.optional() }),
 ]);
 export type WaveState = z.infer<typeof WaveState>;
+
+/**
+ * Something that stopped a rollout, or that somebody did to it. `asked`: a wave asked for approval. `by`: null where it came
+ * by itself. `why`: the reason that was given, or what halted it.
+ */
+export const RolloutAct = z.object({
+  at: z.number(),
+  by: z.string().nullable(),
+  what: z.enum([
+    'halted',
+    'wave-rolled-back',
+    'asked',
+    'paused',
+    'resumed',
+    'approved',
+    'retried',
+    'aborted',
+    'rolled-back',
+  ]),
+  /** The wave that was on, counted from 1. */
+  wave: z.number(),
+  why: z.string().nullable(),
+});
+export type RolloutAct = z.infer<typeof RolloutAct>;
 
 /** Why a tenant is not moved now. All but `removed`, `changed` and `current` may end, and then it is picked up. */
 export const SkipReason = z.enum([

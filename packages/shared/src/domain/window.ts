@@ -18,6 +18,8 @@ export type WindowParsed = { ok: true; window: Window } | { ok: false; error: st
 export function parseWindow(text: string): WindowParsed {
   const [dayWords = '', times = '', zone = '', ...rest] = text.trim().split(/\s+/);
   const example = 'A window looks like "Mon-Fri 22:00-04:00 Europe/Berlin" or "daily 01:00-05:00 UTC".';
+  if (zone === '' && times !== '')
+    return { ok: false, error: `The window "${text.trim()}" lacks its time zone. ${example}` };
   if (zone === '' || rest.length > 0) return { ok: false, error: example };
   const days = parseDays(dayWords.toLowerCase());
   if (days === null) return { ok: false, error: `"${dayWords}" names no days. ${example}` };

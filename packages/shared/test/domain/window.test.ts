@@ -67,8 +67,8 @@ describe('the text of a window', () => {
       const parsed = parseWindow(text);
       return parsed.ok ? 'read' : parsed.error;
     };
-    for (const text of ['', 'daily', 'daily 01:00-05:00', 'daily 01:00-05:00 UTC please'])
-      expect(refused(text)).toBe(EXAMPLE);
+    for (const text of ['', 'daily', 'daily 01:00-05:00 UTC please']) expect(refused(text)).toBe(EXAMPLE);
+    expect(refused('Mon 03:00-04:00')).toBe(`The window "Mon 03:00-04:00" lacks its time zone. ${EXAMPLE}`);
     for (const days of ['Funday', 'Mon-', 'Mon-Tue-Wed', 'Mon,,Tue'])
       expect(refused(`${days} 01:00-05:00 UTC`)).toBe(`"${days}" names no days. ${EXAMPLE}`);
     for (const times of [

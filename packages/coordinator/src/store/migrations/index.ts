@@ -14,6 +14,7 @@ import { poolSigners } from './0012-pool-signers.ts';
 import { eventIndex } from './0013-event-index.ts';
 import { databases } from './0014-databases.ts';
 import { historyEntries } from './0015-history-entries.ts';
+import { rolloutActs } from './0016-rollout-acts.ts';
 
 /** In order. A migration that was released is never edited; a new one is added. */
 export const migrations: readonly Migration[] = [
@@ -32,4 +33,5 @@ export const migrations: readonly Migration[] = [
   eventIndex,
   databases,
   historyEntries,
+  rolloutActs,
 ];
