@@ -133,6 +133,10 @@ export class RawAgent {
     } else if (text.startsWith('{"type":"report.ack"')) {
       this.#actor?.acknowledged(Number(/"seq":(\d+)/.exec(text)?.[1]));
       this.#watcher.acknowledged();
+    } else if (text.startsWith('{"type":"query"')) {
+      // Only rollouts ask here, for the last counts of a wave; there are none.
+      const [, id] = /"id":"([^"]+)"/.exec(text) ?? [];
+      this.send(`{"type":"query.result","id":"${id}","answer":{"kind":"traffic"}}`);
     } else if (text.startsWith('{"type":"challenge"')) this.#hello(text);
   }
 
@@ -158,7 +162,7 @@ export class RawAgent {
     this.send(
       `{"type":"hello","protocol":${PROTOCOL_VERSION},"host":"${this.host}","signature":"${signature}","agentVersion":"0.1.0",` +
         `"bootId":"4f8c2f0e-6f0b-4a52-9d0b-3f7f7e5f5c11","epoch":${epoch},"revision":${revision},"digest":"${digest}",` +
-        `"capacity":{"memoryBytes":8589934592,"cpus":2,"diskBytes":42949672960},"facts":{"os":"debian 12","docker":"27.0"},` +
+        `"capacity":{"memoryBytes":8589934592,"cpus":2,"diskBytes":42949672960},"facts":{"os":"debian 12","docker":"27.0","poolSigners":"none"},` +
         `"ingress":{"address":"127.0.0.1","port":80}}`,
     );
   }
