@@ -164,7 +164,7 @@ async function rollOut(bench: Bench, programs: Programs, shape: FleetShape): Pro
   await untilAllOnline(bench, api, shape.agents);
   await wait(SETTLING_MS);
   const before = cpuMsOf(pid);
-  await roll(bench, { api, agents, app: WARM_APP, tenants: WARM_TENANTS }, policyAtOnce());
+  await roll(bench, { api, agents, app: WARM_APP, tenants: WARM_TENANTS }, policyInWaves());
   const cold = cpuMsOf(pid) - before;
 
   await loopDelayP99Ms(url);
@@ -218,17 +218,9 @@ async function moveBare(bench: Bench, programs: Programs, shape: FleetShape): Pr
 /** As people write it; the bake is left out because nothing is measured in it. */
 function policyInWaves(): RolloutPolicy {
   return {
-    ...policyAtOnce(),
     waves: [5, 25, 100].map((percent) => ({ target: { kind: 'share', percent }, approval: 'none' })),
-    maxFailures: 0,
-  };
-}
-
-function policyAtOnce(): RolloutPolicy {
-  return {
-    waves: [{ target: { kind: 'share', percent: 100 }, approval: 'none' }],
     bakeMs: 0,
-    maxFailures: WARM_TENANTS,
+    maxFailures: 0,
     onFailure: 'pause',
     perHost: 10,
     atOnce: AT_ONCE,
