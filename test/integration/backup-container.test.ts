@@ -21,7 +21,7 @@ import type Docker from 'dockerode';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { clock, identity, keysIn, noise, unfinishedIn } from '../support/backups.ts';
-import { postgresPrograms } from '../support/cluster.ts';
+import { postgresPrograms } from '../support/postgres-programs.ts';
 import { dockerAt, sharedSocket } from '../support/docker.ts';
 import { busyboxImage } from './support/images.ts';
 

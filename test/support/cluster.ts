@@ -1,17 +1,10 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import {
-  chownSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { otherThanRoot, postgresPrograms, serverReady } from './postgres-programs.ts';
 
 const run = promisify(execFile);
 
@@ -46,7 +39,7 @@ export async function startCluster(settings: readonly string[] = []): Promise<Cl
       ['-D', join(dir, 'data'), ...options.flatMap((one) => ['-c', one])],
       { ...as, cwd: dir, stdio: ['ignore', 'ignore', 'pipe'], env },
     );
-    await ready(server);
+    await serverReady(server);
   };
   const halt = async (): Promise<void> => {
     if (server !== null) await end(server);
@@ -97,39 +90,6 @@ export async function startCluster(settings: readonly string[] = []): Promise<Cl
       rmSync(dir, { recursive: true, force: true });
     },
   };
-}
-
-/** Directory of the newest PostgreSQL on this machine. */
-export function postgresPrograms(): string {
-  const root = '/usr/lib/postgresql';
-  const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
-  const bin = versions
-    .map((version) => join(root, version, 'bin'))
-    .find((dir) => existsSync(join(dir, 'initdb')));
-  if (bin === undefined) throw new Error('PostgreSQL is not installed; install the package postgresql.');
-  return bin;
-}
-
-/** PostgreSQL refuses to run as root; null when we are not root anyway. */
-function otherThanRoot(): { uid: number; gid: number } | null {
-  if (process.getuid?.() !== 0) return null;
-  const lines = readFileSync('/etc/passwd', 'utf8').split('\n');
-  const found =
-    lines.find((line) => line.startsWith('postgres:')) ?? lines.find((line) => line.startsWith('nobody:'));
-  const fields = found?.split(':') ?? [];
-  return { uid: Number(fields[2]), gid: Number(fields[3]) };
-}
-
-async function ready(server: ChildProcess): Promise<void> {
-  let said = '';
-  await new Promise<void>((resolve, reject) => {
-    server.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
-      said = `${said}${chunk}`.slice(-4000);
-      if (said.includes('ready to accept connections')) resolve();
-    });
-    server.once('error', reject);
-    server.once('exit', (code) => reject(new Error(`PostgreSQL ended with ${code}: ${said}`)));
-  });
 }
 
 /** At once, as a crash would: what waits for it is cut off. */

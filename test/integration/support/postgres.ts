@@ -1,17 +1,10 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import {
-  chownSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { otherThanRoot, postgresPrograms, serverReady } from '../../support/postgres-programs.ts';
 
 const run = promisify(execFile);
 
@@ -36,7 +29,7 @@ export interface PostgresCluster {
 export async function startPostgres(
   given: { listen?: number; tls?: { cert: string; key: string } } = {},
 ): Promise<PostgresCluster> {
-  const bin = binaries();
+  const bin = postgresPrograms();
   const dir = mkdtempSync(join(tmpdir(), 'berth-pg-'));
   const user = otherThanRoot();
   if (user !== null) chownSync(dir, user.uid, user.gid);
@@ -121,47 +114,12 @@ async function serve(
     env: { PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
   });
   try {
-    await ready(server);
+    await serverReady(server);
   } catch (thrown) {
     await end(server);
     throw thrown;
   }
   return server;
-}
-
-function binaries(): string {
-  const root = '/usr/lib/postgresql';
-  const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
-  for (const version of versions) {
-    const bin = join(root, version, 'bin');
-    if (existsSync(join(bin, 'initdb')) && existsSync(join(bin, 'postgres'))) return bin;
-  }
-  throw new Error(
-    'PostgreSQL is not installed (no initdb below /usr/lib/postgresql); install the package postgresql.',
-  );
-}
-
-/** PostgreSQL refuses to run as root; null when we are not root anyway. */
-function otherThanRoot(): { uid: number; gid: number } | null {
-  if (process.getuid?.() !== 0) return null;
-  const lines = readFileSync('/etc/passwd', 'utf8').split('\n');
-  for (const name of ['postgres', 'nobody']) {
-    const fields = lines.find((line) => line.startsWith(`${name}:`))?.split(':');
-    if (fields !== undefined) return { uid: Number(fields[2]), gid: Number(fields[3]) };
-  }
-  throw new Error('There is neither a user postgres nor nobody to run PostgreSQL as.');
-}
-
-async function ready(server: ChildProcess): Promise<void> {
-  let said = '';
-  await new Promise<void>((resolve, reject) => {
-    server.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
-      said = `${said}${chunk}`.slice(-4000);
-      if (said.includes('ready to accept connections')) resolve();
-    });
-    server.once('error', reject);
-    server.once('exit', (code) => reject(new Error(`PostgreSQL ended with ${code}: ${said}`)));
-  });
 }
 
 /** A fast shutdown, by process id. */
